@@ -1,0 +1,21 @@
+"""Fixtures that every suite shares: an Airflow home of its own and the shipped recordings."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Airflow reads its home when it is imported: it has to be set before any test module is.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="laplas-tests-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+RECORDINGS = Path(__file__).parents[1] / "demo" / "recordings"
+
+
+@pytest.fixture
+def jfk_mp3() -> Path:
+    """Eleven seconds of John F. Kennedy, 1961; the words are in the SOURCES.md beside it."""
+    return RECORDINGS / "jfk.mp3"
