@@ -1,8 +1,51 @@
-"""What Airflow asks of a provider: its name and what it brings."""
+"""What Airflow asks of a provider: its name and what it brings. Imported by every Airflow process: keep it light."""
 
 from typing import Any
+
+_INTEGRATION = "Laplas"
 
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's registration, valid against Airflow's ``provider_info.schema.json``."""
-    return {"package-name": "airflow-provider-laplas", "name": "Laplas", "description": "Speech-to-text."}
+    from airflow_provider_laplas.connection import CONNECTION_TYPE, EXTRA_FIELDS  # noqa: PLC0415
+
+    return {
+        "package-name": "airflow-provider-laplas",
+        "name": _INTEGRATION,
+        "description": "Asynchronous speech-to-text with the Laplas API.",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://apilaplas.com/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [_modules("hooks")],
+        "operators": [_modules("operators")],
+        "sensors": [_modules("sensors")],
+        "triggers": [_modules("triggers")],
+        "connection-types": [
+            {
+                "connection-type": CONNECTION_TYPE,
+                "hook-class-name": "airflow_provider_laplas.hooks.LaplasHook",
+                "hook-name": "Laplas",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login", "schema", "port"],
+                    "relabeling": {"password": "API key", "host": "Base URL"},
+                    "placeholders": {"host": "https://api.apilaplas.com/v1"},
+                },
+                "conn-fields": {
+                    name: {
+                        "label": form["label"],
+                        "description": form["description"],
+                        "schema": {"type": [form["type"], "null"]},
+                    }
+                    for name, form in EXTRA_FIELDS.items()
+                },
+            }
+        ],
+    }
+
+
+def _modules(name: str) -> dict[str, Any]:
+    return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_provider_laplas.{name}"]}

@@ -1,0 +1,91 @@
+"""What the argument ``audio`` may be, and how it becomes something that can be submitted."""
+
+import io
+import mimetypes
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from airflow_provider_laplas.api import Upload
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import redact_url
+
+
+def check_audio(audio: Any) -> str:
+    """
+    Return ``audio`` as text, if it can name audio: an http(s) URL, a local path or an object-storage URI.
+
+    Nothing is opened or asked for.
+
+    :raises LaplasArgumentError: naming ``audio``
+    """
+    if isinstance(audio, os.PathLike) or hasattr(audio, "protocol"):
+        audio = str(audio)
+    if not isinstance(audio, str):
+        raise LaplasArgumentError(
+            f"`audio` must be an http(s) URL, a path or an object-storage URI, not {type(audio).__name__}.",
+            argument="audio",
+        )
+    if not audio.strip() or audio == "None":
+        raise LaplasArgumentError(
+            f"`audio` is {audio!r}: it must be an http(s) URL, a path or an object-storage URI.",
+            argument="audio",
+        )
+    if is_web_url(audio):
+        try:
+            host = urlsplit(audio).hostname
+        except ValueError:
+            host = None
+        if not host or any(character.isspace() for character in audio):
+            raise LaplasArgumentError(f"`audio` is not a usable URL: {redact_url(audio)}", argument="audio")
+    return audio
+
+
+def is_web_url(audio: str) -> bool:
+    """Tell whether the API fetches the audio itself, rather than being sent it."""
+    return audio.lower().startswith(("http://", "https://"))
+
+
+def open_upload(audio: str | os.PathLike[str]) -> Upload:
+    """
+    Prepare the upload of a local file or of an object; nothing but its size is read yet.
+
+    :param audio: a local path, or a URI that Airflow's ``ObjectStoragePath`` takes (``s3://``, ``gs://``,
+        ``file://`` …; the connection's id may stand before an @)
+    :raises LaplasArgumentError: naming ``audio``, where there is no such file or it is empty
+    """
+    # Airflow's object storage costs a good part of a second to import, which a DAG file should not pay.
+    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
+
+    text = check_audio(audio)
+    shown = redact_url(text) if "://" in text else text
+    path = ObjectStoragePath(text) if "://" in text else Path(text)
+    try:
+        if not path.is_file():
+            raise LaplasArgumentError(f"`audio` is not a file: {shown}", argument="audio")
+        size = int(path.stat().st_size)
+    except FileNotFoundError:
+        raise LaplasArgumentError(f"`audio` is not a file: {shown}", argument="audio") from None
+    if size == 0:
+        raise LaplasArgumentError(f"`audio` is empty: {shown}", argument="audio")
+    return Upload(
+        name=path.name,
+        size=size,
+        content_type=mimetypes.guess_type(path.name)[0] or "application/octet-stream",
+        open=lambda: _open(path),
+    )
+
+
+def open_bytes(name: str, content: bytes) -> Upload:
+    """Prepare the upload of audio that is in memory already."""
+    return Upload(
+        name=name,
+        size=len(content),
+        content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
+        open=lambda: io.BytesIO(content),
+    )
+
+
+def _open(path: Any) -> BinaryIO:
+    return path.open("rb")  # type: ignore[no-any-return]

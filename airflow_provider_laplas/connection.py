@@ -1,0 +1,175 @@
+"""What an Airflow connection of type ``laplas`` means: its fields, their defaults, and what is refused. Pure."""
+
+import ipaddress
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, get_type_hints
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from pydantic import TypeAdapter, ValidationError
+
+from airflow_provider_laplas.api import DEFAULT_BASE_URL
+from airflow_provider_laplas.errors import LaplasConfigurationError
+from airflow_provider_laplas.options import nearest
+
+log = logging.getLogger(__name__)
+
+CONNECTION_TYPE = "laplas"
+DEFAULT_CONN_ID = "laplas_default"
+
+_MIB = 1024 * 1024
+
+
+def _extra(default: Any, json_type: str, label: str, description: str, *, private: bool = False) -> Any:
+    """Declare a field of the connection's extra together with its place in Airflow's connection form."""
+    form = {"label": label, "description": description, "type": json_type}
+    return field(default=default, kw_only=True, repr=not private, metadata={"form": form})
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """A connection, read and checked."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+    connect_timeout: float = _extra(
+        10.0, "number", "Connect timeout", "Seconds for making a connection. Default 10."
+    )
+    timeout: float = _extra(
+        60.0, "number", "Reply timeout", "Seconds for a whole reply, once the request is sent. Default 60."
+    )
+    verify: bool | str = _extra(
+        True, "string", "Verify TLS", "true, false, or the path of a CA bundle. Default true."
+    )
+    proxy: str | None = _extra(
+        None, "string", "Proxy", "URL of a proxy. Default: what the environment says.", private=True
+    )
+    allow_http: bool = _extra(
+        False,
+        "boolean",
+        "Allow plain http",
+        "Send the key unencrypted to other hosts than this one. Default false.",
+    )
+    max_reply_bytes: int = _extra(
+        64 * _MIB, "integer", "Largest reply", "Bytes; a larger reply is an error. Default 64 MiB."
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("connect_timeout", "timeout", "max_reply_bytes"):
+            if getattr(self, name) <= 0:
+                raise LaplasConfigurationError(f"The connection's extra `{name}` must be more than 0.")
+
+
+EXTRA_FIELDS: Mapping[str, Mapping[str, str]] = {
+    item.name: item.metadata["form"] for item in fields(ConnectionSettings) if "form" in item.metadata
+}
+"""Name, label, description and JSON type of every field of the extra."""
+
+
+def read_connection(
+    *,
+    host: str | None,
+    schema: str | None,
+    port: int | None,
+    password: str | None,
+    extra: Mapping[str, Any],
+) -> ConnectionSettings:
+    """
+    Read a connection.
+
+    :param host: with or without scheme, ``/v1`` and trailing slash; empty for the API's documented address
+    :param schema: the scheme where the host has none; https where neither says
+    :param extra: see :data:`EXTRA_FIELDS`; what is empty takes its default, unknown names are ignored with a
+        warning and never sent
+    :raises LaplasConfigurationError: saying which field is wrong
+    """
+    values: dict[str, Any] = {}
+    for name, value in extra.items():
+        if name not in EXTRA_FIELDS:
+            log.warning(
+                "The connection's extra field `%s` is not known and has no effect.%s",
+                name,
+                nearest(name, EXTRA_FIELDS),
+            )
+        elif value is not None and value != "":
+            values[name] = _typed(name, value)
+    return ConnectionSettings(
+        base_url=read_base_url(host, schema, port, allow_http=values.get("allow_http", False)),
+        api_key=_read_key(password),
+        **values,
+    )
+
+
+def read_base_url(host: str | None, schema: str | None, port: int | None, *, allow_http: bool = False) -> str:
+    """
+    Return the API's base URL without a trailing slash; a host without a version gets ``/v1``.
+
+    :raises LaplasConfigurationError: where it is no usable http(s) URL, or plain http to another machine
+    """
+    host = (host or "").strip() or DEFAULT_BASE_URL
+    if "://" not in host:
+        host = f"{_scheme(schema)}://{host}"
+    try:
+        parts = urlsplit(host)
+        own_port = parts.port
+    except ValueError:
+        raise LaplasConfigurationError("The connection's host is not a URL.") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise LaplasConfigurationError("The connection's host must be an http(s) URL with a host name.")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise LaplasConfigurationError(
+            "The connection's host must be a plain address: no user, no query. The key belongs into the password."
+        )
+    if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname):
+        raise LaplasConfigurationError(
+            "The connection's host is plain http on another machine: the key would travel unencrypted. Use https, "
+            "or set `allow_http` in the connection's extra."
+        )
+    netloc = parts.netloc if own_port or not port else f"{parts.netloc.rstrip(':')}:{port}"
+    path = parts.path.rstrip("/")
+    if not re.search(r"/v\d+$", path):
+        path += "/v1"
+    return urlunsplit(SplitResult(parts.scheme, netloc, path, "", ""))
+
+
+def _scheme(schema: str | None) -> str:
+    # The path of a connection URI lands in `schema`: laplas://:key@host/v1.
+    if not schema or re.fullmatch(r"v\d+", schema):
+        return "https"
+    if schema not in {"http", "https"}:
+        raise LaplasConfigurationError("The connection's schema must be http or https.")
+    return schema
+
+
+def _is_loopback(hostname: str) -> bool:
+    if hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return False
+
+
+def _read_key(password: str | None) -> str:
+    key = (password or "").strip()
+    if not key:
+        raise LaplasConfigurationError(
+            "The connection has no API key. Put it into the connection's password field."
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise LaplasConfigurationError("The connection's API key holds characters that no key has.")
+    return key
+
+
+def _typed(name: str, value: Any) -> Any:
+    if name == "verify" and isinstance(value, str) and value.lower() not in {"true", "false"}:
+        return value
+    kind: Any = bool if name == "verify" else get_type_hints(ConnectionSettings)[name]
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise LaplasConfigurationError(
+            f"The connection's extra `{name}` is wrong: {error.errors()[0]['msg']}."
+        ) from None

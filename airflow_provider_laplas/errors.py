@@ -1,0 +1,246 @@
+"""
+Everything that can go wrong with the API, as types. Nothing in here knows of Airflow.
+
+::
+
+    LaplasError
+    ├── LaplasArgumentError            an argument or option is wrong; nothing was sent
+    ├── LaplasConfigurationError       the connection is wrong; nothing was sent
+    ├── LaplasTransportError           no reply came: refused, reset, timed out
+    ├── LaplasResponseError            a reply came, and it is an error
+    │   ├── LaplasValidationError      400, 422: the request is wrong
+    │   ├── LaplasAuthenticationError  401: the key is missing or refused
+    │   ├── LaplasCreditsError         403: the account is out of credits
+    │   ├── LaplasNotFoundError        404 for a path that is not a generation
+    │   ├── LaplasTooLargeError        413: the audio is too large
+    │   ├── LaplasRateLimitError       429: too many requests
+    │   ├── LaplasServerError          5xx: the server's own failure
+    │   └── LaplasMalformedReplyError  a reply that is not what the API promises
+    ├── LaplasAmbiguousSubmitError     sent, no answer: may have been accepted and billed
+    └── LaplasGenerationError          one generation's fate
+        ├── LaplasGenerationFailedError   the API could not transcribe it
+        ├── LaplasGenerationGoneError     the API does not know the id (any more)
+        └── LaplasGenerationTimeoutError  our deadline passed first
+
+The facts of an error are attributes; its message is one sentence for the log, with what to do next. No message
+holds a key, a query string or a word of a transcript.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
+
+E = TypeVar("E", bound="LaplasError")
+
+
+class LaplasError(Exception):
+    """
+    Base of every error of this package.
+
+    :ivar generation_id: the generation that it is about, where there is one
+    """
+
+    def __init__(self, message: str, *, generation_id: str | None = None) -> None:
+        super().__init__(message)
+        self.generation_id = generation_id
+
+    @property
+    def message(self) -> str:
+        """The sentence that the log shows."""
+        return str(self.args[0])
+
+
+class LaplasArgumentError(LaplasError, ValueError):
+    """
+    An argument or a request option is wrong. Nothing was sent.
+
+    :ivar argument: the argument's name
+    """
+
+    def __init__(self, message: str, *, argument: str) -> None:
+        super().__init__(message)
+        self.argument = argument
+
+
+class LaplasConfigurationError(LaplasError):
+    """The Airflow connection cannot be used as it is. Nothing was sent."""
+
+
+class LaplasTransportError(LaplasError):
+    """
+    No reply came: the connection was refused, reset or timed out.
+
+    :ivar sent: whether the server may have received the request; False only where no connection was made
+    """
+
+    def __init__(self, message: str, *, sent: bool, generation_id: str | None = None) -> None:
+        super().__init__(message, generation_id=generation_id)
+        self.sent = sent
+
+
+class LaplasResponseError(LaplasError):
+    """
+    The API answered with an error.
+
+    :ivar status: the HTTP status
+    :ivar request_id: the API's ``requestId``, which its support asks for
+    :ivar detail: what the API said, shortened to one line
+    :ivar retry_after: seconds that the API asks to wait, if it does
+    """
+
+    advice: ClassVar[str] = "See what the API said and the state of its service."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        request_id: str | None = None,
+        detail: str = "",
+        retry_after: float | None = None,
+        generation_id: str | None = None,
+    ) -> None:
+        super().__init__(message, generation_id=generation_id)
+        self.status = status
+        self.request_id = request_id
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class LaplasValidationError(LaplasResponseError):
+    """
+    400 or 422: the request itself is wrong; sent again, it fails again. Nothing was created or billed.
+
+    :ivar field: the option that the API names, where it names one
+    """
+
+    advice = "Correct the option that it names: the same request will be refused again."
+    field: str | None = None
+
+
+class LaplasAuthenticationError(LaplasResponseError):
+    """401: the key is missing, wrong or revoked."""
+
+    advice = "Put a valid API key into the connection's password field."
+
+
+class LaplasCreditsError(LaplasResponseError):
+    """403: the account has no credits left. A generation that already runs is paid for and goes on."""
+
+    advice = "Top the account up, then clear the task."
+
+
+class LaplasNotFoundError(LaplasResponseError):
+    """404 for a path that names no generation: the base URL is wrong."""
+
+    advice = "Check the connection's host: it should be the API's base URL."
+
+
+class LaplasTooLargeError(LaplasResponseError):
+    """413: the audio is larger than the API takes. Nothing was created or billed."""
+
+    advice = "Split or compress the audio, or submit it by URL."
+
+
+class LaplasRateLimitError(LaplasResponseError):
+    """429: too many requests. Nothing was created or billed."""
+
+    advice = "Submit fewer at once (an Airflow pool) or lower the request rate."
+
+
+class LaplasServerError(LaplasResponseError):
+    """5xx: the server, or a gateway in front of it, failed."""
+
+    advice = "The API is failing: look at its status page and try again later."
+
+
+class LaplasMalformedReplyError(LaplasResponseError):
+    """A reply came that is not what the API promises: not JSON, cut off, too large, or without what it must have."""
+
+    advice = "Check that the connection's host is a Laplas API and not a proxy or a login page."
+
+
+class LaplasAmbiguousSubmitError(LaplasError):
+    """
+    A submission was sent and no usable answer came: it may have been accepted, and billed.
+
+    The API has no idempotency key, so sending it again may pay twice. Look at the account's usage page first.
+
+    :ivar request_id: the API's ``requestId``, where an answer came at all
+    """
+
+    def __init__(self, message: str, *, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
+
+class LaplasGenerationError(LaplasError):
+    """What became of one generation."""
+
+    def __init__(self, message: str, *, generation_id: str, request_id: str | None = None) -> None:
+        super().__init__(message, generation_id=generation_id)
+        self.generation_id: str = generation_id
+        self.request_id = request_id
+
+
+class LaplasGenerationFailedError(LaplasGenerationError):
+    """
+    The API could not transcribe the audio.
+
+    :ivar reason: the API's reason
+    """
+
+    def __init__(
+        self, message: str, *, generation_id: str, reason: str, request_id: str | None = None
+    ) -> None:
+        super().__init__(message, generation_id=generation_id, request_id=request_id)
+        self.reason = reason
+
+
+class LaplasGenerationGoneError(LaplasGenerationError):
+    """The API does not know the generation: its result was kept for one hour, or the id was never valid."""
+
+
+class LaplasGenerationTimeoutError(LaplasGenerationError):
+    """
+    The deadline passed before the generation was done. It goes on at the API, and is billed.
+
+    :ivar status: the last status that was seen, None if none was
+    """
+
+    def __init__(self, message: str, *, generation_id: str, status: str | None) -> None:
+        super().__init__(message, generation_id=generation_id)
+        self.status = status
+
+
+def to_payload(error: LaplasError) -> dict[str, Any]:
+    """Write an error as plain JSON, for the way from a trigger to a worker."""
+    facts = {
+        name: value for name, value in vars(error).items() if isinstance(value, str | int | float | None)
+    }
+    return {"type": type(error).__name__, "message": error.message, "facts": facts}
+
+
+def from_payload(payload: Mapping[str, Any]) -> LaplasError:
+    """Read what :func:`to_payload` wrote; a type that is not known here becomes a plain :class:`LaplasError`."""
+    kinds = {kind.__name__: kind for kind in _subclasses(LaplasError)}
+    return rebuild(
+        kinds.get(payload.get("type", ""), LaplasError),
+        str(payload.get("message", "The trigger failed without saying why.")),
+        payload.get("facts") or {"generation_id": None},
+    )
+
+
+def rebuild(kind: type[E], message: str, facts: Mapping[str, Any]) -> E:
+    """Make an error of a class from a message and the facts of another one."""
+    error = kind.__new__(kind, message)
+    error.args = (message,)
+    vars(error).update(facts)
+    return error
+
+
+def _subclasses(kind: type[LaplasError]) -> Iterator[type[LaplasError]]:
+    # Classes of other modules (the Airflow layer derives its own) are not what a payload names.
+    if kind.__module__ == __name__:
+        yield kind
+    for subclass in kind.__subclasses__():
+        yield from _subclasses(subclass)

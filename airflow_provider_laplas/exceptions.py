@@ -1,0 +1,61 @@
+"""
+The errors as Airflow sees them: the one place that decides whether a task is retried.
+
+Each class here derives from the core's error and from the Airflow exception with the right behaviour, so that both
+``except LaplasGenerationGoneError`` and Airflow's own handling work.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
+
+from airflow_provider_laplas.errors import (
+    LaplasError,
+    LaplasGenerationTimeoutError,
+    LaplasMalformedReplyError,
+    LaplasRateLimitError,
+    LaplasServerError,
+    LaplasTransportError,
+    rebuild,
+)
+
+# An Airflow retry may help with these. All others are final: a retry would fail again, or pay again.
+_BEHAVIOUR: dict[type[LaplasError], type[AirflowException]] = {
+    LaplasTransportError: AirflowException,
+    LaplasRateLimitError: AirflowException,
+    LaplasServerError: AirflowException,
+    LaplasMalformedReplyError: AirflowException,
+    LaplasGenerationTimeoutError: AirflowSensorTimeout,
+}
+
+
+def as_airflow_error(error: LaplasError) -> AirflowException:
+    """Return the same error, with the same facts, as an Airflow exception."""
+    if isinstance(error, AirflowException):
+        return error
+    converted: AirflowException = rebuild(_airflow_class(type(error)), error.message, vars(error))
+    return converted
+
+
+@contextmanager
+def airflow_errors() -> Iterator[None]:
+    """Turn the core's errors into Airflow's on their way out of a task."""
+    try:
+        yield
+    except LaplasError as error:
+        raise as_airflow_error(error) from None
+
+
+# Made once: what is raised here can be caught by its class, and that has to be one and the same.
+_CLASSES: dict[type[LaplasError], Any] = {}
+
+
+def _airflow_class(kind: type[LaplasError]) -> Any:
+    if kind not in _CLASSES:
+        behaviour = next((_BEHAVIOUR[base] for base in kind.__mro__ if base in _BEHAVIOUR), AirflowFailException)
+        _CLASSES[kind] = type(
+            kind.__name__, (kind, behaviour), {"__doc__": kind.__doc__, "__module__": __name__}
+        )
+    return _CLASSES[kind]

@@ -1,0 +1,607 @@
+"""
+The hook: an Airflow connection and a socket, which is all that the core does not have.
+
+``send`` (requests, on the HTTP provider's hook) and ``asend`` (aiohttp) each carry one
+:class:`~airflow_provider_laplas.api.Call` to the API and its answer back; everything else is built on the two.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from http import HTTPStatus
+from ssl import SSLCertVerificationError
+from types import TracebackType
+from typing import Any, ClassVar, Self, TypeVar
+
+import aiohttp
+import requests
+import urllib3
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+from airflow.providers.common.compat.sdk import Connection
+from airflow.providers.http.hooks.http import HttpHook
+from asgiref.sync import sync_to_async
+from requests.auth import AuthBase
+from requests.utils import get_environ_proxies, select_proxy
+from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from yarl import URL
+
+from airflow_provider_laplas import api
+from airflow_provider_laplas.api import Call, Generation, Response
+from airflow_provider_laplas.audio import check_audio, is_web_url, open_upload
+from airflow_provider_laplas.connection import (
+    CONNECTION_TYPE,
+    DEFAULT_CONN_ID,
+    ConnectionSettings,
+    read_connection,
+)
+from airflow_provider_laplas.errors import (
+    LaplasAuthenticationError,
+    LaplasConfigurationError,
+    LaplasError,
+    LaplasMalformedReplyError,
+    LaplasTransportError,
+)
+from airflow_provider_laplas.multipart import MultipartBody
+from airflow_provider_laplas.options import DEFAULT_MODEL, check_options
+from airflow_provider_laplas.redaction import redact
+from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+"""How often a call is sent at most, where it may be repeated at all."""
+
+LEGACY_TIMEOUT = 600.0
+"""Seconds for the answer of the legacy one-call endpoint: as long as the vendor's own client waits."""
+
+_CHUNK = 64 * 1024
+
+
+class LaplasHook(HttpHook):
+    """
+    Talk to the Laplas API with the credentials of an Airflow connection.
+
+    Usable from any Python task. The connection is looked up once for each hook. As a context manager (``with`` or
+    ``async with``) it closes its sockets at the end; a blocking call must not be made from an event loop.
+
+    :param conn_id: the id of a connection of type ``laplas``
+    """
+
+    conn_name_attr = "conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = CONNECTION_TYPE
+    hook_name = "Laplas"
+
+    # Which part name a server takes is found out by one refused upload; not by one for each task of a process.
+    _part_names: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, conn_id: str = DEFAULT_CONN_ID) -> None:
+        super().__init__(http_conn_id=conn_id)
+        self.conn_id = conn_id
+        self._settings: ConnectionSettings | None = None
+        self._looking_up = asyncio.Lock()
+        self._requests: requests.Session | None = None
+        self._aiohttp: aiohttp.ClientSession | None = None
+
+    # The connection
+
+    @property
+    def settings(self) -> ConnectionSettings:
+        """
+        The connection, read and checked; looked up at the first use.
+
+        :raises LaplasConfigurationError: saying which field is wrong
+        """
+        if self._settings is None:
+            connection = self.get_connection(self.conn_id)
+            self._settings = _read(connection, connection.extra_dejson)
+        return self._settings
+
+    async def asettings(self) -> ConnectionSettings:
+        """Return :attr:`settings` without holding up the event loop."""
+        async with self._looking_up:
+            if self._settings is None:
+                connection = await get_async_connection(self.conn_id, hook=self)
+                self._settings = _read(connection, await get_async_extra_dejson(connection))
+            return self._settings
+
+    def get_conn(
+        self,
+        headers: dict[Any, Any] | None = None,
+        extra_options: dict[str, Any] | None = None,
+    ) -> requests.Session:
+        """
+        Return a new session with the connection's key, TLS and proxy settings.
+
+        The HTTP provider's own would send unknown extras as headers and the key over plain http.
+
+        :param headers: more headers for every request
+        :param extra_options: ignored: the connection's fields say it all
+        """
+        settings = self.settings
+        self.base_url, self._base_url_initialized = settings.base_url, True
+        self.merged_extra = {
+            "timeout": (settings.connect_timeout, settings.timeout),
+            "allow_redirects": False,
+        }
+        session = requests.Session()
+        # As `auth`, not as a header: a header would give way to an entry in the machine's .netrc.
+        session.auth = _BearerAuth(settings.api_key)
+        session.verify = settings.verify
+        if settings.proxy:
+            session.proxies = {"http": settings.proxy, "https": settings.proxy}
+        session.headers["Accept"] = "application/json"
+        session.headers.update(headers or {})
+        return self._configure_session_from_mount_adapters(session)
+
+    def check_response(self, response: requests.Response) -> None:
+        """Raise the typed error of a response, for those who call ``run``. The body is not logged."""
+        if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            answer = Response(response.status_code, _lower(response.headers), response.content)
+            api.read(Call("GET", "", dict), answer, secrets=(self.settings.api_key,))
+
+    def close(self) -> None:
+        """Close the blocking session, if one was opened. The hook stays usable."""
+        if self._requests is not None:
+            self._requests.close()
+            self._requests = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        self.open_session()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close_session()
+
+    def open_session(self) -> None:
+        """Keep the event loop's sockets open between looks, until :meth:`close_session`."""
+        self._aiohttp = self._aiohttp or aiohttp.ClientSession()
+
+    async def close_session(self) -> None:
+        """Close what :meth:`open_session` opened."""
+        if self._aiohttp is not None:
+            session, self._aiohttp = self._aiohttp, None
+            await session.close()
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Ask for a generation that does not exist: it shows whether the host and the key are right, and costs nothing.
+
+        :return: whether all is well, and one sentence for the connection form
+        """
+        call = api.fetch(str(uuid.uuid4()))
+        try:
+            answer = self._receive(call)
+        except LaplasConfigurationError as error:
+            return False, str(error)
+        except LaplasTransportError as error:
+            return False, f"The host cannot be reached: {error}"
+        except LaplasError as error:
+            return False, f"{self.settings.base_url} does not answer like a Laplas API: {error}"
+        return api.judge_probe(answer, self.settings.base_url)
+
+    # One call, one answer
+
+    def send(self, call: Call[T]) -> T:
+        """
+        Send a call once and return its value.
+
+        :raises LaplasError: the typed error of the answer, or of its absence
+        """
+        return api.read(call, self._receive(call), secrets=(self.settings.api_key,))
+
+    async def asend(self, call: Call[T]) -> T:
+        """
+        Send a call once and return its value, on the event loop.
+
+        :raises LaplasError: the typed error of the answer, or of its absence
+        """
+        settings = await self.asettings()
+        with _transport_errors(call, _AIOHTTP_ERRORS, _aiohttp_sent):
+            if call.submits or self._aiohttp is None:
+                connector = aiohttp.TCPConnector(force_close=True)
+                async with aiohttp.ClientSession(connector=connector) as session:
+                    answer = await _aexchange(session, call, settings)
+            else:
+                answer = await _aexchange(self._aiohttp, call, settings)
+        return api.read(call, answer, secrets=(settings.api_key,))
+
+    def _receive(self, call: Call[Any]) -> Response:
+        settings = self.settings
+        with _transport_errors(call, _REQUESTS_ERRORS, _requests_sent):
+            if not call.submits:
+                self._requests = self._requests or self.get_conn()
+                return _exchange(self._requests, call, settings)
+            # A submission goes over a connection of its own: on a kept one that the server just closed, it
+            # could not be told whether the server had taken it.
+            with self.get_conn() as session:
+                return _exchange(session, call, settings)
+
+    # What people call
+
+    def submit(
+        self, audio: Any, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
+    ) -> str:
+        """
+        Submit audio and return the generation id. From here on it is billed.
+
+        It is repeated by itself only where the server cannot have taken it: the connection was never made, 429, or
+        the 400 about the upload's part name.
+
+        :param audio: an http(s) URL, a local path or an object-storage URI (the last two are uploaded, streamed)
+        :param model: the API's model id
+        :param options: the API's request options, see :class:`~airflow_provider_laplas.options.RequestOptions`
+        :raises LaplasAmbiguousSubmitError: sent, but no answer came: it may have been accepted and billed
+        :raises LaplasError: the typed error of the answer
+        """
+        return self._post(
+            api.submit(_source(audio), model=model, options=_checked(options), part=self._part())
+        )
+
+    async def asubmit(
+        self, audio: Any, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
+    ) -> str:
+        """Do what :meth:`submit` does, on the event loop."""
+        await self.asettings()
+        # Object storage looks its own connection up, which a plain thread could not do from an event loop.
+        source = await sync_to_async(_source, thread_sensitive=False)(audio)
+        return await self._apost(
+            api.submit(source, model=model, options=_checked(options), part=self._part())
+        )
+
+    def fetch(self, generation_id: str) -> Generation:
+        """
+        Look at a generation. Repeated on 429, 5xx and the network's failures; it costs nothing.
+
+        :raises LaplasGenerationGoneError: the API does not know the id (any more)
+        :raises LaplasError: the typed error of the answer
+        """
+        return self._repeat(api.fetch(generation_id))
+
+    async def afetch(self, generation_id: str) -> Generation:
+        """Do what :meth:`fetch` does, on the event loop."""
+        return await self._arepeat(api.fetch(generation_id))
+
+    def wait(
+        self,
+        generation_id: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+    ) -> Generation:
+        """
+        Block until a generation is completed and return it; ``.transcript()`` is what was said.
+
+        :param timeout: seconds in all
+        :param poll_interval: the longest pause between two looks, in seconds
+        :raises LaplasGenerationFailedError: the API could not transcribe it
+        :raises LaplasGenerationGoneError: the API does not know the id (any more)
+        :raises LaplasGenerationTimeoutError: it was not done in time; it goes on at the API
+        """
+        return self.wait_for(Wait(generation_id, time.time() + timeout, poll_interval))
+
+    def wait_for(self, wait: Wait) -> Generation:
+        """Block until a wait is over; see :meth:`wait`."""
+        call = api.fetch(wait.generation_id)
+        while not (generation := wait.observe(self._outcome(call))):
+            time.sleep(wait.pause())
+        return generation
+
+    async def await_for(self, wait: Wait) -> Generation:
+        """Wait on the event loop; see :meth:`wait`."""
+        call = api.fetch(wait.generation_id)
+        while not (generation := wait.observe(await self._aoutcome(call))):  # noqa: ASYNC110
+            await asyncio.sleep(wait.pause())
+        return generation
+
+    def look(self, generation_id: str) -> Generation | LaplasError:
+        """Look once, without repeating; what went wrong is returned, for :meth:`Wait.observe` to judge."""
+        return self._outcome(api.fetch(generation_id))
+
+    def transcribe(
+        self,
+        audio: Any,
+        *,
+        model: str = DEFAULT_MODEL,
+        options: Mapping[str, Any] | None = None,
+        timeout: float = LEGACY_TIMEOUT,
+    ) -> Transcript:
+        """
+        Transcribe in one call, through the legacy endpoint, blocking.
+
+        The API replaced it because it times out on longer audio, and a time-out is billed without a transcript: use
+        :meth:`submit` and :meth:`wait`. The arguments and errors are those of :meth:`submit`.
+
+        :param timeout: seconds for the answer
+        """
+        return self._post(
+            api.transcribe(
+                _source(audio), model=model, options=_checked(options), part=self._part(), timeout=timeout
+            )
+        )
+
+    # Repeating
+
+    def _outcome(self, call: Call[Generation]) -> Generation | LaplasError:
+        used = self.settings
+        try:
+            try:
+                return self.send(call)
+            except LaplasAuthenticationError:
+                self._forget(used)
+                return self.send(call)
+        except LaplasError as error:
+            return error
+
+    async def _aoutcome(self, call: Call[Generation]) -> Generation | LaplasError:
+        used = await self.asettings()
+        try:
+            try:
+                return await self.asend(call)
+            except LaplasAuthenticationError:
+                self._forget(used)
+                return await self.asend(call)
+        except LaplasError as error:
+            return error
+
+    def _forget(self, used: ConnectionSettings) -> None:
+        """Have the connection looked up again: its key was refused, and may have been replaced meanwhile."""
+        # Of many waits that share the hook and see the same refusal, the first one forgets for all.
+        if self._settings is used:
+            self._settings = None
+            self.close()
+
+    def _repeat(self, call: Call[T]) -> T:
+        value: T = Retrying(**_policy(call))(self.send, call)
+        return value
+
+    async def _arepeat(self, call: Call[T]) -> T:
+        value: T = await AsyncRetrying(**_policy(call))(self.asend, call)
+        return value
+
+    def _post(self, call: Call[T]) -> T:
+        try:
+            try:
+                return self._repeat(call)
+            except LaplasError as error:
+                return self._repeat(self._with_other_part(call, error))
+        except LaplasError as error:
+            raise api.as_submit_error(error) from None
+
+    async def _apost(self, call: Call[T]) -> T:
+        try:
+            try:
+                return await self._arepeat(call)
+            except LaplasError as error:
+                return await self._arepeat(self._with_other_part(call, error))
+        except LaplasError as error:
+            raise api.as_submit_error(error) from None
+
+    def _part(self) -> str:
+        return self._part_names.get(self.settings.base_url, api.PART_NAMES[0])
+
+    def _with_other_part(self, call: Call[T], error: LaplasError) -> Call[T]:
+        """Return the call with the upload's other part name, or raise the error if that is not what it is about."""
+        if not api.wants_other_part(call, error):
+            raise error
+        part = next(name for name in api.PART_NAMES if name != call.part)
+        log.info("The API does not take the upload as `%s`; sending it as `%s` from now on.", call.part, part)
+        self._part_names[self.settings.base_url] = part
+        return replace(call, part=part)
+
+
+class _BearerAuth(AuthBase):
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+def _read(connection: Connection, extra: Mapping[str, Any]) -> ConnectionSettings:
+    return read_connection(
+        host=connection.host,
+        schema=connection.schema,
+        port=connection.port,
+        password=connection.password,
+        extra=extra,
+    )
+
+
+def _source(audio: Any) -> str | api.Upload:
+    if isinstance(audio, api.Upload):
+        return audio
+    audio = check_audio(audio)
+    return audio if is_web_url(audio) else open_upload(audio)
+
+
+def _checked(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    return check_options(options or {}, rendered=True)
+
+
+def _policy(call: Call[Any]) -> dict[str, Any]:
+    """Return how tenacity repeats a call; the judgement is the core's."""
+
+    def pause(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        return api.backoff(state.attempt_number, error)
+
+    def say(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning(
+            "Sending it again in %.1f s: %s", state.next_action.sleep if state.next_action else 0, error
+        )
+
+    return {
+        "retry": retry_if_exception(lambda error: api.may_repeat(call, error)),
+        "wait": pause,
+        "stop": stop_after_attempt(ATTEMPTS),
+        "before_sleep": say,
+        "reraise": True,
+    }
+
+
+# requests
+
+
+def _exchange(session: requests.Session, call: Call[Any], settings: ConnectionSettings) -> Response:
+    timeout = call.timeout or settings.timeout
+    body = MultipartBody(call) if call.upload else None
+    try:
+        with session.request(
+            call.method,
+            settings.base_url + call.path,
+            json=call.json,
+            data=body,
+            headers={"Content-Type": body.content_type} if body else None,
+            timeout=(settings.connect_timeout, timeout),
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
+            latest = time.monotonic() + timeout
+            content = bytearray()
+            for chunk in answer.iter_content(_CHUNK):
+                content += chunk
+                _check_size(content, settings, answer.status_code)
+                # The socket's own time-out starts anew with every byte; one that drips must end as well.
+                if time.monotonic() > latest:
+                    raise requests.ReadTimeout("the reply came too slowly")
+            return Response(answer.status_code, _lower(answer.headers), bytes(content))
+    finally:
+        if body:
+            body.close()
+
+
+_REQUESTS_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+def _requests_sent(error: BaseException) -> bool:
+    """Tell whether the server may have the request: not if no connection was made, which urllib3 says as a reason."""
+    if isinstance(error, requests.ConnectTimeout):
+        return False
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    never = (
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ConnectTimeoutError,
+        urllib3.exceptions.ProxyError,
+    )
+    certificate = isinstance(reason, urllib3.exceptions.SSLError) and isinstance(
+        next(iter(reason.args), None), SSLCertVerificationError
+    )
+    return not (isinstance(reason, never) or certificate)
+
+
+# aiohttp
+
+
+async def _aexchange(
+    session: aiohttp.ClientSession, call: Call[Any], settings: ConnectionSettings
+) -> Response:
+    timeout = call.timeout or settings.timeout
+    headers = {"Authorization": f"Bearer {settings.api_key}", "Accept": "application/json"}
+    body = await sync_to_async(MultipartBody, thread_sensitive=False)(call) if call.upload else None
+    if body:
+        headers |= {"Content-Type": body.content_type, "Content-Length": str(body.len)}
+    url = settings.base_url + call.path
+    try:
+        async with session.request(
+            call.method,
+            # Already quoted: yarl would undo some of it.
+            URL(url, encoded=True),
+            json=call.json,
+            data=_pieces(body) if body else None,
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(
+                # An upload takes as long as it takes; then, and for all others, it is the reply that must not.
+                total=None if body else settings.connect_timeout + timeout,
+                sock_connect=settings.connect_timeout,
+                sock_read=timeout,
+            ),
+            allow_redirects=False,
+            ssl=_ssl(settings.verify),
+            proxy=settings.proxy or select_proxy(url, get_environ_proxies(url)),
+        ) as answer:
+            content = bytearray()
+            async for chunk in answer.content.iter_chunked(_CHUNK):
+                content += chunk
+                _check_size(content, settings, answer.status)
+            return Response(answer.status, _lower(answer.headers), bytes(content))
+    finally:
+        if body:
+            await asyncio.to_thread(body.close)
+
+
+async def _pieces(body: MultipartBody) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(body.read):
+        yield chunk
+
+
+_AIOHTTP_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+def _aiohttp_sent(error: BaseException) -> bool:
+    """Tell whether the server may have the request."""
+    return not isinstance(
+        error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError
+    )
+
+
+def _ssl(verify: bool | str) -> Any:
+    if isinstance(verify, bool):
+        return verify
+    import ssl  # noqa: PLC0415
+
+    return ssl.create_default_context(cafile=verify)
+
+
+# Both
+
+
+@contextmanager
+def _transport_errors(
+    call: Call[Any], kinds: tuple[type[BaseException], ...], was_sent: Callable[[BaseException], bool]
+) -> Iterator[None]:
+    try:
+        yield
+    except LaplasError:
+        raise
+    except kinds as error:
+        sent = was_sent(error)
+        about = f" for generation {call.generation_id}" if call.generation_id else ""
+        what = "No answer came" if sent else "The API could not be reached"
+        raise LaplasTransportError(
+            f"{what}{about}: {redact(f'{type(error).__name__} {error}', limit=200)}",
+            sent=sent,
+            generation_id=call.generation_id,
+        ) from None
+
+
+def _check_size(content: bytearray, settings: ConnectionSettings, status: int) -> None:
+    if len(content) > settings.max_reply_bytes:
+        raise LaplasMalformedReplyError(
+            f"The reply is larger than {settings.max_reply_bytes} bytes. Raise `max_reply_bytes` in the connection's "
+            "extra if that is right.",
+            status=status,
+        )
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

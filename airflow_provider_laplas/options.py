@@ -1,0 +1,149 @@
+"""The request's options: their names, their types, and what to say of one that is wrong. Pure."""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Literal, TypedDict, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from airflow_provider_laplas.errors import LaplasArgumentError
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "#g1_whisper-medium"
+"""The model that the API documents; the leading ``#`` is part of the id."""
+
+RESERVED = frozenset({"model", "url", "audio", "file"})
+"""Names of the request that are not options."""
+
+
+class RequestOptions(TypedDict, total=False):
+    """The options that the API documents for ``#g1_whisper-medium``. What is not given is not sent."""
+
+    custom_intent: str | list[str]
+    custom_intent_mode: Literal["strict", "extended"]
+    custom_topic: str | list[str]
+    custom_topic_mode: Literal["strict", "extended"]
+    detect_entities: bool
+    detect_language: bool
+    detect_topics: bool
+    diarize: bool
+    diarize_version: str
+    dictation: bool
+    extra: str
+    filler_words: bool
+    intents: bool
+    keywords: str
+    language: str
+    measurements: bool
+    multi_channel: bool
+    numerals: bool
+    paragraphs: bool
+    profanity_filter: bool
+    punctuate: bool
+    search: str
+    sentiment: bool
+    smart_format: bool
+    summarize: str
+    tag: list[str]
+    topics: bool
+    utt_split: float
+    utterances: bool
+
+
+OPTION_NAMES: frozenset[str] = frozenset(RequestOptions.__annotations__)
+"""The documented options' names."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean …?`` with the nearest known name, or an empty text where none is near."""
+    matches = get_close_matches(name, sorted(known), n=1)
+    return f" Did you mean `{matches[0]}`?" if matches else ""
+
+
+def is_template(value: Any) -> bool:
+    """Tell whether Airflow still has to fill the value in: a Jinja template, or a reference to an XCom."""
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, list | tuple):
+        return any(map(is_template, value))
+    # What only Airflow can resolve (an XComArg, a mapped argument) has this method, and importing
+    # its class here would make the core depend on Airflow.
+    return hasattr(value, "iter_references")
+
+
+def check_options(options: Mapping[str, Any], *, rendered: bool) -> dict[str, Any]:
+    """
+    Check the options' types and return those that are set.
+
+    :param options: name to value; None means not set
+    :param rendered: False while the DAG is parsed: templates are left for later. True afterwards: a template's
+        text is then read as the type that the option has (``"true"`` as a boolean, ``"0.8"`` as a number)
+    :raises LaplasArgumentError: naming the option whose value has the wrong type
+    """
+    checked: dict[str, Any] = {}
+    for name, value in options.items():
+        if name in RESERVED:
+            raise LaplasArgumentError(
+                f"`options` cannot hold `{name}`: it is an argument of its own.", argument=name
+            )
+        if value is None:
+            continue
+        if name not in OPTION_NAMES or (not rendered and is_template(value)):
+            checked[name] = value
+            continue
+        try:
+            checked[name] = _adapter(name).validate_python(value, strict=not rendered)
+        except ValidationError as error:
+            expected = "; ".join(sorted({problem["msg"] for problem in error.errors()}))
+            raise LaplasArgumentError(
+                f"The option `{name}` cannot be {type(value).__name__} {value!r}: {expected}.", argument=name
+            ) from None
+    if rendered:
+        try:
+            json.dumps(checked, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise LaplasArgumentError(
+                f"`options` cannot be written as JSON: {error}.", argument="options"
+            ) from None
+    return checked
+
+
+def merge_options(typed: Mapping[str, Any], options: Any) -> dict[str, Any]:
+    """
+    Join an operator's typed keyword arguments with its ``options``; what is None is left out.
+
+    Names in ``options`` that the API does not document are kept, with a warning that suggests the nearest known
+    one: other models take other options.
+
+    :raises LaplasArgumentError: where ``options`` is no mapping, or an option is given in both places
+    """
+    if options is None:
+        options = {}
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        raise LaplasArgumentError(
+            f"`options` must map names to values, not be {type(options).__name__}.", argument="options"
+        )
+    given = {name: value for name, value in typed.items() if value is not None}
+    if twice := sorted(given.keys() & options.keys()):
+        raise LaplasArgumentError(
+            f"The option `{twice[0]}` is given twice: as an argument and in `options`.", argument=twice[0]
+        )
+    for name in sorted(options.keys() - OPTION_NAMES - RESERVED):
+        log.warning(
+            "The option `%s` is not documented for %s; it is sent as it is.%s",
+            name,
+            DEFAULT_MODEL,
+            nearest(name, OPTION_NAMES),
+        )
+    return {**given, **options}
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    hint = get_type_hints(RequestOptions)[name]
+    # A float takes a whole number even when strict; the config keeps NaN and infinity out of the JSON.
+    return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))

@@ -1,0 +1,52 @@
+"""What may be shown of an address or of a text that came from outside."""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+MASK = "***"
+"""Stands where something private was."""
+
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>`]+", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def redact_url(url: str) -> str:
+    """
+    Return the URL without what may be secret: ``user:password@``, the query and the fragment.
+
+    A signed URL carries its signature in the query. What cannot be read as a URL is masked whole.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return MASK
+    userinfo = f"{MASK}@" if "@" in parts.netloc else ""
+    if ":" in host:
+        host = f"[{host}]"
+    shown = SplitResult(
+        parts.scheme,
+        f"{userinfo}{host}{port}",
+        parts.path,
+        MASK if parts.query else "",
+        MASK if parts.fragment else "",
+    )
+    return urlunsplit(shown)
+
+
+def redact(text: str, *, secrets: Iterable[str] = (), limit: int = 300) -> str:
+    """
+    Return a foreign text as one line that a log may hold.
+
+    Every URL in it is redacted, every one of ``secrets`` masked, control characters become spaces, and what is
+    longer than ``limit`` characters is cut.
+    """
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, MASK)
+    text = _URL.sub(lambda found: redact_url(found.group()), text)
+    text = _CONTROL.sub(" ", text).encode("utf-8", "replace").decode()
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,130 @@
+"""
+Where a finished transcript is kept: a file in object storage, or an XCom of the task that waited for it.
+
+What is kept is the API's whole reply, untouched. A :data:`Reference` says where; it is small, plain JSON, and travels
+in events and return values in place of the reply.
+"""
+
+import base64
+import gzip
+import json
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.transcript import Transcript
+
+log = logging.getLogger(__name__)
+
+Reference: TypeAlias = str | dict[str, Any]
+"""The URI of a stored reply, or the ids of the XCom that holds it."""
+
+XCOM_KEY = "reply"
+"""The XCom key under which a reply is kept where no ``results_path`` is set."""
+
+COMPRESS_ABOVE = 32 * 1024
+"""Characters from which on a reply is compressed before it becomes an XCom."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKey:
+    """The task instance that a result belongs to; unlike Airflow's ``ti.id``, the same in every try."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    @classmethod
+    def from_context(cls, context: Mapping[str, Any]) -> "TaskKey":
+        """Return the running task's key."""
+        ti = context["ti"]
+        return cls(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+
+
+def save_reply(
+    reply: Mapping[str, Any], *, generation_id: str, task: TaskKey, results_path: str | None
+) -> Reference:
+    """
+    Keep a reply and return where it lies. Blocking; it may be repeated, and then overwrites its own.
+
+    :param results_path: a folder in object storage (any URI of Airflow's ``ObjectStoragePath``, or a local path);
+        without one the reply becomes an XCom, which Airflow deletes when the task is tried again or cleared
+    """
+    text = json.dumps(reply, allow_nan=False)
+    if results_path:
+        return _save_file(text, generation_id, results_path)
+    return _save_xcom(text, task)
+
+
+def load_transcript(result: Mapping[str, Any] | str) -> Transcript:
+    """
+    Return the whole transcript, words and raw reply included, of a task that waited for it.
+
+    :param result: what the sensor or the operator returned, or the ``result`` in it
+    :raises LaplasArgumentError: where that is no such thing
+    """
+    reference = result.get("result", result) if isinstance(result, Mapping) else result
+    text = _load_file(reference) if isinstance(reference, str) else _load_xcom(reference)
+    return Transcript.from_reply(json.loads(text))
+
+
+def _save_file(text: str, generation_id: str, results_path: str) -> str:
+    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
+
+    folder = ObjectStoragePath(results_path)
+    if folder.protocol in {"", "file", "local"}:
+        folder.mkdir(parents=True, exist_ok=True)
+    # The id comes from outside: quoted, it cannot name another folder.
+    name = f"{quote(generation_id, safe='')}.json"
+    temporary, final = folder / f".{name}.{uuid.uuid4().hex}.part", folder / name
+    # Not write_bytes: where the storage's connection cannot be looked up, that goes on without credentials.
+    with temporary.open("wb") as file:  # type: ignore[no-untyped-call]
+        file.write(text.encode())
+    temporary.replace(final)
+    return str(final)
+
+
+def _load_file(uri: str) -> str:
+    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
+
+    with ObjectStoragePath(uri).open("rb") as file:  # type: ignore[no-untyped-call]
+        content: bytes = file.read()
+    return content.decode()
+
+
+def _save_xcom(text: str, task: TaskKey) -> dict[str, Any]:
+    from airflow.sdk.execution_time.xcom import XCom  # noqa: PLC0415
+
+    # One string: as nested objects the same reply costs the serialiser twenty times as long.
+    value = {"encoding": "json", "data": text}
+    if len(text) > COMPRESS_ABOVE:
+        value = {"encoding": "gzip", "data": base64.b64encode(gzip.compress(text.encode())).decode()}
+    XCom.set(XCOM_KEY, value, **asdict(task))
+    return {"xcom_key": XCOM_KEY, **asdict(task)}
+
+
+def _load_xcom(reference: Mapping[str, Any]) -> str:
+    from airflow.sdk.execution_time.xcom import XCom  # noqa: PLC0415
+
+    try:
+        key = reference["xcom_key"]
+        task = TaskKey(*(reference[name] for name in ("dag_id", "run_id", "task_id", "map_index")))
+    except (KeyError, TypeError):
+        raise LaplasArgumentError(
+            "`result` must be what the sensor or the operator returned, or the `result` in it.",
+            argument="result",
+        ) from None
+    value = XCom.get_one(key=key, **asdict(task))
+    if value is None:
+        raise LaplasArgumentError(
+            f"The transcript is no longer in XCom: task {task.task_id} was cleared or tried again. Set `results_path` "
+            "to keep transcripts in object storage.",
+            argument="result",
+        )
+    data: str = value["data"]
+    return gzip.decompress(base64.b64decode(data)).decode() if value["encoding"] == "gzip" else data

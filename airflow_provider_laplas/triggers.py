@@ -1,0 +1,171 @@
+"""Waiting in the triggerer, where a wait costs no worker slot."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_laplas.connection import DEFAULT_CONN_ID
+from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
+from airflow_provider_laplas.results import Reference, TaskKey
+from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, Wait
+
+log = logging.getLogger(__name__)
+
+FIRST_LOOK = 5.0
+"""
+Seconds from the deferral to the trigger's first look.
+
+A trigger that fires sooner can overtake the report of the half that deferred, and Airflow then fails the task
+(observed with Airflow 3.3.2: 8 of 60 tasks with triggers of 1 s, none of 80 with 5 s).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionEvent:
+    """
+    What the trigger tells the worker: small, because Airflow logs it and stores it unencrypted.
+
+    :ivar generation_id: the generation that was waited for
+    :ivar result: where the reply was put; None where the wait ended in an error
+    :ivar error: the error, None where it ended well
+    """
+
+    generation_id: str
+    result: Reference | None = None
+    error: LaplasError | None = None
+
+    def to_payload(self) -> dict[str, Any]:
+        """Write the event as plain JSON."""
+        if self.error is not None:
+            return {"status": "error", "generation_id": self.generation_id, "error": to_payload(self.error)}
+        return {"status": "completed", "generation_id": self.generation_id, "result": self.result}
+
+    @classmethod
+    def from_payload(cls, payload: Any) -> "CompletionEvent":
+        """
+        Read what :meth:`to_payload` wrote.
+
+        :raises LaplasError: for anything else: an event that is not understood must not count as success
+        """
+        match payload:
+            case {
+                "status": "completed",
+                "generation_id": str(generation_id),
+                "result": str() | dict() as result,
+            }:
+                return cls(generation_id, result=result)
+            case {"status": "error", "generation_id": str(generation_id), "error": Mapping() as error}:
+                return cls(generation_id, error=from_payload(error))
+        raise LaplasError("The task was resumed with an event that its trigger never sends. Clear the task.")
+
+
+class STTCompletionTrigger(BaseTrigger):
+    """
+    Wait for a generation, bring its transcript to safety, and say where it lies.
+
+    The reply is stored here and not by the resumed task: a worker slot may be hours away, and the API keeps the
+    reply for one.
+
+    :param conn_id: the connection's id; the key itself never travels in a trigger's arguments
+    :param generation_id: what to wait for
+    :param deadline: epoch seconds; past it the wait ends in a
+        :class:`~airflow_provider_laplas.errors.LaplasGenerationTimeoutError` after one last look
+    :param poll_interval: the longest pause between two looks, in seconds. Default 10
+    :param submitted_at: epoch seconds of the submission, where it is known
+    :param results_path: the folder in object storage for the reply; without one it becomes an XCom
+    :param task: the ids of the task instance that owns the XCom. Default: the one that deferred
+    :param first_look: seconds until the first look. Default :data:`FIRST_LOOK`
+    """
+
+    def __init__(
+        self,
+        *,
+        conn_id: str = DEFAULT_CONN_ID,
+        generation_id: str,
+        deadline: float,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        submitted_at: float | None = None,
+        results_path: str | None = None,
+        task: Mapping[str, Any] | None = None,
+        first_look: float = FIRST_LOOK,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.conn_id = conn_id
+        self.generation_id = generation_id
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+        self.submitted_at = submitted_at
+        self.results_path = results_path
+        self.task_ids = dict(task) if task else None
+        self.first_look = first_look
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's path and the arguments, which are stored in plain JSON."""
+        return (
+            f"{type(self).__module__}.{type(self).__name__}",
+            {
+                "conn_id": self.conn_id,
+                "generation_id": self.generation_id,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+                "submitted_at": self.submitted_at,
+                "results_path": self.results_path,
+                "task": self.task_ids,
+                "first_look": self.first_look,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, store, and yield the one event."""
+        try:
+            event = CompletionEvent(self.generation_id, result=await self._wait_and_store())
+        except LaplasError as error:
+            event = CompletionEvent(self.generation_id, error=error)
+        yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Say that the generation goes on: the API cannot cancel one."""
+        log.warning(
+            "The wait for generation %s was ended by a user. The API cannot cancel it: it goes on and is billed.",
+            self.generation_id,
+        )
+
+    async def _wait_and_store(self) -> Reference:
+        # The HTTP clients cost half a second to import, which the DAG processor should not pay.
+        from airflow_provider_laplas.polling import shared_hook  # noqa: PLC0415
+
+        wait = Wait(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
+        # Spread over two seconds: many tasks that deferred together should not look together.
+        await asyncio.sleep(self.first_look + 2 * random.random())  # noqa: S311
+        async with shared_hook(self.conn_id) as hook:
+            generation = await hook.await_for(wait)
+        return await self._store(generation.reply)
+
+    async def _store(self, reply: Mapping[str, Any]) -> Reference:
+        from asgiref.sync import sync_to_async  # noqa: PLC0415
+
+        from airflow_provider_laplas.results import save_reply  # noqa: PLC0415
+
+        # Off the loop, and not through asyncio.to_thread: a backend that looks up a connection of its own needs
+        # asgiref's way back to the loop. Shielded: what is paid for is stored even if the trigger is moved now.
+        return await asyncio.shield(
+            sync_to_async(save_reply, thread_sensitive=False)(
+                reply,
+                generation_id=self.generation_id,
+                task=self._task_key(),
+                results_path=self.results_path,
+            )
+        )
+
+    def _task_key(self) -> TaskKey:
+        if self.task_ids is not None:
+            return TaskKey(**self.task_ids)
+        ti = self.task_instance
+        if ti is None:
+            raise LaplasError("The trigger does not know its task: give it `task` or `results_path`.")
+        return TaskKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)

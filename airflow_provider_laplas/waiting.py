@@ -1,0 +1,179 @@
+"""
+Waiting for a generation, without the waiting: when to look again, and what each look means.
+
+The same :class:`Wait` serves the blocking loop of the hook, the sensor's poke and the trigger's event loop. They
+differ in nothing but how they send and how they sleep::
+
+    while not (generation := wait.observe(look())):
+        sleep(wait.pause())
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from airflow_provider_laplas.api import Generation, State, backoff, check_generation_id
+from airflow_provider_laplas.errors import (
+    LaplasArgumentError,
+    LaplasAuthenticationError,
+    LaplasConfigurationError,
+    LaplasError,
+    LaplasGenerationFailedError,
+    LaplasGenerationGoneError,
+    LaplasGenerationTimeoutError,
+)
+
+log = logging.getLogger(__name__)
+
+DEFAULT_POLL_INTERVAL = 10.0
+"""The longest pause between two looks, in seconds: what the vendor's own client waits."""
+
+DEFAULT_TIMEOUT = 3600.0
+"""How long to wait in all, in seconds: as long as the API keeps a result."""
+
+SHORTEST_PAUSE = 1.0
+"""The shortest pause between two looks, in seconds."""
+
+GROWTH = 0.15
+"""A pause is this share of the time waited so far: a clip is seen done at most that much late."""
+
+SETTLING = 10.0
+"""Seconds after a submission in which an unknown id may only not have arrived everywhere yet."""
+
+# What waiting longer cannot mend. Every other error is a failed look, no more.
+_ENDS_A_WAIT = (
+    LaplasArgumentError,
+    LaplasAuthenticationError,
+    LaplasConfigurationError,
+    LaplasGenerationGoneError,
+)
+
+
+def next_pause(
+    waited: float,
+    *,
+    poll_interval: float = DEFAULT_POLL_INTERVAL,
+    rng: Callable[[], float] = random.random,
+) -> float:
+    """
+    Return the seconds until the next look at a generation that is not done.
+
+    Short clips are seen done quickly and long ones cost no more requests than the vendor's fixed pause: the pause
+    grows with the time waited, from :data:`SHORTEST_PAUSE` up to ``poll_interval``, and varies by a tenth each way
+    so that waits which began together do not stay together.
+
+    :param waited: seconds since the wait began
+    :param poll_interval: the longest pause, in seconds
+    :param rng: a number from 0 to 1
+    """
+    pause = min(max(SHORTEST_PAUSE, GROWTH * max(waited, 0.0)), poll_interval)
+    return min(pause * (0.9 + 0.2 * rng()), poll_interval)
+
+
+@dataclass(slots=True)
+class Wait:
+    """
+    One wait for one generation, up to an absolute deadline.
+
+    :param generation_id: what is waited for
+    :param deadline: epoch seconds; a wait past it looks once and takes what is finished
+    :param poll_interval: the longest pause between two looks, in seconds
+    :param submitted_at: epoch seconds of the submission where it is known; an id that is not found within
+        :data:`SETTLING` seconds of it is looked for again
+    """
+
+    generation_id: str
+    deadline: float
+    poll_interval: float = DEFAULT_POLL_INTERVAL
+    submitted_at: float | None = None
+    clock: Callable[[], float] = field(default=time.time, repr=False)
+    rng: Callable[[], float] = field(default=random.random, repr=False)
+    status: str | None = field(default=None, init=False)
+    _started: float = field(default=0.0, init=False, repr=False)
+    _failures: int = field(default=0, init=False, repr=False)
+    _error: LaplasError | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_generation_id(self.generation_id)
+        self._started = self.clock() if self.submitted_at is None else self.submitted_at
+
+    def observe(self, outcome: Generation | LaplasError) -> Generation | None:
+        """
+        Take in one look, or the error that it ended in.
+
+        A failed look does not end a wait: the generation is running and paid for. What ends it is a refused key, an
+        id that the API does not know, and the deadline.
+
+        :return: the generation once it is completed, None as long as it is not
+        :raises LaplasGenerationFailedError: the API could not transcribe it
+        :raises LaplasGenerationGoneError: the API does not know it
+        :raises LaplasGenerationTimeoutError: the deadline has passed
+        :raises LaplasAuthenticationError: the key is refused
+        """
+        if isinstance(outcome, LaplasError):
+            self._note_failure(outcome)
+        elif self._note_status(outcome):
+            return outcome
+        if self.clock() >= self.deadline:
+            raise self.timed_out()
+        return None
+
+    def pause(self) -> float:
+        """Return the seconds until the next look; the last look falls on the deadline."""
+        now = self.clock()
+        if self._failures:
+            pause = backoff(self._failures, self._error, ceiling=max(self.poll_interval, SHORTEST_PAUSE))
+        else:
+            pause = next_pause(now - self._started, poll_interval=self.poll_interval, rng=self.rng)
+        return max(0.0, min(pause, self.deadline - now))
+
+    def timed_out(self) -> LaplasGenerationTimeoutError:
+        """Return the error for a deadline that has passed."""
+        last = f" The last look failed: {self._error}" if self._error else ""
+        return LaplasGenerationTimeoutError(
+            f"Generation {self.generation_id} was not done by its deadline; its last status was "
+            f"{self.status or 'never seen'}.{last} It goes on at the API and is billed. Take it up again within the "
+            f'hour for which the API keeps it: STTCompletionSensor(generation_id="{self.generation_id}").',
+            generation_id=self.generation_id,
+            status=self.status,
+        )
+
+    def _note_failure(self, error: LaplasError) -> None:
+        settling = (
+            isinstance(error, LaplasGenerationGoneError)
+            and self.submitted_at is not None
+            and self.clock() - self.submitted_at < SETTLING
+        )
+        if isinstance(error, _ENDS_A_WAIT) and not settling:
+            raise error
+        self._failures += 1
+        self._error = error
+        log.log(
+            logging.WARNING if self._failures == 1 else logging.INFO,
+            "Looking at generation %s failed (%s in a row), looking again: %s",
+            self.generation_id,
+            self._failures,
+            error,
+        )
+
+    def _note_status(self, generation: Generation) -> bool:
+        self._failures, self._error = 0, None
+        if generation.status != self.status:
+            self.status = generation.status
+            log.log(
+                logging.INFO if generation.known else logging.WARNING,
+                "Generation %s is %s%s.",
+                self.generation_id,
+                generation.status,
+                "" if generation.known else ", a status that is not known: taken as not done yet",
+            )
+        if generation.state is State.FAILED:
+            raise LaplasGenerationFailedError(
+                f"The API could not transcribe generation {self.generation_id}: {generation.reason}. The same audio "
+                "will fail again: check that it is playable and in a format that the API takes.",
+                generation_id=self.generation_id,
+                reason=generation.reason,
+            )
+        return generation.state is State.COMPLETED

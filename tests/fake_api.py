@@ -1,0 +1,304 @@
+"""
+A Laplas API for tests that does what a healthy server never would, over a real wire.
+
+It speaks HTTP on raw sockets, in a thread, on a free loopback port. Left alone it is healthy: every submission gets
+an id, and every id a status. A script says otherwise, request by request::
+
+    with FakeAPI() as api:
+        api.script("POST", reset_after_body())        # the next POST
+        api.script("GET", reply(503), reply(429))     # the next two GETs
+"""
+
+import asyncio
+import contextlib
+import json
+import socket
+import struct
+import threading
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+KEY = "test-key-0123456789"
+
+WORDS = ("ask", "not", "what", "your", "country", "can", "do")
+
+
+def transcript_reply(text: str = " ".join(WORDS), **extra: Any) -> dict[str, Any]:
+    """A completed reply of the first shape."""
+    words = [
+        {"word": word, "start": n * 0.5, "end": n * 0.5 + 0.4, "confidence": 0.9, "punctuated_word": word}
+        for n, word in enumerate(text.split())
+    ]
+    alternative = {"transcript": text, "confidence": 0.9, "words": words}
+    return {
+        "status": "completed",
+        "result": {
+            "metadata": {
+                "duration": len(words) / 2,
+                "channels": 1,
+                "models": ["m1"],
+                "model_info": {"m1": {"name": "whisper-medium", "version": "1", "arch": "whisper"}},
+            },
+            "results": {"channels": [{"alternatives": [alternative]}]},
+        },
+        **extra,
+    }
+
+
+def error_body(status: int, message: Any = "refused", path: str = "/v1/stt") -> dict[str, Any]:
+    return {
+        "message": message,
+        "path": path,
+        "requestId": f"req-{status}",
+        "statusCode": status,
+        "timestamp": "2026-01-01T00:00:00.000Z",
+    }
+
+
+@dataclass
+class Request:
+    """One request; its body is read only when somebody asks for it."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    reader: asyncio.StreamReader = field(repr=False)
+    writer: asyncio.StreamWriter = field(repr=False)
+    body: bytes = b""
+
+    async def read_body(self) -> bytes:
+        if not self.body:
+            self.body = await self.reader.readexactly(int(self.headers.get("content-length", 0)))
+        return self.body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+Behaviour = Callable[["FakeAPI", Request], Awaitable[None]]
+
+
+def reply(
+    status: int = 200,
+    body: Any = None,
+    *,
+    headers: Iterable[tuple[str, str]] = (),
+    content_type: str = "application/json",
+    length: int | None = None,
+) -> Behaviour:
+    """Answer with a status and a body (an object is written as JSON); ``length`` lies about its size."""
+    if body is None:
+        body = error_body(status) if status >= 400 else {}
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    async def act(api: "FakeAPI", request: Request) -> None:
+        await request.read_body()
+        lines = [
+            f"HTTP/1.1 {status} Scripted",
+            f"Content-Type: {content_type}",
+            f"Content-Length: {len(raw) if length is None else length}",
+            *(f"{name}: {value}" for name, value in headers),
+        ]
+        request.writer.write("\r\n".join([*lines, "", ""]).encode() + raw)
+        await request.writer.drain()
+        if length is not None and length != len(raw):
+            request.writer.close()
+
+    return act
+
+
+def html(status: int) -> Behaviour:
+    """Answer as a gateway does."""
+    return reply(status, b"<html><body><h1>Bad gateway</h1></body></html>", content_type="text/html")
+
+
+def truncated(body: Any) -> Behaviour:
+    """Announce the whole body, send half of it, and close."""
+    raw = json.dumps(body).encode()
+    return reply(200, raw[: len(raw) // 2], length=len(raw))
+
+
+def junk(size: int) -> Behaviour:
+    """Answer with so many bytes of nothing."""
+    return reply(200, b"x" * size, content_type="application/octet-stream")
+
+
+def reset_before_body() -> Behaviour:
+    """Cut the connection (RST) once the headers have come."""
+
+    async def act(api: "FakeAPI", request: Request) -> None:
+        _reset(request.writer)
+
+    return act
+
+
+def reset_after_body() -> Behaviour:
+    """Take the whole request, create what it asks for, and cut the connection without an answer."""
+
+    async def act(api: "FakeAPI", request: Request) -> None:
+        await request.read_body()
+        if request.method == "POST":
+            api.create()
+        _reset(request.writer)
+
+    return act
+
+
+def hang() -> Behaviour:
+    """Take the whole request, create what it asks for, and never answer."""
+
+    async def act(api: "FakeAPI", request: Request) -> None:
+        await request.read_body()
+        if request.method == "POST":
+            api.create()
+        # Until the client gives up.
+        await request.reader.read()
+
+    return act
+
+
+def drip(body: Any, *, pause: float = 0.05) -> Behaviour:
+    """Answer one byte at a time, without end as far as a client can tell."""
+    raw = json.dumps(body).encode()
+
+    async def act(api: "FakeAPI", request: Request) -> None:
+        await request.read_body()
+        request.writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(raw)}\r\n\r\n".encode())
+        for byte in raw:
+            request.writer.write(bytes([byte]))
+            await request.writer.drain()
+            await asyncio.sleep(pause)
+
+    return act
+
+
+async def answer_healthily(api: "FakeAPI", request: Request) -> None:
+    await request.read_body()
+    if request.headers.get("authorization") != f"Bearer {api.key}":
+        behaviour = reply(401, error_body(401, "Unauthorized"))
+    elif request.method == "POST" and request.path == "/v1/stt/create":
+        behaviour = reply(201, {"generation_id": api.create(), "status": "queued"})
+    elif request.method == "POST" and request.path == "/v1/stt":
+        behaviour = reply(201, transcript_reply()["result"])
+    elif request.method == "GET" and request.path.startswith("/v1/stt/"):
+        behaviour = api.look(request.path.rsplit("/", 1)[1])
+    else:
+        behaviour = reply(404, error_body(404, "Not Found"))
+    await behaviour(api, request)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+class FakeAPI:
+    """The server; see the module's docstring."""
+
+    def __init__(self, *, key: str = KEY, looks_until_done: int = 2) -> None:
+        self.key = key
+        self.looks_until_done = looks_until_done
+        self.requests: list[Request] = []
+        self.generations: dict[str, int] = {}
+        self.replies: dict[str, dict[str, Any]] = {}
+        self._scripts: dict[str, deque[Behaviour]] = {"POST": deque(), "GET": deque()}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def start(self) -> None:
+        """Listen; on the same port as before after a :meth:`stop`."""
+
+        async def listen() -> None:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+        asyncio.run_coroutine_threadsafe(listen(), self._loop).result(10)
+
+    def stop(self) -> None:
+        """Stop listening and cut every connection; connecting is refused from now on."""
+
+        async def close() -> None:
+            if self._server:
+                self._server.close()
+            for writer in list(self._writers):
+                writer.transport.abort()
+            pending = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(close(), self._loop).result(10)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def script(self, method: str, *behaviours: Behaviour) -> None:
+        """Say how the next requests of this method are answered, one each."""
+        self._scripts[method].extend(behaviours)
+
+    def create(self) -> str:
+        """Create a generation, as a submission does."""
+        generation_id = str(uuid.uuid4())
+        self.generations[generation_id] = 0
+        return generation_id
+
+    def complete(self, generation_id: str, body: dict[str, Any] | None = None) -> None:
+        """Have a generation be done, with this reply."""
+        self.generations[generation_id] = self.looks_until_done
+        self.replies[generation_id] = body or transcript_reply()
+
+    def forget(self, generation_id: str) -> None:
+        """Let a generation expire."""
+        self.generations.pop(generation_id, None)
+
+    def count(self, method: str) -> int:
+        return sum(request.method == method for request in self.requests)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                first, *lines = head.decode("latin-1").strip().split("\r\n")
+                method, path, _ = first.split(" ")
+                headers = {
+                    name.strip().lower(): value.strip()
+                    for name, value in (line.split(":", 1) for line in lines)
+                }
+                request = Request(method, path, headers, reader, writer)
+                self.requests.append(request)
+                script = self._scripts[method]
+                behave = script.popleft() if script else answer_healthily
+                await behave(self, request)
+                if writer.is_closing():
+                    break
+        self._writers.discard(writer)
+        writer.close()
+
+    def look(self, generation_id: str) -> Behaviour:
+        if generation_id not in self.generations:
+            return reply(404, error_body(404, "Generation not found"))
+        self.generations[generation_id] += 1
+        looks = self.generations[generation_id]
+        if looks > self.looks_until_done:
+            return reply(200, self.replies.get(generation_id) or transcript_reply())
+        return reply(200, {"id": generation_id, "status": "waiting" if looks == 1 else "active"})
