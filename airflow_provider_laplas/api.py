@@ -399,7 +399,8 @@ def _decode_generation(generation_id: str, body: Mapping[str, Any]) -> Generatio
 def _reason(body: Mapping[str, Any]) -> str:
     result = find_result(body) or {}
     for holder in (body.get("error"), body.get("message"), result.get("error")):
-        if text := _flatten(holder):
+        said = holder.get("message") if isinstance(holder, Mapping) else None
+        if text := _flatten(said) or _flatten(holder):
             return redact(text)
     return "no reason given"
 

@@ -478,7 +478,8 @@ def _exchange(session: requests.Session, call: Call[Any], settings: ConnectionSe
         ) as answer:
             latest = time.monotonic() + timeout
             content = bytearray()
-            for chunk in answer.iter_content(_CHUNK):
+            # Not iter_content: it waits for a whole chunk, however slowly that fills.
+            while chunk := answer.raw.read1(_CHUNK, decode_content=True):
                 content += chunk
                 _check_size(content, settings, answer.status_code)
                 # The socket's own time-out starts anew with every byte; one that drips must end as well.
@@ -544,13 +545,17 @@ async def _aexchange(
                 content += chunk
                 _check_size(content, settings, answer.status)
             return Response(answer.status, _lower(answer.headers), bytes(content))
+    except aiohttp.ClientError:
+        if body and body.failure:
+            raise body.failure from None
+        raise
     finally:
         if body:
             await asyncio.to_thread(body.close)
 
 
 async def _pieces(body: MultipartBody) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(body.read):
+    while chunk := await asyncio.to_thread(body.next_piece):
         yield chunk
 
 

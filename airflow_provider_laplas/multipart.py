@@ -6,7 +6,8 @@ from typing import Any, BinaryIO
 from requests_toolbelt import MultipartEncoder
 
 from airflow_provider_laplas.api import Call, Upload
-from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError, LaplasTransportError
+from airflow_provider_laplas.redaction import redact
 
 CHUNK = 256 * 1024
 """Bytes that are read and sent at a time."""
@@ -18,11 +19,14 @@ class MultipartBody:
 
     :ivar content_type: the header's value, with the boundary
     :ivar len: bytes in all (the name is the one that requests looks for)
+    :ivar failure: why the source could not be read to its end. A body that was cut short is no submission, whatever
+        the HTTP library makes of it
     """
 
     def __init__(self, call: Call[Any]) -> None:
         if call.upload is None:
             raise ValueError("a call without an upload has no multipart body")
+        self.failure: LaplasError | None = None
         self._file = call.upload.open()
         part = (call.upload.name, _Sized(self._file, call.upload), call.upload.content_type)
         self._encoder = MultipartEncoder(fields=[*call.form, (call.part, part)])
@@ -30,12 +34,22 @@ class MultipartBody:
         self.len: int = self._encoder.len
 
     def __iter__(self) -> Iterator[bytes]:
-        while chunk := self.read():
+        while chunk := self.next_piece():
             yield chunk
 
-    def read(self) -> bytes:
+    def next_piece(self) -> bytes:
         """Return the next piece, empty at the end."""
-        return self._encoder.read(CHUNK)  # type: ignore[no-any-return]
+        try:
+            return self._encoder.read(CHUNK)  # type: ignore[no-any-return]
+        except LaplasError as error:
+            self.failure = error
+            raise
+        except Exception as error:
+            # Whatever a storage's library raises: the source failed, not the API.
+            self.failure = LaplasTransportError(
+                f"The audio could not be read to its end, so nothing was submitted: {redact(repr(error))}", sent=False
+            )
+            raise self.failure from None
 
     def close(self) -> None:
         """Close the file that is uploaded."""

@@ -47,17 +47,20 @@ class TaskKey:
 
 
 def save_reply(
-    reply: Mapping[str, Any], *, generation_id: str, task: TaskKey, results_path: str | None
+    reply: Mapping[str, Any], *, generation_id: str, task: TaskKey | None, results_path: str | None
 ) -> Reference:
     """
     Keep a reply and return where it lies. Blocking; it may be repeated, and then overwrites its own.
 
     :param results_path: a folder in object storage (any URI of Airflow's ``ObjectStoragePath``, or a local path);
-        without one the reply becomes an XCom, which Airflow deletes when the task is tried again or cleared
+        without one the reply becomes an XCom of ``task``, which Airflow deletes when that is tried again or cleared
+    :raises LaplasArgumentError: where neither is given
     """
     text = json.dumps(reply, allow_nan=False)
     if results_path:
         return _save_file(text, generation_id, results_path)
+    if task is None:
+        raise LaplasArgumentError("`results_path` or `task` must say where a reply is kept.", argument="results_path")
     return _save_xcom(text, task)
 
 

@@ -162,10 +162,8 @@ class STTCompletionTrigger(BaseTrigger):
             )
         )
 
-    def _task_key(self) -> TaskKey:
+    def _task_key(self) -> TaskKey | None:
         if self.task_ids is not None:
             return TaskKey(**self.task_ids)
         ti = self.task_instance
-        if ti is None:
-            raise LaplasError("The trigger does not know its task: give it `task` or `results_path`.")
-        return TaskKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+        return TaskKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index) if ti else None

@@ -124,7 +124,12 @@ class Wait:
         """Return the seconds until the next look; the last look falls on the deadline."""
         now = self.clock()
         if self._failures:
-            pause = backoff(self._failures, self._error, ceiling=max(self.poll_interval, SHORTEST_PAUSE))
+            pause = backoff(
+                self._failures,
+                self._error,
+                ceiling=max(self.poll_interval, SHORTEST_PAUSE),
+                rng=self.rng,
+            )
         else:
             pause = next_pause(now - self._started, poll_interval=self.poll_interval, rng=self.rng)
         return max(0.0, min(pause, self.deadline - now))

@@ -1,0 +1,111 @@
+"""What a connection means, and which ones are refused."""
+
+import json
+import logging
+from importlib.resources import files
+
+import jsonschema
+import pytest
+
+from airflow_provider_laplas.connection import EXTRA_FIELDS, read_base_url, read_connection
+from airflow_provider_laplas.errors import LaplasConfigurationError
+from airflow_provider_laplas.provider_info import get_provider_info
+
+
+def read(**changes):
+    return read_connection(
+        **({"host": None, "schema": None, "port": None, "password": "key", "extra": {}} | changes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "schema", "port", "url"),
+    [
+        (None, None, None, "https://api.apilaplas.com/v1"),
+        ("", "", None, "https://api.apilaplas.com/v1"),
+        ("api.apilaplas.com", None, None, "https://api.apilaplas.com/v1"),
+        ("https://api.apilaplas.com", None, None, "https://api.apilaplas.com/v1"),
+        ("https://api.apilaplas.com/", None, None, "https://api.apilaplas.com/v1"),
+        ("https://api.apilaplas.com/v1", None, None, "https://api.apilaplas.com/v1"),
+        ("https://api.apilaplas.com/v1/", None, None, "https://api.apilaplas.com/v1"),
+        ("api.apilaplas.com", "v1", None, "https://api.apilaplas.com/v1"),
+        ("proxy.example/laplas", None, 8443, "https://proxy.example:8443/laplas/v1"),
+        ("https://proxy.example:1/laplas", None, 8443, "https://proxy.example:1/laplas/v1"),
+        ("127.0.0.1", "http", 8000, "http://127.0.0.1:8000/v1"),
+        ("http://localhost:8000", None, None, "http://localhost:8000/v1"),
+        ("http://[::1]:8000", None, None, "http://[::1]:8000/v1"),
+    ],
+)
+def test_a_host_may_be_written_in_every_usual_way(host, schema, port, url):
+    assert read_base_url(host, schema, port) == url
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://api.apilaplas.com",
+        "ftp://api.apilaplas.com",
+        "https://user:pw@api.example",
+        "https://a?b=c",
+        "https://",
+        "http://[::1",
+    ],
+)
+def test_an_unsafe_or_unusable_host_is_refused(host):
+    with pytest.raises(LaplasConfigurationError, match="host"):
+        read(host=host)
+
+
+def test_plain_http_to_another_machine_has_to_be_allowed():
+    assert read(host="http://laplas.lan", extra={"allow_http": True}).base_url == "http://laplas.lan/v1"
+
+
+@pytest.mark.parametrize("password", [None, "", "  ", "two words", "new\nline", "schlüssel"])
+def test_what_cannot_be_a_key_is_refused(password):
+    with pytest.raises(LaplasConfigurationError, match="key"):
+        read(password=password)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("timeout", "30", 30.0),
+        ("timeout", "", 60.0),
+        ("timeout", None, 60.0),
+        ("verify", "false", False),
+        ("verify", "/etc/ca.pem", "/etc/ca.pem"),
+        ("allow_http", "true", True),
+        ("max_reply_bytes", 10, 10),
+    ],
+)
+def test_an_extra_field_is_read_as_the_form_or_a_json_file_writes_it(name, value, expected):
+    assert getattr(read(extra={name: value}), name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("timeout", "soon"), ("timeout", -1), ("max_reply_bytes", 0), ("allow_http", "maybe")]
+)
+def test_a_wrong_extra_field_is_refused_by_name(name, value):
+    with pytest.raises(LaplasConfigurationError, match=f"`{name}`"):
+        read(extra={name: value})
+
+
+def test_an_unknown_extra_field_is_named_with_its_nearest_and_has_no_effect(caplog):
+    with caplog.at_level(logging.WARNING):
+        assert read(extra={"time_out": 5}) == read()
+    assert "`time_out`" in caplog.text
+    assert "`timeout`" in caplog.text
+
+
+def test_no_repr_shows_the_key_or_the_proxy():
+    settings = read(password="canary", extra={"proxy": "http://u:canary@proxy:1"})
+    assert "canary" not in repr(settings)
+
+
+def test_the_registration_is_valid_against_airflows_schema():
+    schema = json.loads(files("airflow").joinpath("provider_info.schema.json").read_text())
+    info = get_provider_info()
+    jsonschema.validate(info, schema)
+    form = info["connection-types"][0]["conn-fields"]
+    assert set(form) == set(EXTRA_FIELDS)
+    assert all("efault" in field["description"] for field in form.values())

@@ -1,0 +1,145 @@
+"""When to look again, and what each look means; the clock is the test's."""
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_laplas.api import Generation, State
+from airflow_provider_laplas.errors import (
+    LaplasAuthenticationError,
+    LaplasCreditsError,
+    LaplasGenerationFailedError,
+    LaplasGenerationGoneError,
+    LaplasGenerationTimeoutError,
+    LaplasMalformedReplyError,
+    LaplasRateLimitError,
+    LaplasServerError,
+    LaplasTransportError,
+)
+from airflow_provider_laplas.waiting import SETTLING, SHORTEST_PAUSE, Wait, next_pause
+
+ID = "g-1"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def pending(status="active"):
+    return Generation(ID, status, State.PENDING, {})
+
+
+DONE = Generation(ID, "completed", State.COMPLETED, {"result": {"text": ""}})
+GONE = LaplasGenerationGoneError("gone", generation_id=ID)
+
+PASSING = [
+    LaplasTransportError("reset", sent=True),
+    LaplasTransportError("refused", sent=False),
+    LaplasServerError("503", status=503),
+    LaplasRateLimitError("429", status=429),
+    LaplasMalformedReplyError("html", status=200),
+    LaplasCreditsError("403", status=403),
+]
+
+
+@given(st.floats(0, 1e6), st.floats(0.1, 600), st.floats(0, 1))
+def test_a_pause_is_at_least_the_floor_and_never_longer_than_the_interval(waited, interval, chance):
+    pause = next_pause(waited, poll_interval=interval, rng=lambda: chance)
+    assert min(0.9 * SHORTEST_PAUSE, 0.9 * interval) <= pause <= interval
+
+
+@given(st.floats(0, 1e4), st.floats(0, 1e4))
+def test_pauses_grow_with_the_time_waited(one, other):
+    short, long = sorted((one, other))
+    assert next_pause(short, rng=lambda: 0.5) <= next_pause(long, rng=lambda: 0.5)
+
+
+def test_a_wait_ends_with_the_completed_generation(clock):
+    wait = Wait(ID, clock.now + 10, clock=clock)
+    assert wait.observe(pending()) is None
+    assert wait.observe(DONE) is DONE
+
+
+@pytest.mark.parametrize("error", PASSING, ids=str)
+def test_a_look_that_fails_does_not_end_a_wait(clock, error):
+    wait = Wait(ID, clock.now + 10, clock=clock)
+    for _ in range(20):
+        assert wait.observe(error) is None
+    assert wait.observe(DONE) is DONE
+
+
+def test_a_refused_key_ends_a_wait(clock):
+    error = LaplasAuthenticationError("401", status=401)
+    with pytest.raises(LaplasAuthenticationError):
+        Wait(ID, clock.now + 10, clock=clock).observe(error)
+
+
+def test_an_id_that_is_gone_ends_a_wait_but_not_right_after_the_submission(clock):
+    wait = Wait(ID, clock.now + 100, submitted_at=clock.now, clock=clock)
+    assert wait.observe(GONE) is None
+    clock.now += SETTLING
+    with pytest.raises(LaplasGenerationGoneError):
+        wait.observe(GONE)
+    with pytest.raises(LaplasGenerationGoneError):
+        Wait(ID, clock.now + 100, clock=clock).observe(GONE)
+
+
+def test_a_failed_generation_ends_a_wait_with_its_reason(clock):
+    failed = Generation(ID, "error", State.FAILED, {}, reason="not audio")
+    with pytest.raises(LaplasGenerationFailedError, match="not audio") as caught:
+        Wait(ID, clock.now + 10, clock=clock).observe(failed)
+    assert (caught.value.generation_id, caught.value.reason) == (ID, "not audio")
+
+
+def test_a_wait_past_its_deadline_looks_once_and_takes_what_is_finished(clock):
+    assert Wait(ID, clock.now - 1, clock=clock).observe(DONE) is DONE
+    with pytest.raises(LaplasGenerationTimeoutError, match="active") as caught:
+        Wait(ID, clock.now - 1, clock=clock).observe(pending())
+    assert caught.value.status == "active"
+    assert f'STTCompletionSensor(generation_id="{ID}")' in caught.value.message
+
+
+def test_the_last_look_falls_on_the_deadline(clock):
+    wait = Wait(ID, clock.now + 0.5, clock=clock)
+    wait.observe(pending())
+    assert wait.pause() == pytest.approx(0.5)
+    clock.now += 2
+    assert wait.pause() == 0
+
+
+def test_pauses_after_failures_obey_the_server_and_start_anew_after_a_good_look(clock):
+    wait = Wait(ID, clock.now + 1000, clock=clock, rng=lambda: 0.5)
+    wait.observe(LaplasRateLimitError("429", status=429, retry_after=7))
+    assert 7 <= wait.pause() <= 8
+    wait.observe(pending())
+    assert wait.pause() <= 1.1
+
+
+def test_a_status_is_logged_once_and_an_unknown_one_as_a_warning(clock, caplog):
+    wait = Wait(ID, clock.now + 10, clock=clock)
+    with caplog.at_level(logging.INFO):
+        for status in ("waiting", "waiting", "musing", "musing"):
+            wait.observe(pending(status))
+    assert [(r.levelname, "musing" in r.getMessage()) for r in caplog.records] == [
+        ("INFO", False),
+        ("WARNING", True),
+    ]
+
+
+def test_failed_looks_in_a_row_warn_once(clock, caplog):
+    wait = Wait(ID, clock.now + 10, clock=clock)
+    with caplog.at_level(logging.INFO):
+        for _ in range(5):
+            wait.observe(PASSING[0])
+    assert [record.levelname for record in caplog.records] == ["WARNING"] + ["INFO"] * 4

@@ -1,0 +1,150 @@
+"""The trigger over a real wire: it waits, brings the reply to safety, and says where it lies."""
+
+import asyncio
+import contextlib
+import json
+import time
+
+import pytest
+
+from airflow_provider_laplas.errors import (
+    LaplasAuthenticationError,
+    LaplasError,
+    LaplasGenerationFailedError,
+    LaplasGenerationGoneError,
+    LaplasGenerationTimeoutError,
+)
+from airflow_provider_laplas.hooks import LaplasHook
+from airflow_provider_laplas.results import load_transcript
+from airflow_provider_laplas.triggers import FIRST_LOOK, CompletionEvent, STTCompletionTrigger
+from tests.fake_api import WORDS, transcript_reply
+
+
+@pytest.fixture
+def make(tmp_path):
+    def make(generation_id, *, seconds=30.0, **kwargs):
+        arguments = {"poll_interval": 0.01, "results_path": str(tmp_path / "results"), "first_look": -2.0}
+        return STTCompletionTrigger(
+            generation_id=generation_id, deadline=time.time() + seconds, **(arguments | kwargs)
+        )
+
+    return make
+
+
+def run(trigger):
+    async def collect():
+        return [event async for event in trigger.run()]
+
+    (event,) = asyncio.run(collect())
+    return event.payload
+
+
+def test_the_event_holds_the_id_and_where_the_reply_lies_and_nothing_else(api, make, tmp_path):
+    generation_id = api.create()
+    payload = run(make(generation_id))
+    path = tmp_path / "results" / f"{generation_id}.json"
+    assert payload == {"status": "completed", "generation_id": generation_id, "result": f"file://{path}"}
+    assert json.loads(path.read_text()) == transcript_reply()
+    assert load_transcript(payload["result"]).text == " ".join(WORDS)
+
+
+def test_nothing_but_the_finished_file_is_left_in_the_folder(api, make, tmp_path):
+    generation_id = api.create()
+    run(make(generation_id))
+    assert [path.name for path in (tmp_path / "results").iterdir()] == [f"{generation_id}.json"]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "kind"),
+    [
+        (
+            lambda api, g: api.complete(g, {"status": "failed", "error": "not audio"}),
+            LaplasGenerationFailedError,
+        ),
+        (lambda api, g: api.forget(g), LaplasGenerationGoneError),
+        (lambda api, g: setattr(api, "key", "other"), LaplasAuthenticationError),
+        (lambda api, g: setattr(api, "looks_until_done", 10_000), LaplasGenerationTimeoutError),
+    ],
+)
+def test_a_wait_that_ends_badly_is_an_event_with_the_typed_error(api, make, prepare, kind):
+    generation_id = api.create()
+    prepare(api, generation_id)
+    event = CompletionEvent.from_payload(json.loads(json.dumps(run(make(generation_id, seconds=0.3)))))
+    assert type(event.error) is kind
+    assert event.generation_id == generation_id
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        {},
+        "completed",
+        {"status": "completed"},
+        {"status": "success", "generation_id": "g"},
+        {"status": "completed", "generation_id": "g", "result": None},
+    ],
+)
+def test_an_event_that_the_trigger_never_sends_is_refused(payload):
+    with pytest.raises(LaplasError, match="never sends"):
+        CompletionEvent.from_payload(payload)
+
+
+def test_the_arguments_survive_storage_and_hold_no_secret(api, make):
+    trigger = make("g", task={"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 3})
+    path, arguments = trigger.serialize()
+    assert path == "airflow_provider_laplas.triggers.STTCompletionTrigger"
+    again = STTCompletionTrigger(**json.loads(json.dumps(arguments)))
+    assert again.serialize() == trigger.serialize()
+    assert api.key not in json.dumps(arguments)
+
+
+def test_four_arguments_are_enough():
+    trigger = STTCompletionTrigger(conn_id="c", generation_id="g", deadline=1.0, poll_interval=10.0)
+    assert trigger.first_look == FIRST_LOOK
+
+
+def test_waits_on_one_connection_share_one_look_up_and_one_client(api, make, monkeypatch):
+    looked_up = []
+    original = LaplasHook.aget_connection.__func__
+
+    async def counting(cls, conn_id):
+        looked_up.append(conn_id)
+        return await original(cls, conn_id)
+
+    monkeypatch.setattr(LaplasHook, "aget_connection", classmethod(counting))
+
+    async def all_at_once():
+        async def one(trigger):
+            return [event.payload async for event in trigger.run()]
+
+        return await asyncio.gather(*(one(make(api.create())) for _ in range(50)))
+
+    payloads = asyncio.run(all_at_once())
+    assert all(payload["status"] == "completed" for (payload,) in payloads)
+    assert looked_up == ["laplas_default"]
+
+
+def test_a_trigger_that_is_cancelled_closes_the_client_and_leaves_the_others_running(api, make):
+    async def scenario():
+        async def one(trigger):
+            return [event.payload async for event in trigger.run()]
+
+        api.looks_until_done = 20
+        first = asyncio.ensure_future(one(make(api.create(), poll_interval=5.0)))
+        second = asyncio.ensure_future(one(make(api.create())))
+        while api.count("GET") < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        first.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await first
+        (payload,) = await second
+        return payload["status"]
+
+    assert asyncio.run(scenario()) == "completed"
+
+
+def test_ending_the_task_says_that_the_generation_goes_on(caplog):
+    asyncio.run(STTCompletionTrigger(generation_id="g-1", deadline=1.0).on_kill())
+    assert "g-1" in caplog.text
+    assert "billed" in caplog.text
