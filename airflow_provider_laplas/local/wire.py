@@ -1,0 +1,128 @@
+"""What is common to all requests: the error body, the log line, and how the request body is documented."""
+
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from airflow_provider_laplas.local.errors import SERVER_ERROR
+from airflow_provider_laplas.local.options import IGNORED, LISTS, REFUSED, Body
+from airflow_provider_laplas.local.workers import where
+
+logger = logging.getLogger(__name__)
+
+METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+CLIENT_LEFT = 499
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer with a status of 400 or above."""
+
+    message: str
+    path: str
+    requestId: str  # noqa: N815 - the API's name.
+    statusCode: int  # noqa: N815 - the API's name.
+    timestamp: str
+
+
+def error_response(
+    scope: Scope, status: int, message: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Return the API's error body; its path is without the query string."""
+    body = ErrorBody(
+        message=message,
+        path=scope["path"],
+        requestId=scope["state"]["request_id"],
+        statusCode=status,
+        timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+    return JSONResponse(body.model_dump(), status, headers)
+
+
+class Observer:
+    """Gives each request an id, answers 500 for what nothing else caught, and logs one line.
+
+    The line holds nothing that a client chose: of the path only what a route matched, and ids only if they are UUIDs.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, or pass the server's own events through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = str(uuid.uuid4())
+        scope.setdefault("state", {})["request_id"] = request_id
+        began = time.perf_counter()
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            status = CLIENT_LEFT
+        except Exception as error:  # noqa: BLE001 - the server's own handler would log the error's message.
+            logger.error("request %s failed: %s", request_id, where(error))  # noqa: TRY400 - the same.
+            if not status:
+                await error_response(scope, 500, SERVER_ERROR)(scope, receive, watched)
+        finally:
+            milliseconds = (time.perf_counter() - began) * 1000
+            method = scope["method"] if scope["method"] in METHODS else "(method)"
+            logger.info(
+                "%s %s %d %.0f ms, request %s", method, _path(scope), status, milliseconds, request_id
+            )
+
+
+def _path(scope: Scope) -> str:
+    route = scope.get("route")
+    if route is None:
+        return "(no such path)"
+    template = str(getattr(route, "path", "(no such path)"))
+    try:
+        return template.format(generation_id=uuid.UUID(scope["path_params"]["generation_id"]))
+    except (KeyError, ValueError):
+        return template
+
+
+def describe_body(upload_parts: tuple[str, ...]) -> dict[str, Any]:
+    """Return the OpenAPI description of a submission's body, which is read as a stream and not by FastAPI."""
+    as_json = Body.model_json_schema()
+    as_json["properties"]["url"] = {**as_json["properties"]["url"]["anyOf"][0], "format": "uri"}
+    for name, reason in REFUSED.items():
+        as_json["properties"][name]["description"] = f"Refused: {reason}."
+    for name, reason in IGNORED.items():
+        as_json["properties"][name]["description"] = f"Recorded as a warning: {reason}."
+    as_json["required"] = ["model", "url"]
+    # A form has no null.
+    fields = {
+        name: schema | {"anyOf": [one for one in schema["anyOf"] if one != {"type": "null"}]}
+        if "anyOf" in schema
+        else schema
+        for name, schema in as_json["properties"].items()
+    }
+    for name in LISTS:
+        # Once or several times.
+        fields[name]["anyOf"] = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+    recording = {"type": "string", "format": "binary", "minLength": 1}
+    as_form = {
+        "type": "object",
+        "properties": fields | dict.fromkeys(upload_parts, recording),
+        "required": ["model"],
+        "oneOf": [{"required": [name]} for name in ("url", *upload_parts)],
+    }
+    content = {"application/json": {"schema": as_json}, "multipart/form-data": {"schema": as_form}}
+    return {"requestBody": {"required": True, "content": content}}

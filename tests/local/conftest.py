@@ -1,0 +1,243 @@
+"""A server on a free loopback port, with an engine that hears what a test tells it to."""
+
+import io
+import threading
+import time
+import wave
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+
+from airflow_provider_laplas.local.app import create_app
+from airflow_provider_laplas.local.engine import Heard, Hearing
+from airflow_provider_laplas.local.errors import Abandoned
+from airflow_provider_laplas.local.running import serve_in_thread
+from airflow_provider_laplas.local.settings import Settings
+
+KEY = "key-of-the-tests"
+MODEL = "#g1_whisper-medium"
+GIVE_UP_SECONDS = 60
+
+
+def wav(seconds: float = 1.0, channels: int = 1, rate: int = 16_000) -> bytes:
+    """A tone, as a WAV file; each channel has its own pitch."""
+    times = np.arange(int(seconds * rate)) / rate
+    tones = [np.sin(2 * np.pi * 220 * (number + 1) * times) for number in range(channels)]
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((np.stack(tones, axis=1) * 8000).astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+@dataclass
+class StubEngine:
+    """Hears `words` in every channel, once `open` is set; says with `entered` that it was asked."""
+
+    words: tuple[Heard, ...] = (Heard(" Hello,", 0.0, 0.4, 0.9), Heard(" world.", 0.5, 0.9, 0.7))
+    weights: str = "medium"
+    known: frozenset[str] = frozenset({"en", "de"})
+    failure: Exception | None = None
+    open: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    def weights_for(self, size: str) -> str:
+        return self.weights
+
+    def version(self) -> str:
+        return "stub 1"
+
+    def languages(self, size: str) -> frozenset[str]:
+        return self.known
+
+    def transcribe(self, samples, *, abandoned: Callable[[], bool], **asked: Any) -> Hearing:
+        self.asked.append(asked | {"samples": len(samples)})
+        self.entered.set()
+        while not self.open.wait(0.01):
+            if abandoned():
+                raise Abandoned
+        if self.failure is not None:
+            raise self.failure
+        return Hearing(self.words, asked["language"] or "de", None if asked["language"] else 0.75)
+
+
+class Clock:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Api:
+    """A client of one running server."""
+
+    url: str
+    headers: dict[str, str] = field(default_factory=lambda: {"Authorization": f"Bearer {KEY}"})
+
+    def upload(
+        self, content: Any, part: str = "audio", path: str = "/create", **options: Any
+    ) -> requests.Response:
+        return requests.post(
+            f"{self.url}/v1/stt{path}",
+            headers=self.headers,
+            data={"model": MODEL} | options,
+            files={part: ("sample.wav", content, "audio/wav")},
+            timeout=GIVE_UP_SECONDS,
+        )
+
+    def post(self, path: str = "/create", **body: Any) -> requests.Response:
+        return requests.post(
+            f"{self.url}/v1/stt{path}",
+            headers=self.headers,
+            json={"model": MODEL} | body,
+            timeout=GIVE_UP_SECONDS,
+        )
+
+    def get(self, generation_id: str) -> requests.Response:
+        return requests.get(
+            f"{self.url}/v1/stt/{generation_id}", headers=self.headers, timeout=GIVE_UP_SECONDS
+        )
+
+    def status(self, generation_id: str) -> str:
+        return self.get(generation_id).json()["status"]
+
+    def end(self, submitted: requests.Response) -> dict[str, Any]:
+        """What the generation is in the end."""
+        assert submitted.status_code == 201, submitted.text
+        generation_id = submitted.json()["generation_id"]
+        eventually(lambda: self.status(generation_id) in {"completed", "error"})
+        return self.get(generation_id).json()
+
+    def result(self, submitted: requests.Response) -> dict[str, Any]:
+        ended = self.end(submitted)
+        assert ended["status"] == "completed", ended
+        return ended["result"]
+
+    def error(self, submitted: requests.Response) -> dict[str, str]:
+        ended = self.end(submitted)
+        assert ended["status"] == "error", ended
+        assert "result" not in ended
+        return ended["error"]
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds that nothing announces."""
+    deadline = time.monotonic() + GIVE_UP_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+def assert_error(response: requests.Response, status: int, *told: str) -> None:
+    """The reply is the API's error body, complete, with `told` in its message."""
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert set(body) == {"message", "path", "requestId", "statusCode", "timestamp"}
+    assert body["statusCode"] == status
+    assert body["path"] == requests.utils.urlparse(response.url).path
+    for text in told:
+        assert text in body["message"]
+
+
+@pytest.fixture
+def engine() -> StubEngine:
+    return StubEngine()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def running(data_dir: Path, engine: StubEngine, clock: Clock):
+    """A context manager that runs a server over the test's data folder; settings can be changed."""
+
+    @contextmanager
+    def run(used: Any = engine, **changed: Any) -> Iterator[Api]:
+        settings = Settings(**{"keys": frozenset({KEY}), "data_dir": data_dir, "sweep_every": 0.02} | changed)
+        with serve_in_thread(create_app(settings, used, clock=clock)) as url:
+            yield Api(url)
+
+    return run
+
+
+@pytest.fixture
+def serve(running) -> Iterator[Callable[..., Api]]:
+    """As `running`, for as long as the test lasts."""
+    with ExitStack() as stack:
+        yield lambda *args, **changed: stack.enter_context(running(*args, **changed))
+
+
+@pytest.fixture
+def api(serve) -> Api:
+    return serve()
+
+
+@pytest.fixture(scope="module")
+def shared_api(tmp_path_factory) -> Iterator[Api]:
+    """A server for tests that leave no trace in it: starting one takes longer than most of them."""
+    settings = Settings(keys=frozenset({KEY}), data_dir=tmp_path_factory.mktemp("data"))
+    with serve_in_thread(create_app(settings, StubEngine())) as url:
+        yield Api(url)
+
+
+class Origin(ThreadingHTTPServer):
+    """A web server whose pages a test writes: path -> (status, headers, body)."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _OriginHandler)
+        self.pages: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        self.asked: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class _OriginHandler(BaseHTTPRequestHandler):
+    server: Origin
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        status, headers, body = self.server.pages.get(self.path.partition("?")[0], (404, {}, b""))
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+            if value:
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

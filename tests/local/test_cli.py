@@ -1,0 +1,167 @@
+"""The command: its help, its key, its start and its stop."""
+
+import io
+import re
+import signal
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from click.testing import CliRunner
+
+from airflow_provider_laplas.local.audio import RATE, decode
+from airflow_provider_laplas.local.cli import main
+from tests.local.conftest import Api, eventually
+
+COMMAND = [
+    sys.executable,
+    "-m",
+    "airflow_provider_laplas.local",
+    "serve",
+    "--port",
+    "0",
+    "--weights",
+    "package",
+]
+
+
+@contextmanager
+def served(
+    data_dir: Path, *options: str, end: int = signal.SIGTERM, **environment: str
+) -> Iterator[tuple[str, list[str]]]:
+    """The command as a process: its URL, and the lines that it printed before it."""
+    data_dir.mkdir(exist_ok=True)
+    with (data_dir.parent / "log").open("w+") as log:
+        # A pipe that nobody reads would fill up and stop the server.
+        process = subprocess.Popen(
+            [*COMMAND, "--data-dir", str(data_dir), *options],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={"PATH": "/usr/bin"} | environment,
+        )
+        lines: list[str] = []
+        try:
+            for line in process.stdout:
+                lines.append(line.strip())
+                if found := re.match(r"Listening on (http://\S+)/v1", line):
+                    yield found[1], lines
+                    return
+            log.seek(0)
+            pytest.fail(log.read())
+        finally:
+            process.send_signal(end)
+            process.communicate(timeout=30)
+
+
+def reaches(url: str, key: str) -> bool:
+    response = requests.get(f"{url}/v1/stt/none", headers={"Authorization": f"Bearer {key}"}, timeout=10)
+    return response.status_code == 404
+
+
+def test_without_a_key_one_is_made_kept_and_its_place_is_printed(data_dir: Path):
+    own = data_dir / "api-key"
+    with served(data_dir) as (url, lines):
+        assert url.startswith("http://127.0.0.1:")
+        assert f"The API key is in {own}" in lines
+        assert own.stat().st_mode & 0o777 == 0o600
+        key = own.read_text().strip()
+        assert len(key) >= 32
+        assert key not in "".join(lines)
+        assert reaches(url, key)
+    with served(data_dir) as (url, _):
+        assert reaches(url, key)
+
+
+def test_the_key_comes_from_the_environment(data_dir: Path):
+    with served(data_dir, LAPLAS_API_KEY="from-environment") as (url, _):
+        assert reaches(url, "from-environment")
+    assert not (data_dir / "api-key").exists()
+
+
+def test_the_keys_come_from_a_file_and_options_from_the_environment(tmp_path: Path, data_dir: Path):
+    keys = tmp_path / "keys"
+    keys.write_text("one\n\n two \n")
+    with served(data_dir, LAPLAS_LOCAL_SERVE_KEY_FILE=str(keys), LAPLAS_API_KEY="three") as (
+        url,
+        _,
+    ):
+        assert reaches(url, "one")
+        assert reaches(url, "two")
+        assert not reaches(url, "three")
+
+
+def test_weights_that_are_not_there_are_an_error_without_a_trace(data_dir: Path):
+    result = CliRunner().invoke(main, ["serve", "--weights", "/nowhere", "--data-dir", str(data_dir)])
+
+    assert result.exit_code == 1
+    assert "Error: The weights folder does not exist" in result.output
+
+
+def test_a_port_that_is_taken_is_an_error_without_a_trace(tmp_path: Path, data_dir: Path):
+    with served(data_dir) as (url, _):
+        port = url.rpartition(":")[2]
+        result = CliRunner().invoke(
+            main, ["serve", "--weights", "package", "--port", port, "--data-dir", str(tmp_path / "other")]
+        )
+
+    assert result.exit_code == 1
+    assert "Cannot listen" in result.output
+
+
+def test_help_shows_examples_and_no_way_to_pass_a_key():
+    shown = CliRunner().invoke(main, ["serve", "--help"]).output
+
+    assert "laplas-local serve --weights package" in shown
+    assert "--key-file" in shown
+    assert "--key " not in shown
+
+
+def test_importing_the_command_loads_nothing_heavy():
+    code = (
+        "import sys, airflow_provider_laplas.local.cli\n"
+        "heavy = {'airflow', 'av', 'ctranslate2', 'fastapi', 'faster_whisper', 'numpy', 'pydantic'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_server_imports_no_airflow_and_no_engine_before_it_is_needed():
+    code = (
+        "import sys, airflow_provider_laplas.local.app, airflow_provider_laplas.local.running\n"
+        "heavy = {'airflow', 'av', 'ctranslate2', 'faster_whisper'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.whisper
+def test_what_a_killed_server_was_working_on_is_taken_up_by_the_next(data_dir: Path, jfk_mp3: Path):
+    # Long enough to be at work when it is killed.
+    [speech] = decode(jfk_mp3, split=False, max_seconds=60).channels
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((np.tile(speech, 3) * 32767).astype("<i2").tobytes())
+    headers = {"Authorization": "Bearer key"}
+    with served(data_dir, end=signal.SIGKILL, LAPLAS_API_KEY="key") as (url, _):
+        api = Api(url, headers)
+        running, queued = (
+            api.upload(audio).json()["generation_id"] for audio in (buffer.getvalue(), jfk_mp3.read_bytes())
+        )
+        eventually(lambda: api.status(running) == "active")
+
+    with served(data_dir, LAPLAS_API_KEY="key") as (url, _):
+        api = Api(url, headers)
+        for generation_id in (running, queued):
+            eventually(lambda ended=generation_id: api.status(ended) == "completed")
+            [channel] = api.get(generation_id).json()["result"]["results"]["channels"]
+            assert "ask what you can do for your country" in channel["alternatives"][0]["transcript"]

