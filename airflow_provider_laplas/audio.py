@@ -21,7 +21,10 @@ def check_audio(audio: Any) -> str:
     :raises LaplasArgumentError: naming ``audio``
     """
     if isinstance(audio, os.PathLike) or hasattr(audio, "protocol"):
-        audio = str(audio)
+        conn_id = getattr(audio, "conn_id", None)
+        scheme, separator, rest = str(audio).partition("://")
+        # An ObjectStoragePath leaves the id of its connection out of its text.
+        audio = f"{scheme}://{conn_id}@{rest}" if conn_id and separator else str(audio)
     if not isinstance(audio, str):
         raise LaplasArgumentError(
             f"`audio` must be an http(s) URL, a path or an object-storage URI, not {type(audio).__name__}.",

@@ -44,7 +44,7 @@ class MultipartBody:
         except LaplasError as error:
             self.failure = error
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # Whatever a storage's library raises: the source failed, not the API.
             self.failure = LaplasTransportError(
                 f"The audio could not be read to its end, so nothing was submitted: {redact(repr(error))}", sent=False

@@ -89,7 +89,8 @@ def _save_file(text: str, generation_id: str, results_path: str) -> str:
     with temporary.open("wb") as file:  # type: ignore[no-untyped-call]
         file.write(text.encode())
     temporary.replace(final)
-    return str(final)
+    # Not str(final): that leaves out the id of the storage's connection.
+    return f"{results_path.rstrip('/')}/{name}"
 
 
 def _load_file(uri: str) -> str:

@@ -43,7 +43,7 @@ def test_the_event_holds_the_id_and_where_the_reply_lies_and_nothing_else(api, m
     generation_id = api.create()
     payload = run(make(generation_id))
     path = tmp_path / "results" / f"{generation_id}.json"
-    assert payload == {"status": "completed", "generation_id": generation_id, "result": f"file://{path}"}
+    assert payload == {"status": "completed", "generation_id": generation_id, "result": str(path)}
     assert json.loads(path.read_text()) == transcript_reply()
     assert load_transcript(payload["result"]).text == " ".join(WORDS)
 

@@ -1,0 +1,87 @@
+"""One real Airflow and one real local server for all tests of this folder; they run after all others."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import pytest
+
+from demo.file_server import FileServer
+from demo.local_server import LocalServer
+from demo.rest import TaskState
+from demo.stack import AirflowStack
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+RUN_SECONDS = 120
+
+JFK = (
+    "And so my fellow Americans, ask not what your country can do for you, "
+    "ask what you can do for your country."
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder, and let the fast suites speak first."""
+    ours = [item for item in items if HERE in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.airflow)
+    items[:] = [item for item in items if item not in ours] + ours
+
+
+def word_error_rate(text: str) -> float:
+    """Return the share of words that differ from the recording's, case and punctuation aside."""
+    normalise = jiwer.Compose(
+        [
+            jiwer.ToLowerCase(),
+            jiwer.RemovePunctuation(),
+            jiwer.RemoveMultipleSpaces(),
+            jiwer.Strip(),
+            jiwer.ReduceToListOfListOfWords(),
+        ]
+    )
+    return jiwer.wer(JFK, text, reference_transform=normalise, hypothesis_transform=normalise)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[LocalServer]:
+    with LocalServer(tmp_path_factory.mktemp("local")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def recording_url() -> Iterator[str]:
+    with FileServer(PROJECT / "demo" / "recordings" / "jfk.mp3") as files:
+        yield files.url
+
+
+@pytest.fixture(scope="session")
+def stack(server, tmp_path_factory) -> Iterator[AirflowStack]:
+    """Run the project's own DAGs and those of this folder."""
+    dags = tmp_path_factory.mktemp("dags")
+    for file in [*PROJECT.glob("dags/*.py"), *HERE.glob("dags/*.py")]:
+        shutil.copy(file, dags)
+    environment = {"AIRFLOW_CONN_LAPLAS_DEFAULT": server.connection}
+    with AirflowStack(dags, environment=environment) as running:
+        server.await_ready()
+        yield running
+
+
+@pytest.fixture
+def run_dag(stack) -> Callable[..., str]:
+    """Return a function that runs a DAG to success and returns the run's id."""
+
+    def run(dag_id: str, conf: dict[str, Any]) -> str:
+        def fail_at_once(tasks: list[TaskState]) -> None:
+            for task in tasks:
+                if task.state == "up_for_retry":
+                    pytest.fail(f"{task}\n{stack.task_log(dag_id, run_id, task.task_id, task.map_index)}")
+
+        run_id = stack.trigger(dag_id, conf)
+        state = stack.wait(dag_id, run_id, RUN_SECONDS, progress=fail_at_once)
+        assert state == "success", stack.failure_report(dag_id, run_id)
+        return run_id
+
+    return run

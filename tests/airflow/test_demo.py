@@ -1,0 +1,110 @@
+"""The demo as people start it."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from demo.__main__ import main
+from demo.processes import await_condition
+from tests.airflow.conftest import PROJECT, word_error_rate
+
+DEMO_SECONDS = 150
+
+
+@pytest.fixture
+def environment(tmp_path) -> dict[str, str]:
+    """Everything that the demo writes goes below ``tmp_path``, and its processes are known by that."""
+    return os.environ | {"TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def left_running(folder: Path) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("TMPDIR") == str(folder):
+                found.append(process.pid)
+    return found
+
+
+def demo(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "demo", *arguments],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=DEMO_SECONDS,
+        check=False,
+    )
+
+
+def test_it_prints_the_words_and_leaves_nothing_behind(environment, tmp_path):
+    outcome = demo("run", environment=environment)
+
+    assert outcome.returncode == 0, outcome.stderr
+    assert word_error_rate(outcome.stdout) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert left_running(tmp_path) == []
+
+
+def test_a_file_that_is_not_audio_shows_the_log_of_the_failed_task(environment, tmp_path):
+    notes = tmp_path / "minutes of a meeting.txt"
+    notes.write_text("We met. " * 200)
+
+    outcome = demo("run", "--audio", str(notes), environment=environment)
+
+    assert outcome.returncode == 1
+    assert outcome.stdout == ""
+    assert "=== wait ===" in outcome.stderr
+    assert "LaplasGenerationFailed" in outcome.stderr
+    [kept] = tmp_path.glob("laplas-demo-*")
+    assert f"Everything is kept in {kept}" in outcome.stderr
+    assert (kept / "airflow" / "scheduler.log").is_file()
+    assert left_running(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything(environment, tmp_path, number):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "demo", "up"],
+        cwd=PROJECT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        await_condition(
+            lambda: any(tmp_path.glob("laplas-demo-*/airflow/dag-processor.log")),
+            timeout=60,
+            what="the last of the four processes",
+        )
+        process.send_signal(number)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+    assert left_running(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["run", "up"])
+def test_a_recording_that_does_not_exist_is_refused_before_anything_starts(command, tmp_path):
+    outcome = CliRunner().invoke(main, [command, "--audio", str(tmp_path / "none.mp3")])
+
+    assert outcome.exit_code == 2
+    assert "does not exist" in outcome.output
+
+
+def test_a_folder_is_refused_before_anything_starts(tmp_path):
+    outcome = CliRunner().invoke(main, ["run", "--audio", str(tmp_path)])
+
+    assert outcome.exit_code == 2
+    assert "is a directory" in outcome.output
