@@ -54,7 +54,9 @@ _CLASSES: dict[type[LaplasError], Any] = {}
 
 def _airflow_class(kind: type[LaplasError]) -> Any:
     if kind not in _CLASSES:
-        behaviour = next((_BEHAVIOUR[base] for base in kind.__mro__ if base in _BEHAVIOUR), AirflowFailException)
+        behaviour = next(
+            (_BEHAVIOUR[base] for base in kind.__mro__ if base in _BEHAVIOUR), AirflowFailException
+        )
         _CLASSES[kind] = type(
             kind.__name__, (kind, behaviour), {"__doc__": kind.__doc__, "__module__": __name__}
         )

@@ -2,32 +2,27 @@
 The hook: an Airflow connection and a socket, which is all that the core does not have.
 
 ``send`` (requests, on the HTTP provider's hook) and ``asend`` (aiohttp) each carry one
-:class:`~airflow_provider_laplas.api.Call` to the API and its answer back; everything else is built on the two.
+:class:`~airflow_provider_laplas.api.Call` to the API and its answer back; everything else is built on the two, once for
+each of them.
 """
 
 import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from ssl import SSLCertVerificationError
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
 import aiohttp
 import requests
-import urllib3
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import Connection
 from airflow.providers.http.hooks.http import HttpHook
 from asgiref.sync import sync_to_async
-from requests.auth import AuthBase
-from requests.utils import get_environ_proxies, select_proxy
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
-from yarl import URL
 
 from airflow_provider_laplas import api
 from airflow_provider_laplas.api import Call, Generation, Response
@@ -42,13 +37,11 @@ from airflow_provider_laplas.errors import (
     LaplasAuthenticationError,
     LaplasConfigurationError,
     LaplasError,
-    LaplasMalformedReplyError,
     LaplasTransportError,
 )
-from airflow_provider_laplas.multipart import MultipartBody
 from airflow_provider_laplas.options import DEFAULT_MODEL, check_options
-from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transports import BearerAuth, aexchange, exchange, lower_names
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
 
 log = logging.getLogger(__name__)
@@ -60,8 +53,6 @@ ATTEMPTS = 5
 
 LEGACY_TIMEOUT = 600.0
 """Seconds for the answer of the legacy one-call endpoint: as long as the vendor's own client waits."""
-
-_CHUNK = 64 * 1024
 
 
 class LaplasHook(HttpHook):
@@ -133,7 +124,7 @@ class LaplasHook(HttpHook):
         }
         session = requests.Session()
         # As `auth`, not as a header: a header would give way to an entry in the machine's .netrc.
-        session.auth = _BearerAuth(settings.api_key)
+        session.auth = BearerAuth(settings.api_key)
         session.verify = settings.verify
         if settings.proxy:
             session.proxies = {"http": settings.proxy, "https": settings.proxy}
@@ -144,7 +135,7 @@ class LaplasHook(HttpHook):
     def check_response(self, response: requests.Response) -> None:
         """Raise the typed error of a response, for those who call ``run``. The body is not logged."""
         if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-            answer = Response(response.status_code, _lower(response.headers), response.content)
+            answer = Response(response.status_code, lower_names(response.headers), response.content)
             api.read(Call("GET", "", dict), answer, secrets=(self.settings.api_key,))
 
     def close(self) -> None:
@@ -214,25 +205,22 @@ class LaplasHook(HttpHook):
         :raises LaplasError: the typed error of the answer, or of its absence
         """
         settings = await self.asettings()
-        with _transport_errors(call, _AIOHTTP_ERRORS, _aiohttp_sent):
-            if call.submits or self._aiohttp is None:
-                connector = aiohttp.TCPConnector(force_close=True)
-                async with aiohttp.ClientSession(connector=connector) as session:
-                    answer = await _aexchange(session, call, settings)
-            else:
-                answer = await _aexchange(self._aiohttp, call, settings)
+        if call.submits or self._aiohttp is None:
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+                answer = await aexchange(session, call, settings)
+        else:
+            answer = await aexchange(self._aiohttp, call, settings)
         return api.read(call, answer, secrets=(settings.api_key,))
 
     def _receive(self, call: Call[Any]) -> Response:
         settings = self.settings
-        with _transport_errors(call, _REQUESTS_ERRORS, _requests_sent):
-            if not call.submits:
-                self._requests = self._requests or self.get_conn()
-                return _exchange(self._requests, call, settings)
-            # A submission goes over a connection of its own: on a kept one that the server just closed, it
-            # could not be told whether the server had taken it.
-            with self.get_conn() as session:
-                return _exchange(session, call, settings)
+        if not call.submits:
+            self._requests = self._requests or self.get_conn()
+            return exchange(self._requests, call, settings)
+        # A submission goes over a connection of its own: on a kept one that the server just closed, it could not be
+        # told whether the server had taken it.
+        with self.get_conn() as session:
+            return exchange(session, call, settings)
 
     # What people call
 
@@ -407,15 +395,6 @@ class LaplasHook(HttpHook):
         return replace(call, part=part)
 
 
-class _BearerAuth(AuthBase):
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
-
-
 def _read(connection: Connection, extra: Mapping[str, Any]) -> ConnectionSettings:
     return read_connection(
         host=connection.host,
@@ -457,156 +436,3 @@ def _policy(call: Call[Any]) -> dict[str, Any]:
         "before_sleep": say,
         "reraise": True,
     }
-
-
-# requests
-
-
-def _exchange(session: requests.Session, call: Call[Any], settings: ConnectionSettings) -> Response:
-    timeout = call.timeout or settings.timeout
-    body = MultipartBody(call) if call.upload else None
-    try:
-        with session.request(
-            call.method,
-            settings.base_url + call.path,
-            json=call.json,
-            data=body,
-            headers={"Content-Type": body.content_type} if body else None,
-            timeout=(settings.connect_timeout, timeout),
-            allow_redirects=False,
-            stream=True,
-        ) as answer:
-            latest = time.monotonic() + timeout
-            content = bytearray()
-            # Not iter_content: it waits for a whole chunk, however slowly that fills.
-            while chunk := answer.raw.read1(_CHUNK, decode_content=True):
-                content += chunk
-                _check_size(content, settings, answer.status_code)
-                # The socket's own time-out starts anew with every byte; one that drips must end as well.
-                if time.monotonic() > latest:
-                    raise requests.ReadTimeout("the reply came too slowly")
-            return Response(answer.status_code, _lower(answer.headers), bytes(content))
-    finally:
-        if body:
-            body.close()
-
-
-_REQUESTS_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-
-
-def _requests_sent(error: BaseException) -> bool:
-    """Tell whether the server may have the request: not if no connection was made, which urllib3 says as a reason."""
-    if isinstance(error, requests.ConnectTimeout):
-        return False
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    never = (
-        urllib3.exceptions.NewConnectionError,
-        urllib3.exceptions.ConnectTimeoutError,
-        urllib3.exceptions.ProxyError,
-    )
-    certificate = isinstance(reason, urllib3.exceptions.SSLError) and isinstance(
-        next(iter(reason.args), None), SSLCertVerificationError
-    )
-    return not (isinstance(reason, never) or certificate)
-
-
-# aiohttp
-
-
-async def _aexchange(
-    session: aiohttp.ClientSession, call: Call[Any], settings: ConnectionSettings
-) -> Response:
-    timeout = call.timeout or settings.timeout
-    headers = {"Authorization": f"Bearer {settings.api_key}", "Accept": "application/json"}
-    body = await sync_to_async(MultipartBody, thread_sensitive=False)(call) if call.upload else None
-    if body:
-        headers |= {"Content-Type": body.content_type, "Content-Length": str(body.len)}
-    url = settings.base_url + call.path
-    try:
-        async with session.request(
-            call.method,
-            # Already quoted: yarl would undo some of it.
-            URL(url, encoded=True),
-            json=call.json,
-            data=_pieces(body) if body else None,
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(
-                # An upload takes as long as it takes; then, and for all others, it is the reply that must not.
-                total=None if body else settings.connect_timeout + timeout,
-                sock_connect=settings.connect_timeout,
-                sock_read=timeout,
-            ),
-            allow_redirects=False,
-            ssl=_ssl(settings.verify),
-            proxy=settings.proxy or select_proxy(url, get_environ_proxies(url)),
-        ) as answer:
-            content = bytearray()
-            async for chunk in answer.content.iter_chunked(_CHUNK):
-                content += chunk
-                _check_size(content, settings, answer.status)
-            return Response(answer.status, _lower(answer.headers), bytes(content))
-    except aiohttp.ClientError:
-        if body and body.failure:
-            raise body.failure from None
-        raise
-    finally:
-        if body:
-            await asyncio.to_thread(body.close)
-
-
-async def _pieces(body: MultipartBody) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(body.next_piece):
-        yield chunk
-
-
-_AIOHTTP_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
-
-
-def _aiohttp_sent(error: BaseException) -> bool:
-    """Tell whether the server may have the request."""
-    return not isinstance(
-        error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError
-    )
-
-
-def _ssl(verify: bool | str) -> Any:
-    if isinstance(verify, bool):
-        return verify
-    import ssl  # noqa: PLC0415
-
-    return ssl.create_default_context(cafile=verify)
-
-
-# Both
-
-
-@contextmanager
-def _transport_errors(
-    call: Call[Any], kinds: tuple[type[BaseException], ...], was_sent: Callable[[BaseException], bool]
-) -> Iterator[None]:
-    try:
-        yield
-    except LaplasError:
-        raise
-    except kinds as error:
-        sent = was_sent(error)
-        about = f" for generation {call.generation_id}" if call.generation_id else ""
-        what = "No answer came" if sent else "The API could not be reached"
-        raise LaplasTransportError(
-            f"{what}{about}: {redact(f'{type(error).__name__} {error}', limit=200)}",
-            sent=sent,
-            generation_id=call.generation_id,
-        ) from None
-
-
-def _check_size(content: bytearray, settings: ConnectionSettings, status: int) -> None:
-    if len(content) > settings.max_reply_bytes:
-        raise LaplasMalformedReplyError(
-            f"The reply is larger than {settings.max_reply_bytes} bytes. Raise `max_reply_bytes` in the connection's "
-            "extra if that is right.",
-            status=status,
-        )
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}

@@ -47,7 +47,8 @@ class MultipartBody:
         except Exception as error:  # noqa: BLE001
             # Whatever a storage's library raises: the source failed, not the API.
             self.failure = LaplasTransportError(
-                f"The audio could not be read to its end, so nothing was submitted: {redact(repr(error))}", sent=False
+                f"The audio could not be read to its end, so nothing was submitted: {redact(repr(error))}",
+                sent=False,
             )
             raise self.failure from None
 

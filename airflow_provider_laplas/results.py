@@ -60,7 +60,9 @@ def save_reply(
     if results_path:
         return _save_file(text, generation_id, results_path)
     if task is None:
-        raise LaplasArgumentError("`results_path` or `task` must say where a reply is kept.", argument="results_path")
+        raise LaplasArgumentError(
+            "`results_path` or `task` must say where a reply is kept.", argument="results_path"
+        )
     return _save_xcom(text, task)
 
 
