@@ -1,0 +1,50 @@
+# Everything happens in .venv, which the first target that needs it creates.
+# Another interpreter: make test PYTHON=/path/to/python3.12
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+# Stamps: an installation is repeated only when its inputs have changed.
+DEV := $(VENV)/.dev-installed
+DEMO := $(VENV)/.demo-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The recording goes through the environment, so that its name may hold spaces and quotes.
+export AUDIO
+demo up: export PYTHONDONTWRITEBYTECODE := 1
+
+demo: $(DEMO) ## transcribe a recording in a real Airflow, here: make demo AUDIO=some.mp3
+	@$(RUN) demo run $${AUDIO:+--audio "$$AUDIO"}
+
+up: $(DEMO) ## start Airflow and the local server, and leave them running until Ctrl-C
+	@$(RUN) demo up $${AUDIO:+--audio "$$AUDIO"}
+
+test: $(DEV) ## run every test, those with a real Airflow last, and report branch coverage
+	$(RUN) pytest --cov --cov-branch --cov-report=term-missing
+
+lint: $(DEV) ## check style, format and types
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+$(VENV)/.created:
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo 'Python 3.11 or newer is needed, and "$(if $(PYTHON),$(PYTHON),python3)" is not one. Name one: make PYTHON=/path/to/python3.11' >&2; \
+		exit 1; \
+	fi
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt | $(VENV)/.created
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(DEV) $(DEMO)
+
+$(DEMO): pyproject.toml constraints.txt | $(VENV)/.created
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@touch $@
