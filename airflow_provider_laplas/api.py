@@ -117,12 +117,14 @@ class Upload:
     :ivar size: in bytes
     :ivar content_type: a MIME type
     :ivar open: opens it for reading, from the start, as often as it is called
+    :ivar version: changes when the audio does: an ETag, or a modification time
     """
 
     name: str
     size: int
     content_type: str
     open: Callable[[], BinaryIO] = field(repr=False)
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """What the argument ``audio`` may be, and how it becomes something that can be submitted."""
 
-import io
 import mimetypes
 import os
 from pathlib import Path
@@ -67,9 +66,10 @@ def open_upload(audio: str | os.PathLike[str]) -> Upload:
     try:
         if not path.is_file():
             raise LaplasArgumentError(f"`audio` is not a file: {shown}", argument="audio")
-        size = int(path.stat().st_size)
+        found = path.stat()
     except FileNotFoundError:
         raise LaplasArgumentError(f"`audio` is not a file: {shown}", argument="audio") from None
+    size = int(found.st_size)
     if size == 0:
         raise LaplasArgumentError(f"`audio` is empty: {shown}", argument="audio")
     return Upload(
@@ -77,17 +77,29 @@ def open_upload(audio: str | os.PathLike[str]) -> Upload:
         size=size,
         content_type=mimetypes.guess_type(path.name)[0] or "application/octet-stream",
         open=lambda: _open(path),
+        version=_version(found),
     )
 
 
-def open_bytes(name: str, content: bytes) -> Upload:
-    """Prepare the upload of audio that is in memory already."""
-    return Upload(
-        name=name,
-        size=len(content),
-        content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
-        open=lambda: io.BytesIO(content),
-    )
+def open_source(audio: Any) -> str | Upload:
+    """
+    Return what :func:`~airflow_provider_laplas.api.submit` takes: a web URL as it is, all else as an upload.
+
+    :raises LaplasArgumentError: naming ``audio``
+    """
+    if isinstance(audio, Upload):
+        return audio
+    audio = check_audio(audio)
+    return audio if is_web_url(audio) else open_upload(audio)
+
+
+def _version(found: Any) -> str:
+    """Return an object's ETag where its storage has one, else the modification time."""
+    if isinstance(found, dict):
+        for name in ("ETag", "etag", "md5Hash"):
+            if found.get(name):
+                return str(found[name])
+    return str(getattr(found, "st_mtime_ns", None) or found.st_mtime)
 
 
 def _open(path: Any) -> BinaryIO:

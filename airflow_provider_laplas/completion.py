@@ -1,25 +1,36 @@
 """The waiting half of a task, shared by the sensor and the one-task operator: look, defer, resume, return."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Context
+from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_provider_laplas.api import Generation
+from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.exceptions import as_airflow_error
-from airflow_provider_laplas.options import is_template, nearest
-from airflow_provider_laplas.results import Reference, TaskKey, load_transcript, save_reply
+from airflow_provider_laplas.results import (
+    Reference,
+    TaskKey,
+    choose_results_path,
+    find_reply,
+    inline,
+    load_reply,
+    save_reply,
+)
 from airflow_provider_laplas.transcript import Transcript
 from airflow_provider_laplas.triggers import CompletionEvent, STTCompletionTrigger
-from airflow_provider_laplas.waiting import Wait
+from airflow_provider_laplas.waiting import SETTLING, Wait
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
+
+log = logging.getLogger(__name__)
 
 BACKSTOP = 120.0
 """Seconds behind our own deadline at which Airflow ends the deferral, should the trigger not have done so."""
@@ -32,15 +43,42 @@ class CompletionMixin:
 
     conn_id: str
     deferrable: bool
+    execution_timeout: timedelta | None
     poke_interval: float
     results_path: str | None
     soft_fail: bool
     never_fail: bool
     timeout: float
+    _waiting_for: str | None = None
 
-    def generation_id_of(self, context: Context) -> str:
-        """Return the id of the generation that this task waits for."""
-        raise NotImplementedError
+    def wait_for_generation(self, context: Context, record: Record, *, first_try: bool) -> dict[str, Any]:
+        """
+        Return the summary of the record's generation: stored already, finished now, or after a wait.
+
+        :param first_try: whether nothing can be stored yet, so that nobody needs to look
+        """
+        generation_id = _known(record.generation_id)
+        with self.hook() as hook:
+            folder = choose_results_path(self.results_path, hook.settings.results_path)
+            if not first_try and (reply := self._find_stored(record, folder)) is not None:
+                log.info("Generation %s is stored; the API is not asked.", generation_id)
+                return self.finish(context, generation_id, reply, folder)
+            wait = Wait(generation_id, record.deadline, self.poke_interval, record.submitted_at)
+            self._waiting_for = generation_id
+            generation = self.look(hook, wait)
+            if generation is None:
+                self._defer(context, wait, folder)
+            self._waiting_for = None
+        return self.finish(context, generation_id, generation.reply, folder)
+
+    def look(self, hook: "LaplasHook", wait: Wait) -> Generation | None:
+        """Look once, or wait in place where the task is not deferrable. None means: defer."""
+        if not self.deferrable:
+            return hook.wait_for(wait)
+        # What was just submitted is not done yet, and a trigger that fires soon after the deferral fails the task.
+        if wait.submitted_at is not None and time.time() - wait.submitted_at < SETTLING:
+            return None
+        return wait.observe(hook.look(wait.generation_id))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Take the trigger's event; the API is not asked again."""
@@ -48,10 +86,10 @@ class CompletionMixin:
             completion = CompletionEvent.from_payload(event)
             if completion.error is not None:
                 raise completion.error
-            if completion.result is None:
-                raise LaplasError("The trigger's event names no result. Clear the task.")
-            transcript = load_transcript(completion.result)
-            return summarise(completion.generation_id, transcript, completion.result)
+            reference: Any = completion.result
+            reply = load_reply(reference)
+            _remember(context, reference, reply)
+            return summarise(completion.generation_id, reply, reference)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; where Airflow gave the trigger up (its time-out, its death), look once more ourselves."""
@@ -59,48 +97,31 @@ class CompletionMixin:
             return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
         with self.task_errors():
             generation_id = self.generation_id_of(context)
-            wait = Wait(generation_id, deadline=time.time())
+            log.warning("The triggerer gave up waiting for generation %s; looking once more.", generation_id)
+            wait = Wait(generation_id, deadline=0.0)
             with self.hook() as hook:
-                generation = wait.observe(hook.look(generation_id))
-            if generation is None:
-                raise wait.timed_out()
-            return self.finish(context, generation)
+                folder = choose_results_path(self.results_path, hook.settings.results_path)
+                record = RecordStore(context).load() or Record("", 0, 0.0, generation_id)
+                reply = self._find_stored(record, folder)
+                if reply is None:
+                    # Past its deadline, a wait returns a finished generation or raises: it never returns None.
+                    reply = _known(wait.observe(hook.look(generation_id))).reply
+            return self.finish(context, generation_id, reply, folder)
 
-    def wait_or_defer(self, context: Context, wait: Wait) -> dict[str, Any]:
-        """Look once and return a finished transcript; otherwise leave the worker and wait in the triggerer."""
-        with self.hook() as hook:
-            generation = wait.observe(hook.look(wait.generation_id))
-        if generation is None:
-            self.defer_until(context, wait)
-        return self.finish(context, generation)
-
-    def defer_until(self, context: Context, wait: Wait) -> NoReturn:
-        """Leave the worker."""
-        seconds = max(wait.deadline - time.time(), 0.0)
-        self.defer(  # type: ignore[attr-defined]
-            trigger=STTCompletionTrigger(
-                conn_id=self.conn_id,
-                generation_id=wait.generation_id,
-                deadline=wait.deadline,
-                poll_interval=wait.poll_interval,
-                submitted_at=wait.submitted_at,
-                results_path=self.results_path or None,
-                task=asdict(TaskKey.from_context(context)),
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=seconds + BACKSTOP),
-        )
-        raise AssertionError("defer() always raises")
-
-    def finish(self, context: Context, generation: Generation) -> dict[str, Any]:
+    def finish(
+        self, context: Context, generation_id: str, reply: Mapping[str, Any], folder: str | None
+    ) -> dict[str, Any]:
         """Bring a finished transcript to safety and return the summary of it."""
         reference = save_reply(
-            generation.reply,
-            generation_id=generation.generation_id,
-            task=TaskKey.from_context(context),
-            results_path=self.results_path or None,
+            reply, generation_id=generation_id, task=TaskKey.from_context(context), results_path=folder
         )
-        return summarise(generation.generation_id, generation.transcript(), reference)
+        _remember(context, reference, reply)
+        return summarise(generation_id, reply, reference)
+
+    def generation_id_of(self, context: Context) -> str:
+        """Return the id of the generation that this task waits for."""
+        record = RecordStore(context).load()
+        return str(_known(record.generation_id if record else None))
 
     def hook(self) -> "LaplasHook":
         """Return a hook for the task's connection."""
@@ -108,6 +129,15 @@ class CompletionMixin:
         from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
 
         return LaplasHook(self.conn_id)
+
+    def on_kill(self) -> None:
+        """Say that the generation goes on: the API cannot cancel one."""
+        if self._waiting_for:
+            log.warning(
+                "The task was ended while it waited for generation %s. The API cannot cancel it: it goes on and is "
+                "billed. An STTCompletionSensor with this id takes it up again.",
+                self._waiting_for,
+            )
 
     @contextmanager
     def task_errors(self) -> Iterator[None]:
@@ -119,14 +149,43 @@ class CompletionMixin:
                 raise AirflowSkipException(f"Skipped, because soft_fail is set: {error}") from None
             raise as_airflow_error(error) from None
 
+    def _find_stored(self, record: Record, folder: str | None) -> dict[str, Any] | None:
+        reference = record.result or find_reply(_known(record.generation_id), folder)
+        try:
+            return load_reply(reference) if reference is not None else None
+        except LaplasArgumentError as error:
+            log.warning("The stored reply cannot be taken, so the API is asked: %s", error)
+            return None
 
-def summarise(generation_id: str, transcript: Transcript, reference: Reference) -> dict[str, Any]:
+    def _defer(self, context: Context, wait: Wait, folder: str | None) -> NoReturn:
+        timeout = timedelta(seconds=max(wait.deadline - time.time(), 0.0) + BACKSTOP)
+        if self.execution_timeout is not None:
+            # Airflow does not count deferred time towards it.
+            timeout = min(timeout, self.execution_timeout)
+        self.defer(  # type: ignore[attr-defined]
+            trigger=STTCompletionTrigger(
+                conn_id=self.conn_id,
+                generation_id=wait.generation_id,
+                deadline=wait.deadline,
+                poll_interval=wait.poll_interval,
+                submitted_at=wait.submitted_at,
+                results_path=folder,
+                task=asdict(TaskKey.from_context(context)),
+            ),
+            method_name="execute_complete",
+            timeout=timeout,
+        )
+        raise AssertionError("defer() always raises")
+
+
+def summarise(generation_id: str, reply: Mapping[str, Any], reference: Reference) -> dict[str, Any]:
     """
     Return what a waiting task returns: small, plain JSON.
 
     ``text`` joins several channels with newlines; ``confidence`` is 0 to 1, ``duration`` seconds; ``result`` is what
     :func:`~airflow_provider_laplas.results.load_transcript` takes to load words and raw reply.
     """
+    transcript = Transcript.from_reply(reply)
     return {
         "text": transcript.text,
         "generation_id": generation_id,
@@ -138,58 +197,17 @@ def summarise(generation_id: str, transcript: Transcript, reference: Reference) 
     }
 
 
-def check_keywords(operator: type[BaseOperator], given: Mapping[str, Any]) -> None:
-    """
-    Refuse keyword arguments that neither the operator nor its bases know.
+def _remember(context: Context, reference: Reference, reply: Mapping[str, Any]) -> None:
+    """Note where the reply lies for a later try; an XCom would be gone by then, so a short reply itself is noted."""
+    store = RecordStore(context)
+    record = store.load()
+    if record is not None:
+        store.save(replace(record, result=reference if isinstance(reference, str) else inline(reply)))
 
-    Airflow refuses them too, but does not say which one was meant.
 
-    :raises LaplasArgumentError: naming the argument and the nearest known one
-    """
-    known: set[str] = set()
-    for base in operator.__mro__:
-        known.update(getattr(vars(base).get("__init__"), "_BaseOperatorMeta__param_names", ()))
-    # Airflow passes markers of its own to operators that it maps.
-    unknown = sorted(name for name in given if name not in known and not name.startswith("_airflow"))
-    if unknown:
-        raise LaplasArgumentError(
-            f"{operator.__name__} has no argument `{unknown[0]}`.{nearest(unknown[0], known)}",
-            argument=unknown[0],
+def _known(value: Any) -> Any:
+    if value is None:
+        raise LaplasError(
+            "The task does not know which generation it waits for: nothing was noted. Clear it to start anew."
         )
-
-
-def check_text(name: str, value: Any, *, optional: bool = False) -> None:
-    """
-    Refuse an argument that is no text, unless Airflow still has to fill it in.
-
-    :raises LaplasArgumentError: naming the argument
-    """
-    if (optional and value is None) or is_template(value):
-        return
-    if not isinstance(value, str) or not value.strip():
-        raise LaplasArgumentError(f"`{name}` must be a text that is not empty, not {value!r}.", argument=name)
-
-
-def check_seconds(name: str, value: Any) -> float:
-    """
-    Return a duration in seconds.
-
-    :raises LaplasArgumentError: naming the argument, where it is not a number or a timedelta above 0
-    """
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
-        raise LaplasArgumentError(
-            f"`{name}` must be seconds above 0, or a timedelta, not {value!r}.", argument=name
-        )
-    return float(seconds)
-
-
-def check_flag(name: str, value: Any) -> bool:
-    """
-    Return a switch.
-
-    :raises LaplasArgumentError: naming the argument, where it is not True or False
-    """
-    if not isinstance(value, bool):
-        raise LaplasArgumentError(f"`{name}` must be True or False, not {value!r}.", argument=name)
     return value

@@ -55,6 +55,12 @@ class ConnectionSettings:
     max_reply_bytes: int = _extra(
         64 * _MIB, "integer", "Largest reply", "Bytes; a larger reply is an error. Default 64 MiB."
     )
+    results_path: str | None = _extra(
+        None,
+        "string",
+        "Results path",
+        "Folder in object storage for finished replies. Default: Airflow's [laplas] results_path, else XCom.",
+    )
 
     def __post_init__(self) -> None:
         for name in ("connect_timeout", "timeout", "max_reply_bytes"):

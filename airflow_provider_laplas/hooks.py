@@ -26,7 +26,7 @@ from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception
 
 from airflow_provider_laplas import api
 from airflow_provider_laplas.api import Call, Generation, Response
-from airflow_provider_laplas.audio import check_audio, is_web_url, open_upload
+from airflow_provider_laplas.audio import open_source
 from airflow_provider_laplas.connection import (
     CONNECTION_TYPE,
     DEFAULT_CONN_ID,
@@ -240,7 +240,7 @@ class LaplasHook(HttpHook):
         :raises LaplasError: the typed error of the answer
         """
         return self._post(
-            api.submit(_source(audio), model=model, options=_checked(options), part=self._part())
+            api.submit(open_source(audio), model=model, options=_checked(options), part=self._part())
         )
 
     async def asubmit(
@@ -249,7 +249,7 @@ class LaplasHook(HttpHook):
         """Do what :meth:`submit` does, on the event loop."""
         await self.asettings()
         # Object storage looks its own connection up, which a plain thread could not do from an event loop.
-        source = await sync_to_async(_source, thread_sensitive=False)(audio)
+        source = await sync_to_async(open_source, thread_sensitive=False)(audio)
         return await self._apost(
             api.submit(source, model=model, options=_checked(options), part=self._part())
         )
@@ -321,7 +321,7 @@ class LaplasHook(HttpHook):
         """
         return self._post(
             api.transcribe(
-                _source(audio), model=model, options=_checked(options), part=self._part(), timeout=timeout
+                open_source(audio), model=model, options=_checked(options), part=self._part(), timeout=timeout
             )
         )
 
@@ -403,13 +403,6 @@ def _read(connection: Connection, extra: Mapping[str, Any]) -> ConnectionSetting
         password=connection.password,
         extra=extra,
     )
-
-
-def _source(audio: Any) -> str | api.Upload:
-    if isinstance(audio, api.Upload):
-        return audio
-    audio = check_audio(audio)
-    return audio if is_web_url(audio) else open_upload(audio)
 
 
 def _checked(options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -2,20 +2,37 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-from airflow_provider_laplas.audio import check_audio, is_web_url
-from airflow_provider_laplas.completion import (
-    CompletionMixin,
+from airflow_provider_laplas.api import Generation, State, Upload
+from airflow_provider_laplas.arguments import (
+    check_choice,
     check_flag,
     check_keywords,
     check_seconds,
     check_text,
 )
+from airflow_provider_laplas.audio import check_audio, open_source
+from airflow_provider_laplas.completion import CompletionMixin
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
+from airflow_provider_laplas.durable import (
+    Decision,
+    Record,
+    RecordStore,
+    decide,
+    fingerprint_request,
+    fingerprint_version,
+)
+from airflow_provider_laplas.errors import (
+    LaplasAmbiguousSubmitError,
+    LaplasArgumentError,
+    LaplasGenerationGoneError,
+    rebuild,
+)
 from airflow_provider_laplas.exceptions import airflow_errors
 from airflow_provider_laplas.options import (
     DEFAULT_MODEL,
@@ -25,10 +42,19 @@ from airflow_provider_laplas.options import (
     merge_options,
 )
 from airflow_provider_laplas.redaction import redact_url
-from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
+from airflow_provider_laplas.results import check_results_path, choose_results_path, find_reply
+from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, ENDS_A_WAIT, SETTLING
+
+if TYPE_CHECKING:
+    from airflow_provider_laplas.hooks import LaplasHook
 
 GENERATION_ID_KEY = "generation_id"
 """The XCom key under which a submission's id is found, beside the task's return value."""
+
+_AMBIGUOUS = (
+    "It may have been accepted and billed. Look at the account's usage page; if it is not there, clear the task to "
+    'submit again (or set on_ambiguous="resubmit" to always risk paying twice).'
+)
 
 
 class BaseSTTOperator(BaseOperator):
@@ -43,6 +69,14 @@ class BaseSTTOperator(BaseOperator):
         (``s3://``, ``gs://``, ``file://`` …), which is uploaded, streamed
     :param model: the API's model id. Default ``#g1_whisper-medium``
     :param conn_id: a connection of type ``laplas``. Default ``laplas_default``
+    :param durable: note in the task's state store what was submitted, so that a retry, or a Clear by a user, takes up
+        the same generation instead of paying again. Default True; False submits in every try. Other audio (a URL that
+        differs in more than its signature, a file with another size, ETag or time), another model or other options
+        are other work
+    :param on_ambiguous: what to do where a submission was sent and not answered, and may have been billed: ``fail``
+        (default; a user's Clear then submits again) or ``resubmit`` (once more, and perhaps paid twice)
+    :param on_expired: what to do where an earlier try's generation is gone, with its transcript: ``fail`` (default) or
+        ``resubmit``
     :param options: options by name, for models that take others than the following
     :param custom_intent: intents to look for
     :param custom_intent_mode: ``strict`` or ``extended``
@@ -84,6 +118,9 @@ class BaseSTTOperator(BaseOperator):
         audio: Any,
         model: str = DEFAULT_MODEL,
         conn_id: str = DEFAULT_CONN_ID,
+        durable: bool = True,
+        on_ambiguous: Literal["fail", "resubmit"] = "fail",
+        on_expired: Literal["fail", "resubmit"] = "fail",
         options: Mapping[str, Any] | None = None,
         custom_intent: str | list[str] | None = None,
         custom_intent_mode: Literal["strict", "extended"] | None = None,
@@ -127,20 +164,106 @@ class BaseSTTOperator(BaseOperator):
         self.model = model
         self.conn_id = conn_id
         self.options = check_options(merge_options(typed, options), rendered=False)
+        self.durable = check_flag("durable", durable)
+        self.on_ambiguous = check_choice("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
+        self.on_expired = check_choice("on_expired", on_expired, ("fail", "resubmit"))
         self._audio: Any = audio
 
-    def submit(self) -> str:
-        """Check the rendered request, submit it and return the generation id. From here on it is billed."""
-        # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
-        from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
+    def obtain(self, context: Context, hook: "LaplasHook", *, timeout: float, folder: str | None) -> Record:
+        """
+        Return the record of a generation for this work: one that an earlier try submitted, or a new one.
 
+        :param timeout: seconds that a wait for it may take
+        :param folder: where finished replies are kept
+        """
         audio = check_audio(self._audio)
         check_text("model", self.model)
         options = check_options(self.options, rendered=True)
-        with LaplasHook(self.conn_id) as hook:
-            generation_id = hook.submit(audio, model=self.model, options=options)
-        self.log.info("Submitted %s as generation %s.", _shown(audio), generation_id)
-        return generation_id
+        store, now = RecordStore(context), time.time()
+        record = store.load() if self.durable else None
+        work = fingerprint_request(audio, self.model, options)
+        try:
+            source = open_source(audio)
+        except LaplasArgumentError:
+            # The audio may have been moved away since: what was submitted is paid for all the same.
+            if record is None or record.generation_id is None or not record.fingerprint.startswith(work):
+                raise
+            source, fingerprint = audio, record.fingerprint
+        else:
+            fingerprint = f"{work}-{fingerprint_version(source)}"
+        decision, why = decide(record, fingerprint, store.max_tries)
+        if record is not None and decision in {Decision.ATTACH, Decision.TAKE}:
+            refused = None if decision is Decision.TAKE else self._not_to_attach_to(hook, record, folder)
+            if refused is None:
+                self.log.info("Not submitting: %s.", why)
+                record = store.renewed(record, timeout=timeout, now=now)
+                store.save(record)
+                return record
+            why = refused
+        if decision is Decision.AMBIGUOUS:
+            self._ambiguous(LaplasAmbiguousSubmitError(f"{why[0].upper()}{why[1:]}. {_AMBIGUOUS}"))
+        if record is not None:
+            self.log.info("Submitting: %s.", why)
+        record = Record(fingerprint, store.max_tries, now + timeout)
+        # The intent: a try that finds it without an id knows that the submission may have been made.
+        store.save(record)
+        return self._submit(hook, store, record, source, options, timeout)
+
+    def _submit(
+        self,
+        hook: "LaplasHook",
+        store: RecordStore,
+        record: Record,
+        source: str | Upload,
+        options: Mapping[str, Any],
+        timeout: float,
+    ) -> Record:
+        try:
+            generation_id = hook.submit(source, model=self.model, options=options)
+        except LaplasAmbiguousSubmitError as error:
+            self._ambiguous(error)
+            generation_id = hook.submit(source, model=self.model, options=options)
+        now = time.time()
+        # Logged before it is stored: should that fail, the log is where the id can be found.
+        self.log.info("Submitted %s as generation %s.", _shown(str(self.audio)), generation_id)
+        record = replace(record, generation_id=generation_id, submitted_at=now, deadline=now + timeout)
+        try:
+            store.save(record)
+        except Exception:
+            self.log.exception(
+                "Generation %s could not be noted: a retry of this task would not know of it.", generation_id
+            )
+        return record
+
+    def _not_to_attach_to(self, hook: "LaplasHook", record: Record, folder: str | None) -> str | None:
+        """Return why an earlier try's generation is of no use; None where it is running, done or stored."""
+        generation_id = str(record.generation_id)
+        if find_reply(generation_id, folder) is not None:
+            return None
+        found = hook.look(generation_id)
+        if isinstance(found, Generation):
+            failed = found.state is State.FAILED
+            return (
+                f"generation {generation_id} of an earlier try had failed: {found.reason}" if failed else None
+            )
+        if isinstance(found, LaplasGenerationGoneError):
+            if time.time() - (record.submitted_at or 0.0) < SETTLING:
+                return None
+            if self.on_expired == "resubmit":
+                return (
+                    f"generation {generation_id} of an earlier try is gone, and on_expired says to resubmit"
+                )
+            hint = 'To submit it again in such a case, set on_expired="resubmit".'
+            raise rebuild(LaplasGenerationGoneError, f"{found} {hint}", vars(found))
+        # A look that failed says nothing about the generation, which is paid for: attach, and let the wait look again.
+        if isinstance(found, ENDS_A_WAIT):
+            raise found
+        return None
+
+    def _ambiguous(self, error: LaplasAmbiguousSubmitError) -> None:
+        if self.on_ambiguous != "resubmit":
+            raise error
+        self.log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         """Render; what Airflow stores and shows of a URL afterwards is without its signature."""
@@ -154,20 +277,24 @@ class BaseSTTOperator(BaseOperator):
 
 class SubmitSTTOperator(BaseSTTOperator):
     """
-    Submit audio and return the generation id, for an
-    :class:`~airflow_provider_laplas.sensors.STTCompletionSensor` to wait for.
+    Submit audio and return the generation id.
 
-    The id is pushed to XCom as the return value and under the key ``generation_id``. The arguments are those of
+    An :class:`~airflow_provider_laplas.sensors.STTCompletionSensor` waits for it. The id is pushed to XCom as the return value and under the key ``generation_id``. The arguments are those of
     :class:`BaseSTTOperator`.
 
     The API has no idempotency key. A submission that was sent and not answered is a
     :class:`~airflow_provider_laplas.errors.LaplasAmbiguousSubmitError`, which Airflow does not retry.
-    """  # noqa: D205
+    """
 
     def execute(self, context: Context) -> str:
-        """Submit."""
-        with airflow_errors():
-            generation_id = self.submit()
+        """Submit, unless an earlier try of this task already has."""
+        # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
+        from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
+
+        with airflow_errors(), LaplasHook(self.conn_id) as hook:
+            folder = choose_results_path(None, hook.settings.results_path)
+            record = self.obtain(context, hook, timeout=DEFAULT_TIMEOUT, folder=folder)
+        generation_id = str(record.generation_id)
         context["ti"].xcom_push(key=GENERATION_ID_KEY, value=generation_id)
         return generation_id
 
@@ -198,7 +325,7 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
         soft_fail: bool = False,
         **kwargs: Any,
     ) -> None:
-        check_text("results_path", results_path, optional=True)
+        check_results_path(results_path)
         kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         self.results_path = results_path
@@ -208,24 +335,17 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
         self.soft_fail = check_flag("soft_fail", soft_fail)
         self.never_fail = False
 
-    def generation_id_of(self, context: Context) -> str:
-        """Return the id that this task submitted, from its own XCom."""
-        ti = context["ti"]
-        return str(ti.xcom_pull(task_ids=ti.task_id, key=GENERATION_ID_KEY, map_indexes=ti.map_index))
-
     def execute(self, context: Context) -> Any:
-        """Submit, then wait in the way that was chosen: deferred or in place."""
+        """Submit, unless an earlier try of this task already has; then wait in the way that was chosen."""
         with self.task_errors():
-            generation_id = self.submit()
-            context["ti"].xcom_push(key=GENERATION_ID_KEY, value=generation_id)
-            submitted_at = time.time()
-            wait = Wait(generation_id, submitted_at + self.timeout, self.poke_interval, submitted_at)
-            if self.deferrable:
-                self.defer_until(context, wait)
             with self.hook() as hook:
-                generation = hook.wait_for(wait)
-            return self.finish(context, generation)
+                folder = choose_results_path(self.results_path, hook.settings.results_path)
+                earlier = RecordStore(context).load()
+                record = self.obtain(context, hook, timeout=self.timeout, folder=folder)
+            context["ti"].xcom_push(key=GENERATION_ID_KEY, value=record.generation_id)
+            known = earlier is not None and earlier.generation_id == record.generation_id
+            return self.wait_for_generation(context, record, first_try=not known)
 
 
 def _shown(audio: str) -> str:
-    return redact_url(audio) if is_web_url(audio) or "://" in audio else audio
+    return redact_url(audio) if "://" in audio else audio

@@ -24,6 +24,24 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators")],
         "sensors": [_modules("sensors")],
         "triggers": [_modules("triggers")],
+        "config": {
+            "laplas": {
+                "description": "Speech-to-text with the Laplas API.",
+                "options": {
+                    "results_path": {
+                        "description": (
+                            "Folder in object storage in which finished replies are kept, where neither the task nor "
+                            "the connection names one. Without any they become XComs, which Airflow deletes when "
+                            "the task is tried again or cleared."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@bucket/transcripts",
+                        "default": "",
+                    },
+                },
+            },
+        },
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,

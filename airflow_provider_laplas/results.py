@@ -1,6 +1,9 @@
 """
 Where a finished transcript is kept: a file in object storage, or an XCom of the task that waited for it.
 
+A file outlives everything. An XCom dies with the try that wrote it: a copy of it in the task's state store (short
+replies only) is what a later try finds.
+
 What is kept is the API's whole reply, untouched. A :data:`Reference` says where; it is small, plain JSON, and travels
 in events and return values in place of the reply.
 """
@@ -16,6 +19,8 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.options import is_template
+from airflow_provider_laplas.redaction import redact_url
 from airflow_provider_laplas.transcript import Transcript
 
 log = logging.getLogger(__name__)
@@ -28,6 +33,9 @@ XCOM_KEY = "reply"
 
 COMPRESS_ABOVE = 32 * 1024
 """Characters from which on a reply is compressed before it becomes an XCom."""
+
+INLINE_LIMIT = 48 * 1024
+"""Characters of a compressed reply that may lie in the task's state store, whose polite limit is 64 KiB a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +74,98 @@ def save_reply(
     return _save_xcom(text, task)
 
 
+def find_reply(generation_id: str, results_path: str | None) -> Reference | None:
+    """Return where a generation's reply lies, if an earlier try, or its trigger, has put it into the folder."""
+    if not results_path:
+        return None
+    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
+
+    uri = _uri(results_path, generation_id)
+    return uri if ObjectStoragePath(uri).exists() else None
+
+
+def load_reply(reference: Reference) -> dict[str, Any]:
+    """
+    Return a reply that was kept.
+
+    :raises LaplasArgumentError: where the reference is none, or nothing lies there any more
+    """
+    reply: dict[str, Any] = json.loads(_load(reference))
+    return reply
+
+
 def load_transcript(result: Mapping[str, Any] | str) -> Transcript:
     """
     Return the whole transcript, words and raw reply included, of a task that waited for it.
 
     :param result: what the sensor or the operator returned, or the ``result`` in it
-    :raises LaplasArgumentError: where that is no such thing
+    :raises LaplasArgumentError: where that is no such thing, or nothing lies there any more
     """
     reference = result.get("result", result) if isinstance(result, Mapping) else result
-    text = _load_file(reference) if isinstance(reference, str) else _load_xcom(reference)
-    return Transcript.from_reply(json.loads(text))
+    return Transcript.from_reply(load_reply(reference))
+
+
+def inline(reply: Mapping[str, Any]) -> Reference | None:
+    """Return a reply as its own reference, if it is short enough for the task's state store; else None."""
+    packed = _pack(json.dumps(reply, allow_nan=False))
+    return {"inline": packed} if len(packed) <= INLINE_LIMIT else None
+
+
+def choose_results_path(task: str | None, connection: str | None) -> str | None:
+    """
+    Return the folder for replies: the task's, else the connection's, else ``[laplas] results_path``, else None.
+
+    :raises LaplasArgumentError: where it cannot be one
+    """
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415
+
+    chosen = task or connection or conf.get("laplas", "results_path", fallback="") or None
+    check_results_path(chosen)
+    return chosen
+
+
+def check_results_path(results_path: Any) -> None:
+    """
+    Refuse what cannot be a folder in object storage; a template is for later.
+
+    :raises LaplasArgumentError: naming ``results_path``
+    """
+    if is_template(results_path):
+        return
+    if results_path is not None and (not isinstance(results_path, str) or not results_path.strip()):
+        raise LaplasArgumentError(
+            f"`results_path` must be a folder in object storage, not {results_path!r}.",
+            argument="results_path",
+        )
+    # s3://connection@bucket is Airflow's; a password in it would be stored with the trigger, readable.
+    if results_path and ":" in results_path.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+        raise LaplasArgumentError(
+            "`results_path` must not hold a password: name the storage's connection, as in "
+            "s3://connection_id@bucket/folder.",
+            argument="results_path",
+        )
+
+
+def _load(reference: Any) -> str:
+    if isinstance(reference, str):
+        return _load_file(reference)
+    if isinstance(reference, Mapping) and isinstance(reference.get("inline"), str):
+        return _unpack(reference["inline"])
+    return _load_xcom(reference)
+
+
+def _uri(results_path: str, generation_id: str) -> str:
+    # The id comes from outside: quoted, it cannot name another folder. Joined as text: the text of an
+    # ObjectStoragePath leaves out the id of the storage's connection.
+    return f"{results_path.rstrip('/')}/{quote(generation_id, safe='')}.json"
+
+
+def _pack(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _unpack(packed: str) -> str:
+    return gzip.decompress(base64.b64decode(packed)).decode()
 
 
 def _save_file(text: str, generation_id: str, results_path: str) -> str:
@@ -84,22 +174,25 @@ def _save_file(text: str, generation_id: str, results_path: str) -> str:
     folder = ObjectStoragePath(results_path)
     if folder.protocol in {"", "file", "local"}:
         folder.mkdir(parents=True, exist_ok=True)
-    # The id comes from outside: quoted, it cannot name another folder.
-    name = f"{quote(generation_id, safe='')}.json"
-    temporary, final = folder / f".{name}.{uuid.uuid4().hex}.part", folder / name
+    uri = _uri(results_path, generation_id)
+    temporary = ObjectStoragePath(f"{uri}.{uuid.uuid4().hex}.part")
     # Not write_bytes: where the storage's connection cannot be looked up, that goes on without credentials.
     with temporary.open("wb") as file:  # type: ignore[no-untyped-call]
         file.write(text.encode())
-    temporary.replace(final)
-    # Not str(final): that leaves out the id of the storage's connection.
-    return f"{results_path.rstrip('/')}/{name}"
+    temporary.replace(ObjectStoragePath(uri))
+    return uri
 
 
 def _load_file(uri: str) -> str:
     from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
 
-    with ObjectStoragePath(uri).open("rb") as file:  # type: ignore[no-untyped-call]
-        content: bytes = file.read()
+    try:
+        with ObjectStoragePath(uri).open("rb") as file:  # type: ignore[no-untyped-call]
+            content: bytes = file.read()
+    except FileNotFoundError:
+        raise LaplasArgumentError(
+            f"No transcript lies at {redact_url(uri)} (any more).", argument="result"
+        ) from None
     return content.decode()
 
 
@@ -109,7 +202,7 @@ def _save_xcom(text: str, task: TaskKey) -> dict[str, Any]:
     # One string: as nested objects the same reply costs the serialiser twenty times as long.
     value = {"encoding": "json", "data": text}
     if len(text) > COMPRESS_ABOVE:
-        value = {"encoding": "gzip", "data": base64.b64encode(gzip.compress(text.encode())).decode()}
+        value = {"encoding": "gzip", "data": _pack(text)}
     XCom.set(XCOM_KEY, value, **asdict(task))
     return {"xcom_key": XCOM_KEY, **asdict(task)}
 
@@ -133,4 +226,4 @@ def _load_xcom(reference: Mapping[str, Any]) -> str:
             argument="result",
         )
     data: str = value["data"]
-    return gzip.decompress(base64.b64decode(data)).decode() if value["encoding"] == "gzip" else data
+    return _unpack(data) if value["encoding"] == "gzip" else data

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.providers.common.compat.sdk import (
@@ -13,17 +13,17 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.sdk.exceptions import AirflowRescheduleException
 
-from airflow_provider_laplas.api import check_generation_id
-from airflow_provider_laplas.completion import (
-    CompletionMixin,
-    check_flag,
-    check_keywords,
-    check_seconds,
-    check_text,
-)
+from airflow_provider_laplas.api import Generation, check_generation_id
+from airflow_provider_laplas.arguments import check_flag, check_keywords, check_seconds, check_text
+from airflow_provider_laplas.completion import CompletionMixin
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
+from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.options import is_template
+from airflow_provider_laplas.results import check_results_path, choose_results_path
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
+
+if TYPE_CHECKING:
+    from airflow_provider_laplas.hooks import LaplasHook
 
 
 class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
@@ -46,8 +46,9 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
     :param deferrable: wait in the triggerer, without a worker slot. Default True, whatever Airflow's
         ``[operators] default_deferrable`` says
     :param poke_interval: the longest pause between two looks, in seconds. Default 10; the first ones are shorter
-    :param timeout: seconds until the task gives up, counted from its start. Default 3600: the API keeps a result no
-        longer. The generation itself goes on
+    :param timeout: seconds until the task gives up. Default 3600: the API keeps a result no longer. Counted from the
+        first try: a retry goes on with the same deadline (past it, it looks once), a Clear begins a new one. The
+        generation itself goes on
     :param soft_fail: skip the task instead of failing it, in every mode
     """
 
@@ -67,7 +68,7 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
     ) -> None:
         check_keywords(type(self), kwargs)
         check_text("conn_id", conn_id)
-        check_text("results_path", results_path, optional=True)
+        check_results_path(results_path)
         if not is_template(generation_id):
             check_generation_id(generation_id)
         kwargs.setdefault("multiple_outputs", True)
@@ -88,14 +89,17 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait in the way that was chosen: deferred, rescheduled or in place."""
         with self.task_errors():
-            wait = Wait(self.generation_id, self._started(context) + self.timeout, self.poke_interval)
-            if self.deferrable:
-                return self.wait_or_defer(context, wait)
-            if self.reschedule:
-                return self._look_or_reschedule(context, wait)
-            with self.hook() as hook:
-                generation = hook.wait_for(wait)
-            return self.finish(context, generation)
+            check_generation_id(self.generation_id)
+            store, now = RecordStore(context), time.time()
+            earlier = store.load()
+            known = earlier is not None and earlier.fingerprint == self.generation_id
+            if earlier is not None and known:
+                record = store.renewed(earlier, timeout=self.timeout, now=now)
+            else:
+                record = Record(self.generation_id, store.max_tries, now + self.timeout, self.generation_id)
+            if record != earlier:
+                store.save(record)
+            return self.wait_for_generation(context, record, first_try=not known)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
@@ -104,19 +108,16 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
             generation = wait.observe(hook.look(self.generation_id))
             if generation is None:
                 return PokeReturnValue(is_done=False)
-            return PokeReturnValue(is_done=True, xcom_value=self.finish(context, generation))
+            folder = choose_results_path(self.results_path, hook.settings.results_path)
+            result = self.finish(context, self.generation_id, generation.reply, folder)
+            return PokeReturnValue(is_done=True, xcom_value=result)
 
-    def _look_or_reschedule(self, context: Context, wait: Wait) -> dict[str, Any]:
-        with self.hook() as hook:
-            generation = wait.observe(hook.look(wait.generation_id))
+    def look(self, hook: "LaplasHook", wait: Wait) -> Generation | None:
+        """Look once, and come back later where the task is to be rescheduled."""
+        if self.deferrable or not self.reschedule:
+            return super().look(hook, wait)
+        generation = wait.observe(hook.look(wait.generation_id))
         if generation is None:
             again = pendulum.now("UTC") + timedelta(seconds=wait.pause())
             raise AirflowRescheduleException(again)  # type: ignore[no-untyped-call]
-        return self.finish(context, generation)
-
-    def _started(self, context: Context) -> float:
-        """Return when the wait began, in epoch seconds: rescheduling starts the task anew, but not the wait."""
-        first: datetime | None = None
-        if self.reschedule and not self.deferrable:
-            first = context["ti"].get_first_reschedule_date(context)
-        return first.timestamp() if first else time.time()
+        return generation

@@ -11,7 +11,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
-from airflow_provider_laplas.results import Reference, TaskKey
+from airflow_provider_laplas.redaction import redact, redact_url
+from airflow_provider_laplas.results import Reference, TaskKey, save_reply
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, Wait
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,9 @@ Seconds from the deferral to the trigger's first look.
 A trigger that fires sooner can overtake the report of the half that deferred, and Airflow then fails the task
 (observed with Airflow 3.3.2: 8 of 60 tasks with triggers of 1 s, none of 80 with 5 s).
 """
+
+STORE_ATTEMPTS = 4
+"""How often storing a finished reply is tried, in each place, with growing pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,8 @@ class STTCompletionTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Say that the generation goes on: the API cannot cancel one."""
         log.warning(
-            "The wait for generation %s was ended by a user. The API cannot cancel it: it goes on and is billed.",
+            "The wait for generation %s was ended from outside. The API cannot cancel it: it goes on and is billed. An "
+            "STTCompletionSensor with this id takes it up again.",
             self.generation_id,
         )
 
@@ -144,23 +149,38 @@ class STTCompletionTrigger(BaseTrigger):
         await asyncio.sleep(self.first_look + 2 * random.random())  # noqa: S311
         async with shared_hook(self.conn_id) as hook:
             generation = await hook.await_for(wait)
-        return await self._store(generation.reply)
+        # Shielded: what is paid for is stored even if the trigger is moved right now.
+        return await asyncio.shield(self._store(generation.reply))
 
     async def _store(self, reply: Mapping[str, Any]) -> Reference:
+        """Store the reply; where the folder cannot be written to, as an XCom rather than not at all."""
+        from tenacity import AsyncRetrying, stop_after_attempt, wait_exponential_jitter  # noqa: PLC0415
+
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(STORE_ATTEMPTS), wait=wait_exponential_jitter(), reraise=True
+        )
+        try:
+            return await retrying(self._store_at, reply, self.results_path)
+        except Exception as error:
+            if not self.results_path or self._task_key() is None:
+                raise
+            log.error(  # noqa: TRY400
+                "The reply of generation %s cannot be written to %s, so it becomes an XCom: %s",
+                self.generation_id,
+                redact_url(self.results_path),
+                redact(repr(error)),
+            )
+            return await retrying(self._store_at, reply, None)
+
+    async def _store_at(self, reply: Mapping[str, Any], results_path: str | None) -> Reference:
         from asgiref.sync import sync_to_async  # noqa: PLC0415
 
-        from airflow_provider_laplas.results import save_reply  # noqa: PLC0415
-
         # Off the loop, and not through asyncio.to_thread: a backend that looks up a connection of its own needs
-        # asgiref's way back to the loop. Shielded: what is paid for is stored even if the trigger is moved now.
-        return await asyncio.shield(
-            sync_to_async(save_reply, thread_sensitive=False)(
-                reply,
-                generation_id=self.generation_id,
-                task=self._task_key(),
-                results_path=self.results_path,
-            )
+        # asgiref's way back to the loop.
+        reference: Reference = await sync_to_async(save_reply, thread_sensitive=False)(
+            reply, generation_id=self.generation_id, task=self._task_key(), results_path=results_path
         )
+        return reference
 
     def _task_key(self) -> TaskKey | None:
         if self.task_ids is not None:

@@ -42,13 +42,13 @@ GROWTH = 0.15
 SETTLING = 10.0
 """Seconds after a submission in which an unknown id may only not have arrived everywhere yet."""
 
-# What waiting longer cannot mend. Every other error is a failed look, no more.
-_ENDS_A_WAIT = (
+ENDS_A_WAIT = (
     LaplasArgumentError,
     LaplasAuthenticationError,
     LaplasConfigurationError,
     LaplasGenerationGoneError,
 )
+"""What waiting longer cannot mend. Every other error is a failed look, no more."""
 
 
 def next_pause(
@@ -151,7 +151,7 @@ class Wait:
             and self.submitted_at is not None
             and self.clock() - self.submitted_at < SETTLING
         )
-        if isinstance(error, _ENDS_A_WAIT) and not settling:
+        if isinstance(error, ENDS_A_WAIT) and not settling:
             raise error
         self._failures += 1
         self._error = error

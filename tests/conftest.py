@@ -1,6 +1,8 @@
 """Fixtures that every suite shares: an Airflow home of its own and the shipped recordings."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 # Airflow reads its home when it is imported: it has to be set before any test module is.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="laplas-tests-")
+atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"

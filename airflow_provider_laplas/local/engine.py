@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import logging
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -132,6 +133,8 @@ class WhisperEngine:
     def _load(self, source: str) -> Any:
         if self._weights == "package":
             _check_package(Path(source) / "model.bin")
+        # onnxruntime, which faster-whisper brings, reports to its maker unless it is told not to before it is imported.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import faster_whisper  # noqa: PLC0415 - heavy
 
         name = self.weights_for(source)

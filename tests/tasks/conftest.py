@@ -12,8 +12,13 @@ from typing import Any
 import pytest
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import clear_task_instances
 from airflow.sdk import DAG
+from airflow.sdk.definitions.dag import _run_task
 from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState, TaskInstanceState
 
 from airflow_provider_laplas import triggers
 from tests.fake_api import FakeAPI
@@ -62,26 +67,63 @@ class Finished:
         return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=map_index)
 
 
-@pytest.fixture
-def run_dag():
-    """Run a DAG in this process, triggers inline, and return what it left behind."""
-    folder = Path(os.environ["AIRFLOW_HOME"]) / "dags"
-    folder.mkdir(exist_ok=True)
-    DagBundlesManager().sync_bundles_to_db()
+class Runner:
+    """Runs a DAG in this process, triggers inline, and returns what it left behind."""
 
-    def run(dag, **kwargs):
+    def __init__(self) -> None:
+        self._folder = Path(os.environ["AIRFLOW_HOME"]) / "dags"
+        self._folder.mkdir(exist_ok=True)
+        DagBundlesManager().sync_bundles_to_db()
+        self._run: DagRun | None = None
+
+    def __call__(self, dag: DAG) -> Finished:
+        errors = self._collect_errors(dag)
+        bag = DagBag(dag_folder=self._folder)
+        bag.bag_dag(dag)
+        sync_bag_to_db(bag, "dags-folder", None)
+        self._run = dag.test()
+        return self._finished(self._run, errors)
+
+    def clear(self, dag: DAG) -> Finished:
+        """Clear every task of the last run, as a user does, and run it to its end again."""
+        errors = self._collect_errors(dag)
+        with create_session() as session:
+            run = session.get(DagRun, self._run.id)
+            run.dag = self._run.dag
+            instances = run.get_task_instances(session=session)
+            for ti in instances:
+                ti.clear_next_method_args()
+            clear_task_instances(instances, session)
+            run.state = DagRunState.RUNNING
+            session.commit()
+            while run.state == DagRunState.RUNNING:
+                ready, _ = run.update_state(session=session)
+                for ti in ready:
+                    ti.try_number += ti.state != TaskInstanceState.UP_FOR_RESCHEDULE
+                    ti.state = TaskInstanceState.SCHEDULED
+                session.commit()
+                for ti in ready:
+                    _run_task(ti=ti, task=dag.task_dict[ti.task_id], run_triggerer=True)
+                session.expire_all()
+            return self._finished(run, errors)
+
+    @staticmethod
+    def _collect_errors(dag: DAG) -> list[BaseException]:
         errors = []
         for item in dag.task_dict.values():
             if not isinstance(item, MappedOperator):
                 item.on_failure_callback = [lambda context: errors.append(context["exception"])]
-        bag = DagBag(dag_folder=folder)
-        bag.bag_dag(dag)
-        sync_bag_to_db(bag, "dags-folder", None)
-        run = dag.test(**kwargs)
+        return errors
+
+    @staticmethod
+    def _finished(run: DagRun, errors: list[BaseException]) -> Finished:
         instances = {(ti.task_id, ti.map_index): ti for ti in run.get_task_instances()}
         return Finished(str(run.state), instances, errors)
 
-    return run
+
+@pytest.fixture
+def run_dag():
+    return Runner()
 
 
 @pytest.fixture

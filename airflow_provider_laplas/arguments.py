@@ -1,0 +1,78 @@
+"""Checks of operator arguments, made when the DAG is parsed: every error names the argument."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.options import is_template, nearest
+
+
+def check_keywords(operator: type[BaseOperator], given: Mapping[str, Any]) -> None:
+    """
+    Refuse keyword arguments that neither the operator nor its bases know.
+
+    Airflow refuses them too, but does not say which one was meant.
+
+    :raises LaplasArgumentError: naming the argument and the nearest known one
+    """
+    known: set[str] = set()
+    for base in operator.__mro__:
+        known.update(getattr(vars(base).get("__init__"), "_BaseOperatorMeta__param_names", ()))
+    # Airflow passes markers of its own to operators that it maps.
+    unknown = sorted(name for name in given if name not in known and not name.startswith("_airflow"))
+    if unknown:
+        raise LaplasArgumentError(
+            f"{operator.__name__} has no argument `{unknown[0]}`.{nearest(unknown[0], known)}",
+            argument=unknown[0],
+        )
+
+
+def check_text(name: str, value: Any) -> str:
+    """
+    Return an argument that has to be a text, or a template of one.
+
+    :raises LaplasArgumentError: naming the argument
+    """
+    if not is_template(value) and (not isinstance(value, str) or not value.strip()):
+        raise LaplasArgumentError(f"`{name}` must be a text that is not empty, not {value!r}.", argument=name)
+    return value  # type: ignore[no-any-return]
+
+
+def check_seconds(name: str, value: Any) -> float:
+    """
+    Return a duration in seconds.
+
+    :raises LaplasArgumentError: naming the argument, where it is not a number or a timedelta above 0
+    """
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+        raise LaplasArgumentError(
+            f"`{name}` must be seconds above 0, or a timedelta, not {value!r}.", argument=name
+        )
+    return float(seconds)
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """
+    Return a switch.
+
+    :raises LaplasArgumentError: naming the argument, where it is not True or False
+    """
+    if not isinstance(value, bool):
+        raise LaplasArgumentError(f"`{name}` must be True or False, not {value!r}.", argument=name)
+    return value
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """
+    Return one of several words.
+
+    :raises LaplasArgumentError: naming the argument and the choices
+    """
+    if value not in choices:
+        listed = " or ".join(f'"{choice}"' for choice in choices)
+        raise LaplasArgumentError(f"`{name}` must be {listed}, not {value!r}.", argument=name)
+    return str(value)
