@@ -11,12 +11,12 @@ import math
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, BinaryIO, Generic, Literal, TypeVar
+from typing import Any, BinaryIO, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_laplas.errors import (
@@ -42,6 +42,9 @@ from airflow_provider_laplas.transcript import Transcript, find_result
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Secrets: TypeAlias = tuple[str, ...]
+"""Texts that no error and no value may show: the key."""
 
 DEFAULT_BASE_URL = "https://api.apilaplas.com/v1"
 """The API's documented address."""
@@ -133,7 +136,7 @@ class Call(Generic[T]):
     One request and how to read its answer.
 
     :ivar path: below the base URL, quoted
-    :ivar decode: the JSON object of a successful answer to a value
+    :ivar decode: the JSON object of a successful answer to a value, which must not show the secrets
     :ivar json: a JSON body
     :ivar form: form fields beside ``upload``
     :ivar part: the name of the upload's part
@@ -143,7 +146,7 @@ class Call(Generic[T]):
 
     method: Literal["GET", "POST"]
     path: str
-    decode: Callable[[Mapping[str, Any]], T] = field(repr=False)
+    decode: Callable[[Mapping[str, Any], Secrets], T] = field(repr=False)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
     form: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     upload: Upload | None = None
@@ -186,7 +189,7 @@ def transcribe(
 
     :param timeout: seconds for the answer, which comes when the transcript is done
     """
-    return _post("/stt", Transcript.from_reply, source, model, options, part, timeout=timeout)
+    return _post("/stt", _decode_transcript, source, model, options, part, timeout=timeout)
 
 
 def fetch(generation_id: str) -> Call[Generation]:
@@ -199,7 +202,7 @@ def fetch(generation_id: str) -> Call[Generation]:
     return Call(
         "GET",
         f"/stt/{quote(generation_id, safe='')}",
-        lambda body: _decode_generation(generation_id, body),
+        lambda body, secrets: _decode_generation(generation_id, body, secrets),
         generation_id=generation_id,
     )
 
@@ -237,21 +240,20 @@ def form_fields(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, item if isinstance(item, str) else json.dumps(item)
 
 
-def read(call: Call[T], response: Response, *, secrets: Iterable[str] = ()) -> T:
+def read(call: Call[T], response: Response, *, secrets: Secrets = ()) -> T:
     """
     Make a value or a typed error of an answer.
 
-    :param secrets: texts that no error may repeat (the key)
     :raises LaplasResponseError: or the subclass for the status
     :raises LaplasGenerationGoneError: where the API does not know the generation
     """
     if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
         body = _json_object(response, call)
         try:
-            return call.decode(body)
+            return call.decode(body, secrets)
         except LaplasMalformedReplyError as error:
             raise _error(LaplasMalformedReplyError, str(error), response, call) from None
-    raise _error_of(call, response, tuple(secrets))
+    raise _error_of(call, response, secrets)
 
 
 def judge_probe(response: Response, base_url: str) -> tuple[bool, str]:
@@ -359,7 +361,7 @@ def parse_retry_after(value: str | None, *, now: float) -> float | None:
 
 def _post(
     path: str,
-    decode: Callable[[Mapping[str, Any]], T],
+    decode: Callable[[Mapping[str, Any], Secrets], T],
     source: str | Upload,
     model: str,
     options: Mapping[str, Any] | None,
@@ -374,7 +376,11 @@ def _post(
     return Call("POST", path, decode, form=form, upload=source, part=part, timeout=timeout)
 
 
-def _decode_submission(body: Mapping[str, Any]) -> str:
+def _decode_transcript(body: Mapping[str, Any], secrets: Secrets) -> Transcript:  # noqa: ARG001
+    return Transcript.from_reply(body)
+
+
+def _decode_submission(body: Mapping[str, Any], secrets: Secrets) -> str:  # noqa: ARG001
     for key in ("generation_id", "id"):
         if isinstance(body.get(key), str):
             try:
@@ -384,26 +390,26 @@ def _decode_submission(body: Mapping[str, Any]) -> str:
     raise LaplasMalformedReplyError("The answer to the submission holds no generation id.", status=200)
 
 
-def _decode_generation(generation_id: str, body: Mapping[str, Any]) -> Generation:
+def _decode_generation(generation_id: str, body: Mapping[str, Any], secrets: Secrets) -> Generation:
     status = body.get("status")
     if not isinstance(status, str) or not status.strip():
         raise LaplasMalformedReplyError("The reply holds no status.", status=200)
     word = status.strip().lower()
     if word in FAILED_WORDS:
-        return Generation(generation_id, word, State.FAILED, body, _reason(body))
+        return Generation(generation_id, word, State.FAILED, body, _reason(body, secrets))
     if word not in COMPLETED_WORDS:
-        return Generation(generation_id, redact(word, limit=40), State.PENDING, body)
+        return Generation(generation_id, redact(word, secrets=secrets, limit=40), State.PENDING, body)
     if find_result(body) is None:
         raise LaplasMalformedReplyError("The reply says completed but holds no result.", status=200)
     return Generation(generation_id, word, State.COMPLETED, body)
 
 
-def _reason(body: Mapping[str, Any]) -> str:
+def _reason(body: Mapping[str, Any], secrets: Secrets) -> str:
     result = find_result(body) or {}
     for holder in (body.get("error"), body.get("message"), result.get("error")):
         said = holder.get("message") if isinstance(holder, Mapping) else None
         if text := _flatten(said) or _flatten(holder):
-            return redact(text)
+            return redact(text, secrets=secrets)
     return "no reason given"
 
 
@@ -443,7 +449,7 @@ _ERRORS: Mapping[int, tuple[type[LaplasResponseError], str]] = {
 }
 
 
-def _error_of(call: Call[Any], response: Response, secrets: tuple[str, ...]) -> LaplasError:
+def _error_of(call: Call[Any], response: Response, secrets: Secrets) -> LaplasError:
     detail, request_id, from_api = _error_body(response, secrets)
     gone = response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
     if gone and call.generation_id is not None and from_api:
@@ -490,7 +496,7 @@ def _facts(status: int, request_id: str | None, detail: str) -> str:
     return f"(HTTP {status}{request}{': ' + detail if detail else ''})."
 
 
-def _error_body(response: Response, secrets: tuple[str, ...]) -> tuple[str, str | None, bool]:
+def _error_body(response: Response, secrets: Secrets) -> tuple[str, str | None, bool]:
     """Return what the API said, its request id, and whether it was the API at all (a gateway says HTML)."""
     try:
         body = json.loads(response.body)

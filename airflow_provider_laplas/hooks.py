@@ -136,7 +136,7 @@ class LaplasHook(HttpHook):
         """Raise the typed error of a response, for those who call ``run``. The body is not logged."""
         if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
             answer = Response(response.status_code, lower_names(response.headers), response.content)
-            api.read(Call("GET", "", dict), answer, secrets=(self.settings.api_key,))
+            api.read(Call("GET", "", lambda body, _: body), answer, secrets=(self.settings.api_key,))
 
     def close(self) -> None:
         """Close the blocking session, if one was opened. The hook stays usable."""

@@ -68,15 +68,25 @@ class AirflowRest:
         body: dict[str, Any] = _decode(answer)
         return body
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, timeout: float = 60) -> str:
+    def trigger(
+        self,
+        dag_id: str,
+        conf: Mapping[str, Any] | None = None,
+        *,
+        run_id: str | None = None,
+        timeout: float = 60,
+    ) -> str:
         """
         Start a run and return its id.
 
+        :param run_id: by default Airflow makes one up
         :param timeout: seconds that a DAG which is not known yet gets to be parsed
         :raises TimeoutError: when it is still unknown, with the import errors that Airflow has
         """
         deadline = time.monotonic() + timeout
-        body = {"logical_date": None, "conf": dict(conf or {})}
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
+        if run_id is not None:
+            body["dag_run_id"] = run_id
         while True:
             try:
                 run = self._call("POST", f"/dags/{quote(dag_id)}/dagRuns", json=body)

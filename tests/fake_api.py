@@ -206,11 +206,14 @@ class FakeAPI:
         self.requests: list[Request] = []
         self.generations: dict[str, int] = {}
         self.replies: dict[str, dict[str, Any]] = {}
+        self.default_reply = transcript_reply()
+        self.forget_when_done = False
         self._scripts: dict[str, deque[Behaviour]] = {"POST": deque(), "GET": deque()}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self._at_connect: deque[Callable[[int], None]] = deque()
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -256,6 +259,10 @@ class FakeAPI:
         """Say how the next requests of this method are answered, one each."""
         self._scripts[method].extend(behaviours)
 
+    def at_connect(self, act: Callable[[int], None]) -> None:
+        """Call this with the client's port at the next connection, and cut that before a byte of it is read."""
+        self._at_connect.append(act)
+
     def create(self) -> str:
         """Create a generation, as a submission does."""
         generation_id = str(uuid.uuid4())
@@ -276,6 +283,9 @@ class FakeAPI:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        if self._at_connect:
+            self._at_connect.popleft()(writer.get_extra_info("peername")[1])
+            _reset(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while head := await reader.readuntil(b"\r\n\r\n"):
                 first, *lines = head.decode("latin-1").strip().split("\r\n")
@@ -300,5 +310,7 @@ class FakeAPI:
         self.generations[generation_id] += 1
         looks = self.generations[generation_id]
         if looks > self.looks_until_done:
-            return reply(200, self.replies.get(generation_id) or transcript_reply())
+            if self.forget_when_done:
+                self.forget(generation_id)
+            return reply(200, self.replies.get(generation_id) or self.default_reply)
         return reply(200, {"id": generation_id, "status": "waiting" if looks == 1 else "active"})

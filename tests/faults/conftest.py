@@ -1,0 +1,130 @@
+"""A real Airflow that is broken on purpose, and the figures that come of it."""
+
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from demo.processes import await_condition
+from demo.stack import AirflowStack
+from tests.fake_api import FakeAPI
+
+HERE = Path(__file__).parent
+CANARY = "canary7f3a"
+CANARY_URL = (
+    f"https://user-{CANARY}:password-{CANARY}@example.com/talk.mp3?X-Amz-Signature=signature-{CANARY}"
+)
+
+# Which server a run talks to is named by its connection; there are as many as any test needs.
+APIS = 40
+CANARY_APIS = 20
+
+
+class Figures(Counter):
+    """What the suite counts; printed at its end, and written where LAPLAS_FIGURES says."""
+
+
+FIGURES = Figures()
+
+
+@pytest.fixture(scope="session")
+def figures():
+    return FIGURES
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not FIGURES:
+        return
+    terminalreporter.section("figures")
+    for name, count in FIGURES.items():
+        terminalreporter.write_line(f"{name}: {count}")
+    if path := os.environ.get("LAPLAS_FIGURES"):
+        Path(path).write_text(json.dumps(FIGURES))
+
+
+@pytest.fixture(scope="session")
+def apis():
+    servers = [FakeAPI(key=f"key-{CANARY}") for _ in range(APIS)]
+    for server in servers:
+        server.__enter__()
+    yield servers
+    for server in servers:
+        server.__exit__()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("faults")
+
+
+@pytest.fixture(scope="session")
+def stack(apis, folder, tmp_path_factory):
+    dags = tmp_path_factory.mktemp("dags")
+    for file in HERE.glob("dags/*.py"):
+        shutil.copy(file, dags)
+    environment = {"FAULTS_FOLDER": str(folder), "FAULTS_CANARY_URL": CANARY_URL}
+    for n, api in enumerate(apis):
+        connection = {
+            "conn_type": "laplas",
+            "host": api.url,
+            "password": api.key,
+            "extra": {"timeout": 3, "connect_timeout": 3},
+        }
+        environment[f"AIRFLOW_CONN_LAPLAS_{n}"] = json.dumps(connection)
+    config = {
+        "core": {"parallelism": 6},
+        # Airflow waits five minutes for a lost worker, and half a minute for a lost triggerer.
+        "scheduler": {
+            "scheduler_idle_sleep_time": 0.5,
+            "task_instance_heartbeat_sec": 2,
+            "task_instance_heartbeat_timeout": 15,
+            "task_instance_heartbeat_timeout_detection_interval": 3,
+            "trigger_timeout_check_interval": 3,
+        },
+        "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 10},
+    }
+    with AirflowStack(dags, environment=environment, config=config) as running:
+        running.cli("pools", "set", "one_slot", "1", "for the fault suite")
+        yield running
+
+
+@pytest.fixture(scope="session")
+def canary_apis(apis):
+    """Servers for the ways to fail, with their numbers."""
+    return list(enumerate(apis))[:CANARY_APIS]
+
+
+@pytest.fixture(scope="session")
+def free_apis(apis):
+    """Servers that no test has used yet, with their numbers."""
+    return iter(list(enumerate(apis))[CANARY_APIS:])
+
+
+@pytest.fixture
+def use_api(free_apis):
+    def use():
+        number, api = next(free_apis)
+        return f"laplas_{number}", api
+
+    return use
+
+
+@pytest.fixture
+def eventually(stack):
+    """Wait for a condition, as long as Airflow is alive."""
+
+    def wait(condition, what, timeout=120.0):
+        return await_condition(condition, timeout=timeout, what=what)
+
+    return wait
+
+
+@pytest.fixture
+def state_of(stack):
+    def state(dag_id, run_id, task_id="transcribe"):
+        return next((t.state for t in stack.task_states(dag_id, run_id) if t.task_id == task_id), None)
+
+    return state

@@ -1,0 +1,156 @@
+"""DAGs that the fault suite breaks. What each is asked to do comes in the run's parameters."""
+
+import os
+import signal
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Param, task
+
+from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
+from airflow_provider_laplas.sensors import STTCompletionSensor
+
+RETRY: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=1)}
+URL = "https://example.com/{{ run_id }}.mp3"
+CONN = "{{ params.conn_id }}"
+
+
+class KillAtTheSecondNote:
+    """
+    The task's state store, which ends this process or its supervisor when it is to note the id.
+
+    The first note is the intent; the second comes when the API's answer has come.
+    """
+
+    def __init__(self, store: Any, run_id: str) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._notes = 0
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        return self._store.get(*args, **kwargs)
+
+    def set(self, *args: Any, **kwargs: Any) -> None:
+        self._notes += 1
+        for target, pid in (("task", os.getpid()), ("supervisor", os.getppid())):
+            marker = Path(os.environ["FAULTS_FOLDER"]) / f"kill-{target}-{self._run_id}"
+            if self._notes == 2 and marker.exists():
+                marker.unlink()
+                os.kill(pid, signal.SIGKILL)
+        self._store.set(*args, **kwargs)
+
+
+class KilledWithTheReply(TranscribeOperator):
+    """Is killed between the API's answer and its own note of it."""
+
+    def execute(self, context: Any) -> Any:
+        store = KillAtTheSecondNote(context["task_state_store"], context["run_id"])
+        return super().execute({**context, "task_state_store": store})
+
+
+class KilledWhenResumed(TranscribeOperator):
+    """Is killed when it is resumed, once the test has seen it there."""
+
+    def execute_complete(self, context: Any, event: Any = None) -> dict[str, Any]:
+        marker = Path(os.environ["FAULTS_FOLDER"]) / f"resumed-{context['run_id']}"
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().execute_complete(context, event)
+
+
+def parameters(**more: Any) -> dict[str, Any]:
+    return {"conn_id": Param("laplas_default", type="string"), **more}
+
+
+with DAG("one", schedule=None, params=parameters(), max_active_runs=32):
+    TranscribeOperator(task_id="transcribe", audio=URL, conn_id=CONN, poke_interval=1, **RETRY)
+
+with DAG("one_in_place", schedule=None, params=parameters(), max_active_runs=32):
+    TranscribeOperator(
+        task_id="transcribe", audio=URL, conn_id=CONN, poke_interval=1, deferrable=False, **RETRY
+    )
+
+with DAG("killed_with_the_reply", schedule=None, params=parameters(), max_active_runs=32):
+    KilledWithTheReply(task_id="transcribe", audio=URL, conn_id=CONN, poke_interval=1, **RETRY)
+
+with DAG("killed_when_resumed", schedule=None, params=parameters(results_path=Param(type="string"))):
+    KilledWhenResumed(
+        task_id="transcribe",
+        audio=URL,
+        conn_id=CONN,
+        poke_interval=1,
+        results_path="{{ params.results_path }}",
+        **RETRY,
+    )
+
+with DAG("many", schedule=None, params=parameters(), max_active_tasks=64):
+    TranscribeOperator.partial(
+        task_id="transcribe", conn_id=CONN, poke_interval=5, timeout=900, **RETRY
+    ).expand(audio=[f"https://example.com/{n}.mp3" for n in range(50)])
+
+with DAG("busy_pool", schedule=None, params=parameters(results_path=Param(type=["null", "string"]))):
+    TranscribeOperator(
+        task_id="transcribe",
+        audio=URL,
+        conn_id=CONN,
+        poke_interval=1,
+        pool="one_slot",
+        results_path="{{ params.results_path or '' }}",
+    )
+
+with DAG("blocker", schedule=None, params={"until": Param(type="string")}):
+
+    @task(pool="one_slot")
+    def hold(params: Any = None) -> None:
+        """Hold the pool's only slot until a file appears."""
+        while not Path(params["until"]).exists():
+            time.sleep(0.2)
+
+    hold()
+
+
+def canary_url() -> str:
+    return os.environ["FAULTS_CANARY_URL"]
+
+
+# One task for each way to fail, each against a server of its own.
+with DAG(
+    "canaries",
+    schedule=None,
+    params={"conn_ids": Param(type="array")},
+    user_defined_macros={"canary_url": canary_url},
+    max_active_tasks=64,
+):
+
+    @task
+    def connections(params: Any = None) -> list[str]:
+        return list(params["conn_ids"])
+
+    conn_ids = connections()
+    TranscribeOperator.partial(
+        task_id="transcribe", audio="{{ canary_url() }}", poke_interval=1, timeout=25, retries=0
+    ).expand(conn_id=conn_ids)
+    TranscribeOperator.partial(
+        task_id="in_place",
+        audio="{{ canary_url() }}",
+        poke_interval=1,
+        timeout=25,
+        retries=0,
+        deferrable=False,
+    ).expand(conn_id=conn_ids)
+    submit = SubmitSTTOperator.partial(task_id="submit", audio="{{ canary_url() }}", retries=0).expand(
+        conn_id=conn_ids
+    )
+    wait = STTCompletionSensor(
+        task_id="wait",
+        generation_id="{{ ti.xcom_pull(task_ids='submit', map_indexes=0) }}",
+        conn_id="{{ params.conn_ids[0] }}",
+        trigger_rule="all_done",
+        poke_interval=1,
+        timeout=25,
+        retries=0,
+    )
+    submit >> wait

@@ -1,0 +1,97 @@
+"""Processes that are killed at exact points: nothing is paid twice, and nothing that was paid for is lost."""
+
+import pytest
+
+from tests.fake_api import WORDS
+from tests.faults.kill import kill_owner, killing
+
+TEXT = " ".join(WORDS)
+SECONDS = 240
+
+
+def arm(point, target, api, folder, run_marker):
+    """Have the process end at this point of the first try."""
+    if point == "intent":
+        api.at_connect(kill_owner(target))
+    elif point == "sent":
+        api.script("POST", killing(target))
+    elif point == "stored":
+        api.script("GET", killing(target))
+    else:
+        run_marker.touch()
+
+
+DAGS = {"intent": "one", "sent": "one", "reply": "killed_with_the_reply", "stored": "one_in_place"}
+
+
+@pytest.fixture(scope="module")
+def runs(stack, free_apis, folder):
+    """Every point and every target at once: most of the time is Airflow noticing that somebody is gone."""
+    started = {}
+    for point, dag_id in DAGS.items():
+        for target in ("task", "supervisor"):
+            number, api = next(free_apis)
+            run_id = f"{point}-{target}"
+            arm(point, target, api, folder, folder / f"kill-{target}-{run_id}")
+            stack.trigger(dag_id, {"conn_id": f"laplas_{number}"}, run_id=run_id)
+            started[point, target] = dag_id, run_id, api
+    return started
+
+
+@pytest.mark.parametrize("target", ["task", "supervisor"])
+@pytest.mark.parametrize("point", ["intent", "sent", "reply"])
+def test_a_crash_before_the_id_is_stored_ends_in_the_ambiguous_error_after_one_post_at_most(
+    stack, runs, figures, point, target
+):
+    dag_id, run_id, api = runs[point, target]
+    assert stack.wait(dag_id, run_id, SECONDS) == "failed"
+    log = stack.task_log(dag_id, run_id, "transcribe")
+    assert "LaplasAmbiguousSubmitError" in log
+    assert "usage page" in log
+    assert api.count("POST") <= 1
+    assert len(api.generations) <= 1
+    figures["faults injected"] += 1
+    figures["submissions that were left ambiguous"] += 1
+    figures["POSTs"] += api.count("POST")
+    figures["POSTs that paid twice"] += max(0, len(api.generations) - 1)
+
+
+@pytest.mark.parametrize("target", ["task", "supervisor"])
+def test_a_crash_after_the_id_is_stored_ends_in_one_transcript_after_one_post(stack, runs, figures, target):
+    dag_id, run_id, api = runs["stored", target]
+    assert stack.wait(dag_id, run_id, SECONDS) == "success", stack.failure_report(dag_id, run_id)
+    assert stack.xcom(dag_id, run_id, "transcribe")["text"] == TEXT
+    assert api.count("POST") == 1
+    assert "Not submitting: an earlier try submitted it" in stack.task_log(dag_id, run_id, "transcribe")
+    figures["faults injected"] += 1
+    figures["POSTs"] += 1
+    figures["transcripts"] += 1
+
+
+def test_a_user_clears_after_the_ambiguous_error_and_it_is_submitted(stack, runs, figures):
+    dag_id, run_id, api = runs["sent", "task"]
+    stack.wait(dag_id, run_id, SECONDS)
+    before = api.count("POST")
+    stack.clear(dag_id, run_id, ["transcribe"])
+    assert stack.wait(dag_id, run_id, SECONDS) == "success", stack.failure_report(dag_id, run_id)
+    assert api.count("POST") == before + 1
+    assert "a user cleared the task since" in stack.task_log(dag_id, run_id, "transcribe")
+
+
+def test_a_resumed_half_that_is_killed_after_the_retention_finds_the_transcript(
+    stack, use_api, folder, figures
+):
+    conn_id, api = use_api()
+    results = folder / "resumed"
+    run_id = stack.trigger("killed_when_resumed", {"conn_id": conn_id, "results_path": str(results)})
+    api.forget_when_done = True
+    assert stack.wait("killed_when_resumed", run_id, SECONDS) == "success", stack.failure_report(
+        "killed_when_resumed", run_id
+    )
+    assert (folder / f"resumed-{run_id}").exists()
+    assert stack.xcom("killed_when_resumed", run_id, "transcribe")["text"] == TEXT
+    assert api.count("POST") == 1
+    assert not api.generations
+    figures["faults injected"] += 1
+    figures["POSTs"] += 1
+    figures["transcripts"] += 1
