@@ -10,10 +10,10 @@ DEV := $(VENV)/.dev-installed
 DEMO := $(VENV)/.demo-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint
+.PHONY: help demo up test test-faults figures lint
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The recording goes through the environment, so that its name may hold spaces and quotes.
 export AUDIO
@@ -27,6 +27,12 @@ up: $(DEMO) ## start Airflow and the local server, and leave them running until 
 
 test: $(DEV) ## run every test, those with a real Airflow last, and report branch coverage
 	$(RUN) pytest --cov --cov-branch --cov-report=term-missing
+
+test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
+	$(RUN) pytest tests/faults
+
+figures: $(DEV) ## measure again what the README's figures say, and write them there
+	$(RUN) tests.figures
 
 lint: $(DEV) ## check style, format and types
 	$(RUN) ruff check .

@@ -10,9 +10,10 @@ import pytest
 
 from demo.processes import await_condition
 from demo.stack import AirflowStack
-from tests.fake_api import FakeAPI
+from tests.fake_api import WORDS, FakeAPI
 
 HERE = Path(__file__).parent
+TEXT = " ".join(WORDS)
 CANARY = "canary7f3a"
 CANARY_URL = (
     f"https://user-{CANARY}:password-{CANARY}@example.com/talk.mp3?X-Amz-Signature=signature-{CANARY}"
@@ -26,7 +27,34 @@ CANARY_APIS = 20
 class Figures(Counter):
     """What the suite counts; printed at its end, and written where LAPLAS_FIGURES says."""
 
+    def __setitem__(self, name, count):
+        if name not in NAMES:
+            raise KeyError(name)
+        super().__setitem__(name, count)
 
+    def tally(self, api, *, faults=1, work=1, owed=None, texts=()):
+        """
+        Count what a test did to ``work`` recordings, and what came of it, before anything is asserted.
+
+        ``owed`` is how many transcripts have to come of it: all, but where a submission was left ambiguous.
+        """
+        self["faults injected"] += faults
+        self["POSTs"] += api.count("POST")
+        self["POSTs that paid twice"] += max(0, api.count("POST") - work)
+        self["transcripts"] += sum(text == TEXT for text in texts)
+        self["transcripts lost"] += (work if owed is None else owed) - sum(text == TEXT for text in texts)
+
+
+NAMES = (
+    "faults injected",
+    "POSTs",
+    "POSTs that paid twice",
+    "submissions that were left ambiguous, and said so",
+    "transcripts",
+    "transcripts lost",
+    "tasks run with canaries",
+    "canaries found",
+)
 FIGURES = Figures()
 
 
@@ -39,10 +67,10 @@ def pytest_terminal_summary(terminalreporter):
     if not FIGURES:
         return
     terminalreporter.section("figures")
-    for name, count in FIGURES.items():
-        terminalreporter.write_line(f"{name}: {count}")
+    for name in NAMES:
+        terminalreporter.write_line(f"{name}: {FIGURES[name]}")
     if path := os.environ.get("LAPLAS_FIGURES"):
-        Path(path).write_text(json.dumps(FIGURES))
+        Path(path).write_text(json.dumps({name: FIGURES[name] for name in NAMES}))
 
 
 @pytest.fixture(scope="session")

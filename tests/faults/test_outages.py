@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.fake_api import WORDS
+from tests.faults.conftest import TEXT
 
-TEXT = " ".join(WORDS)
 SECONDS = 400
 
 
@@ -24,11 +23,9 @@ def test_fifty_waits_outlast_a_killed_triggerer(stack, use_api, eventually, figu
     stack.start_process("triggerer")
     assert stack.wait("many", run_id, SECONDS) == "success", stack.failure_report("many", run_id)
     texts = [stack.xcom("many", run_id, "transcribe", map_index=n)["text"] for n in range(50)]
+    figures.tally(api, work=50, texts=texts)
     assert texts == [TEXT] * 50
     assert api.count("POST") == len(api.generations) == 50
-    figures["faults injected"] += 1
-    figures["POSTs"] += 50
-    figures["transcripts"] += 50
 
 
 def test_waits_outlast_a_restart_of_airflows_api_server_and_of_the_api(stack, use_api, eventually, figures):
@@ -43,11 +40,9 @@ def test_waits_outlast_a_restart_of_airflows_api_server_and_of_the_api(stack, us
     api.looks_until_done = 0
     api.start()
     assert stack.wait("one", run_id, SECONDS) == "success", stack.failure_report("one", run_id)
-    assert stack.xcom("one", run_id, "transcribe")["text"] == TEXT
-    assert api.count("POST") == 1
-    figures["faults injected"] += 2
-    figures["POSTs"] += 1
-    figures["transcripts"] += 1
+    text = stack.xcom("one", run_id, "transcribe")["text"]
+    figures.tally(api, faults=2, texts=[text])
+    assert (text, api.count("POST")) == (TEXT, 1)
 
 
 @pytest.mark.parametrize("place", ["folder", "xcom"])
@@ -68,8 +63,7 @@ def test_a_transcript_is_intact_though_no_worker_slot_was_free_until_after_the_r
     looks = api.count("GET")
     release.touch()
     assert stack.wait("busy_pool", run_id, SECONDS) == "success", stack.failure_report("busy_pool", run_id)
-    assert stack.xcom("busy_pool", run_id, "transcribe")["text"] == TEXT
+    text = stack.xcom("busy_pool", run_id, "transcribe")["text"]
+    figures.tally(api, texts=[text])
+    assert text == TEXT
     assert api.count("GET") == looks
-    figures["faults injected"] += 1
-    figures["POSTs"] += 1
-    figures["transcripts"] += 1
