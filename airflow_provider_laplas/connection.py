@@ -55,6 +55,12 @@ class ConnectionSettings:
     max_reply_bytes: int = _extra(
         64 * _MIB, "integer", "Largest reply", "Bytes; a larger reply is an error. Default 64 MiB."
     )
+    max_requests_per_second: float = _extra(
+        50.0,
+        "number",
+        "Requests a second",
+        "The most that one process sends to the API; 0 for no limit. Default 50.",
+    )
     results_path: str | None = _extra(
         None,
         "string",
@@ -64,8 +70,12 @@ class ConnectionSettings:
 
     def __post_init__(self) -> None:
         for name in ("connect_timeout", "timeout", "max_reply_bytes"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < float("inf"):
                 raise LaplasConfigurationError(f"The connection's extra `{name}` must be more than 0.")
+        if not 0 <= self.max_requests_per_second < float("inf"):
+            raise LaplasConfigurationError(
+                "The connection's extra `max_requests_per_second` must be 0 or more."
+            )
 
 
 EXTRA_FIELDS: Mapping[str, Mapping[str, str]] = {

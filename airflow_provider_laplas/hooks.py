@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import aiohttp
 import requests
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import Connection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
 from airflow.providers.http.hooks.http import HttpHook
 from asgiref.sync import sync_to_async
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
@@ -40,8 +40,9 @@ from airflow_provider_laplas.errors import (
     LaplasTransportError,
 )
 from airflow_provider_laplas.options import DEFAULT_MODEL, check_options
+from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.transcript import Transcript
-from airflow_provider_laplas.transports import BearerAuth, aexchange, exchange, lower_names
+from airflow_provider_laplas.transports import BearerAuth, Route, aexchange, exchange, lower_names
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,12 @@ T = TypeVar("T")
 
 ATTEMPTS = 5
 """How often a call is sent at most, where it may be repeated at all."""
+
+LOOK_UP_EVERY = 300.0
+"""Seconds after which a long-lived hook looks its connection up again, to notice a key that was replaced."""
+
+MAX_CONNECTIONS = 64
+"""Sockets that all waits of one process on one connection share."""
 
 LEGACY_TIMEOUT = 600.0
 """Seconds for the answer of the legacy one-call endpoint: as long as the vendor's own client waits."""
@@ -77,6 +84,8 @@ class LaplasHook(HttpHook):
         super().__init__(http_conn_id=conn_id)
         self.conn_id = conn_id
         self._settings: ConnectionSettings | None = None
+        self._route: Route | None = None
+        self._looked_up_at = 0.0
         self._looking_up = asyncio.Lock()
         self._requests: requests.Session | None = None
         self._aiohttp: aiohttp.ClientSession | None = None
@@ -91,17 +100,47 @@ class LaplasHook(HttpHook):
         :raises LaplasConfigurationError: saying which field is wrong
         """
         if self._settings is None:
-            connection = self.get_connection(self.conn_id)
+            try:
+                connection = self.get_connection(self.conn_id)
+            except AirflowNotFoundException:
+                raise _missing(self.conn_id) from None
             self._settings = _read(connection, connection.extra_dejson)
         return self._settings
 
     async def asettings(self) -> ConnectionSettings:
-        """Return :attr:`settings` without holding up the event loop."""
+        """Return :attr:`settings` without holding up the event loop; they are looked up again after some minutes."""
+        return (await self._aroute()).settings
+
+    async def _aroute(self) -> Route:
+        # Without the lock: thousands of looks a second come by here, and one look-up in five minutes.
+        if self._route is not None and time.monotonic() - self._looked_up_at < LOOK_UP_EVERY:
+            return self._route
         async with self._looking_up:
-            if self._settings is None:
-                connection = await get_async_connection(self.conn_id, hook=self)
-                self._settings = _read(connection, await get_async_extra_dejson(connection))
-            return self._settings
+            if self._route is None or time.monotonic() - self._looked_up_at >= LOOK_UP_EVERY:
+                settings = await self._alook_up()
+                self._looked_up_at = time.monotonic()
+                if self._route is None or settings != self._route.settings:
+                    self._settings, self._route = settings, Route(settings)
+            return self._route
+
+    async def _alook_up(self) -> ConnectionSettings:
+        try:
+            connection = await get_async_connection(self.conn_id, hook=self)
+            return _read(connection, await get_async_extra_dejson(connection))
+        except LaplasError:
+            raise
+        except AirflowNotFoundException:
+            raise _missing(self.conn_id) from None
+        except Exception as error:  # noqa: BLE001
+            # Airflow's API server may be restarting, which must not end what waits: go on with what is known.
+            if self._route is not None:
+                log.warning(
+                    "Connection %s could not be looked up again: %s", self.conn_id, redact(repr(error))
+                )
+                return self._route.settings
+            raise LaplasTransportError(
+                f"Connection {self.conn_id} could not be looked up: {redact(repr(error))}", sent=False
+            ) from None
 
     def get_conn(
         self,
@@ -163,7 +202,8 @@ class LaplasHook(HttpHook):
 
     def open_session(self) -> None:
         """Keep the event loop's sockets open between looks, until :meth:`close_session`."""
-        self._aiohttp = self._aiohttp or aiohttp.ClientSession()
+        if self._aiohttp is None:
+            self._aiohttp = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS))
 
     async def close_session(self) -> None:
         """Close what :meth:`open_session` opened."""
@@ -204,13 +244,13 @@ class LaplasHook(HttpHook):
 
         :raises LaplasError: the typed error of the answer, or of its absence
         """
-        settings = await self.asettings()
+        route = await self._aroute()
         if call.submits or self._aiohttp is None:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
-                answer = await aexchange(session, call, settings)
+                answer = await aexchange(session, call, route)
         else:
-            answer = await aexchange(self._aiohttp, call, settings)
-        return api.read(call, answer, secrets=(settings.api_key,))
+            answer = await aexchange(self._aiohttp, call, route)
+        return api.read(call, answer, secrets=route.secrets)
 
     def _receive(self, call: Call[Any]) -> Response:
         settings = self.settings
@@ -295,7 +335,7 @@ class LaplasHook(HttpHook):
     async def await_for(self, wait: Wait) -> Generation:
         """Wait on the event loop; see :meth:`wait`."""
         call = api.fetch(wait.generation_id)
-        while not (generation := wait.observe(await self._aoutcome(call))):  # noqa: ASYNC110
+        while not (generation := wait.observe(await self.alook(call))):  # noqa: ASYNC110
             await asyncio.sleep(wait.pause())
         return generation
 
@@ -338,9 +378,10 @@ class LaplasHook(HttpHook):
         except LaplasError as error:
             return error
 
-    async def _aoutcome(self, call: Call[Generation]) -> Generation | LaplasError:
-        used = await self.asettings()
+    async def alook(self, call: Call[Generation]) -> Generation | LaplasError:
+        """Do what :meth:`look` does with :func:`~airflow_provider_laplas.api.fetch`'s call, on the event loop."""
         try:
+            used = self._settings
             try:
                 return await self.asend(call)
             except LaplasAuthenticationError:
@@ -349,11 +390,11 @@ class LaplasHook(HttpHook):
         except LaplasError as error:
             return error
 
-    def _forget(self, used: ConnectionSettings) -> None:
+    def _forget(self, used: ConnectionSettings | None) -> None:
         """Have the connection looked up again: its key was refused, and may have been replaced meanwhile."""
         # Of many waits that share the hook and see the same refusal, the first one forgets for all.
         if self._settings is used:
-            self._settings = None
+            self._settings = self._route = None
             self.close()
 
     def _repeat(self, call: Call[T]) -> T:
@@ -393,6 +434,12 @@ class LaplasHook(HttpHook):
         log.info("The API does not take the upload as `%s`; sending it as `%s` from now on.", call.part, part)
         self._part_names[self.settings.base_url] = part
         return replace(call, part=part)
+
+
+def _missing(conn_id: str) -> LaplasConfigurationError:
+    return LaplasConfigurationError(
+        f"There is no connection `{conn_id}`. Create one of type laplas, with the API key as its password."
+    )
 
 
 def _read(connection: Connection, extra: Mapping[str, Any]) -> ConnectionSettings:

@@ -99,9 +99,28 @@ def _requests_sent(error: BaseException) -> bool:
     return not (isinstance(reason, never) or certificate)
 
 
-async def aexchange(
-    session: aiohttp.ClientSession, call: Call[Any], settings: ConnectionSettings
-) -> Response:
+class Route:
+    """What every request of an event loop over one connection has in common, worked out once."""
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self.settings = settings
+        self.secrets = (settings.api_key,)
+        self.base_url = settings.base_url
+        self.headers = {"Authorization": f"Bearer {settings.api_key}", "Accept": "application/json"}
+        self.ssl = _ssl(settings.verify)
+        # Not aiohttp's trust_env: that would read .netrc at every request, and put its entry in place of the key.
+        self.proxy = settings.proxy or select_proxy(self.base_url, get_environ_proxies(self.base_url))
+        self.usual_timeouts = self.timeouts(settings.timeout)
+
+    def timeouts(self, reply: float, *, upload: bool = False) -> aiohttp.ClientTimeout:
+        """Return the time-outs for a reply of so many seconds; an upload before it takes as long as it takes."""
+        connect = self.settings.connect_timeout
+        return aiohttp.ClientTimeout(
+            total=None if upload else connect + reply, sock_connect=connect, sock_read=reply
+        )
+
+
+async def aexchange(session: aiohttp.ClientSession, call: Call[Any], route: Route) -> Response:
     """
     Send a call over aiohttp and return the whole answer.
 
@@ -109,48 +128,48 @@ async def aexchange(
     :raises LaplasMalformedReplyError: the answer is larger than the connection allows
     """
     with _transport_errors(call, _AIOHTTP_ERRORS, _aiohttp_sent):
-        return await _aexchange(session, call, settings)
+        if call.upload is None:
+            timeouts = route.timeouts(call.timeout) if call.timeout else route.usual_timeouts
+            return await _aexchange(session, call, route, timeouts)
+        body = await sync_to_async(MultipartBody, thread_sensitive=False)(call)
+        timeouts = route.timeouts(call.timeout or route.settings.timeout, upload=True)
+        try:
+            return await _aexchange(session, call, route, timeouts, body)
+        except aiohttp.ClientError:
+            if body.failure:
+                raise body.failure from None
+            raise
+        finally:
+            await asyncio.to_thread(body.close)
 
 
 async def _aexchange(
-    session: aiohttp.ClientSession, call: Call[Any], settings: ConnectionSettings
+    session: aiohttp.ClientSession,
+    call: Call[Any],
+    route: Route,
+    timeouts: aiohttp.ClientTimeout,
+    body: MultipartBody | None = None,
 ) -> Response:
-    timeout = call.timeout or settings.timeout
-    headers = {"Authorization": f"Bearer {settings.api_key}", "Accept": "application/json"}
-    body = await sync_to_async(MultipartBody, thread_sensitive=False)(call) if call.upload else None
+    headers = route.headers
     if body:
-        headers |= {"Content-Type": body.content_type, "Content-Length": str(body.len)}
-    url = settings.base_url + call.path
-    try:
-        async with session.request(
-            call.method,
-            # Already quoted: yarl would undo some of it.
-            URL(url, encoded=True),
-            json=call.json,
-            data=_pieces(body) if body else None,
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(
-                # An upload takes as long as it takes; then, and for all others, it is the reply that must not.
-                total=None if body else settings.connect_timeout + timeout,
-                sock_connect=settings.connect_timeout,
-                sock_read=timeout,
-            ),
-            allow_redirects=False,
-            ssl=_ssl(settings.verify),
-            proxy=settings.proxy or select_proxy(url, get_environ_proxies(url)),
-        ) as answer:
-            content = bytearray()
-            async for chunk in answer.content.iter_chunked(_CHUNK):
-                content += chunk
-                _check_size(content, settings, answer.status)
-            return Response(answer.status, lower_names(answer.headers), bytes(content))
-    except aiohttp.ClientError:
-        if body and body.failure:
-            raise body.failure from None
-        raise
-    finally:
-        if body:
-            await asyncio.to_thread(body.close)
+        headers = headers | {"Content-Type": body.content_type, "Content-Length": str(body.len)}
+    async with session.request(
+        call.method,
+        # Already quoted: yarl would undo some of it.
+        URL(route.base_url + call.path, encoded=True),
+        json=call.json,
+        data=_pieces(body) if body else None,
+        headers=headers,
+        timeout=timeouts,
+        allow_redirects=False,
+        ssl=route.ssl,
+        proxy=route.proxy,
+    ) as answer:
+        content = bytearray()
+        async for chunk in answer.content.iter_any():
+            content += chunk
+            _check_size(content, route.settings, answer.status)
+        return Response(answer.status, lower_names(answer.headers), bytes(content))
 
 
 async def _pieces(body: MultipartBody) -> AsyncIterator[bytes]:

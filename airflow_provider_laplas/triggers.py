@@ -142,13 +142,13 @@ class STTCompletionTrigger(BaseTrigger):
 
     async def _wait_and_store(self) -> Reference:
         # The HTTP clients cost half a second to import, which the DAG processor should not pay.
-        from airflow_provider_laplas.polling import shared_hook  # noqa: PLC0415
+        from airflow_provider_laplas.polling import shared_client  # noqa: PLC0415
 
         wait = Wait(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
         # Spread over two seconds: many tasks that deferred together should not look together.
         await asyncio.sleep(self.first_look + 2 * random.random())  # noqa: S311
-        async with shared_hook(self.conn_id) as hook:
-            generation = await hook.await_for(wait)
+        async with shared_client(self.conn_id) as client:
+            generation = await client.wait_for(wait)
         # Shielded: what is paid for is stored even if the trigger is moved right now.
         return await asyncio.shield(self._store(generation.reply))
 

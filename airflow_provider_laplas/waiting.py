@@ -120,8 +120,12 @@ class Wait:
             raise self.timed_out()
         return None
 
-    def pause(self) -> float:
-        """Return the seconds until the next look; the last look falls on the deadline."""
+    def pause(self, least: float = 0.0) -> float:
+        """
+        Return the seconds until the next look; the last look falls on the deadline.
+
+        :param least: a longer pause than the schedule's, in seconds, where many waits share a budget of requests
+        """
         now = self.clock()
         if self._failures:
             pause = backoff(
@@ -132,6 +136,8 @@ class Wait:
             )
         else:
             pause = next_pause(now - self._started, poll_interval=self.poll_interval, rng=self.rng)
+        if pause < least:
+            pause = least * (0.9 + 0.2 * self.rng())
         return max(0.0, min(pause, self.deadline - now))
 
     def timed_out(self) -> LaplasGenerationTimeoutError:
