@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from airflow_provider_laplas.api import Upload
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.redaction import redact_url
+from airflow_provider_laplas.storage import storage_path, uri_of
 
 
 def check_audio(audio: Any) -> str:
@@ -20,10 +21,7 @@ def check_audio(audio: Any) -> str:
     :raises LaplasArgumentError: naming ``audio``
     """
     if isinstance(audio, os.PathLike) or hasattr(audio, "protocol"):
-        conn_id = getattr(audio, "conn_id", None)
-        scheme, separator, rest = str(audio).partition("://")
-        # An ObjectStoragePath leaves the id of its connection out of its text.
-        audio = f"{scheme}://{conn_id}@{rest}" if conn_id and separator else str(audio)
+        audio = uri_of(audio)
     if not isinstance(audio, str):
         raise LaplasArgumentError(
             f"`audio` must be an http(s) URL, a path or an object-storage URI, not {type(audio).__name__}.",
@@ -57,12 +55,9 @@ def open_upload(audio: str | os.PathLike[str]) -> Upload:
         ``file://`` …; the connection's id may stand before an @)
     :raises LaplasArgumentError: naming ``audio``, where there is no such file or it is empty
     """
-    # Airflow's object storage costs a good part of a second to import, which a DAG file should not pay.
-    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
-
     text = check_audio(audio)
     shown = redact_url(text) if "://" in text else text
-    path = ObjectStoragePath(text) if "://" in text else Path(text)
+    path = storage_path(text) if "://" in text else Path(text)
     try:
         if not path.is_file():
             raise LaplasArgumentError(f"`audio` is not a file: {shown}", argument="audio")

@@ -12,7 +12,6 @@ import base64
 import gzip
 import json
 import logging
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
@@ -21,6 +20,7 @@ from urllib.parse import quote
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.options import is_template
 from airflow_provider_laplas.redaction import redact_url
+from airflow_provider_laplas.storage import exists, read_text, write_text
 from airflow_provider_laplas.transcript import Transcript
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,9 @@ def save_reply(
     """
     text = json.dumps(reply, allow_nan=False)
     if results_path:
-        return _save_file(text, generation_id, results_path)
+        uri = _uri(results_path, generation_id)
+        write_text(uri, text)
+        return uri
     if task is None:
         raise LaplasArgumentError(
             "`results_path` or `task` must say where a reply is kept.", argument="results_path"
@@ -78,10 +80,8 @@ def find_reply(generation_id: str, results_path: str | None) -> Reference | None
     """Return where a generation's reply lies, if an earlier try, or its trigger, has put it into the folder."""
     if not results_path:
         return None
-    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
-
     uri = _uri(results_path, generation_id)
-    return uri if ObjectStoragePath(uri).exists() else None
+    return uri if exists(uri) else None
 
 
 def load_reply(reference: Reference) -> dict[str, Any]:
@@ -148,7 +148,12 @@ def check_results_path(results_path: Any) -> None:
 
 def _load(reference: Any) -> str:
     if isinstance(reference, str):
-        return _load_file(reference)
+        try:
+            return read_text(reference)
+        except FileNotFoundError:
+            raise LaplasArgumentError(
+                f"No transcript lies at {redact_url(reference)} (any more).", argument="result"
+            ) from None
     if isinstance(reference, Mapping) and isinstance(reference.get("inline"), str):
         return _unpack(reference["inline"])
     return _load_xcom(reference)
@@ -166,34 +171,6 @@ def _pack(text: str) -> str:
 
 def _unpack(packed: str) -> str:
     return gzip.decompress(base64.b64decode(packed)).decode()
-
-
-def _save_file(text: str, generation_id: str, results_path: str) -> str:
-    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
-
-    folder = ObjectStoragePath(results_path)
-    if folder.protocol in {"", "file", "local"}:
-        folder.mkdir(parents=True, exist_ok=True)
-    uri = _uri(results_path, generation_id)
-    temporary = ObjectStoragePath(f"{uri}.{uuid.uuid4().hex}.part")
-    # Not write_bytes: where the storage's connection cannot be looked up, that goes on without credentials.
-    with temporary.open("wb") as file:  # type: ignore[no-untyped-call]
-        file.write(text.encode())
-    temporary.replace(ObjectStoragePath(uri))
-    return uri
-
-
-def _load_file(uri: str) -> str:
-    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
-
-    try:
-        with ObjectStoragePath(uri).open("rb") as file:  # type: ignore[no-untyped-call]
-            content: bytes = file.read()
-    except FileNotFoundError:
-        raise LaplasArgumentError(
-            f"No transcript lies at {redact_url(uri)} (any more).", argument="result"
-        ) from None
-    return content.decode()
 
 
 def _save_xcom(text: str, task: TaskKey) -> dict[str, Any]:
