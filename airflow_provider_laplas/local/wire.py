@@ -1,14 +1,18 @@
 """What is common to all requests: the error body, the log line, and how the request body is documented."""
 
+import asyncio
 import logging
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 CLIENT_LEFT = 499
+LINGER_SECONDS = 2.0
+STOPPING = "The server stops; nothing was kept of the request"
 
 
 class ErrorBody(BaseModel):
@@ -49,7 +55,8 @@ def error_response(
 class Observer:
     """Gives each request an id, answers 500 for what nothing else caught, and logs one line.
 
-    The line holds nothing that a client chose: of the path only what a route matched, and ids only if they are UUIDs.
+    The line holds nothing that a client chose: of the path only what a route matched, and ids only if they
+    are UUIDs.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -63,28 +70,62 @@ class Observer:
         request_id = str(uuid.uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
         began = time.perf_counter()
-        status = 0
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        exchange = _Exchange(scope, receive, send)
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
-            status = CLIENT_LEFT
+            exchange.status = CLIENT_LEFT
+        except asyncio.CancelledError:
+            # So the server ends requests that outlast its grace; it would answer in plain text, and log a
+            # trace.
+            if not exchange.status:
+                await error_response(scope, 503, STOPPING)(scope, receive, exchange.send)
         except Exception as error:  # noqa: BLE001 - the server's own handler would log the error's message.
             logger.error("request %s failed: %s", request_id, where(error))  # noqa: TRY400 - the same.
-            if not status:
-                await error_response(scope, 500, SERVER_ERROR)(scope, receive, watched)
+            if not exchange.status:
+                await error_response(scope, 500, SERVER_ERROR)(scope, receive, exchange.send)
         finally:
             milliseconds = (time.perf_counter() - began) * 1000
             method = scope["method"] if scope["method"] in METHODS else "(method)"
             logger.info(
-                "%s %s %d %.0f ms, request %s", method, _path(scope), status, milliseconds, request_id
+                "%s %s %d %.0f ms, request %s",
+                *(method, _path(scope), exchange.status, milliseconds, request_id),
             )
+
+
+class _Exchange:
+    """A request and its answer. An error that comes before the whole body ends the connection."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.status = 0
+        self._receive, self._send = receive, send
+        headers = Headers(scope=scope)
+        self._unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        self._is_last = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._unread = message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._is_last = self._unread and self.status >= HTTPStatus.BAD_REQUEST
+            if self._is_last:
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        elif self._is_last and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body"}
+        await self._send(message)
+
+    async def _linger(self) -> None:
+        """Drop what still comes for a while: a client cut off while it sends may never see the answer."""
+        with suppress(TimeoutError, asyncio.CancelledError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while self._unread:
+                    await self.receive()
 
 
 def _path(scope: Scope) -> str:

@@ -6,8 +6,12 @@ import queue
 import sqlite3
 import threading
 import traceback
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 from airflow_provider_laplas.local import audio, download, replies
 from airflow_provider_laplas.local.engine import Engine
@@ -22,9 +26,13 @@ from airflow_provider_laplas.local.options import Body, Warned, examine
 from airflow_provider_laplas.local.settings import Settings
 from airflow_provider_laplas.local.store import Job, Store
 
+# Errors are logged by `where`, never with a trace: that would quote recordings and clients.
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 STOP_SECONDS = 5.0
+RETRY_SECONDS = 1.0
 # Encoders pad and trim by less.
 AUDIBLE_SECONDS = 0.1
 
@@ -32,7 +40,9 @@ AUDIBLE_SECONDS = 0.1
 def where(error: BaseException) -> str:
     """Describe an error by its type and place only: its message may quote what a client sent."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
-    places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
+    places = " < ".join(
+        f"{Path(frame.filename).name}:{frame.lineno} ({frame.name})" for frame in reversed(frames)
+    )
     return f"{type(error).__name__} in {places}"
 
 
@@ -47,7 +57,8 @@ class Workers:
         # One token for each generation that may be waiting, and one for each worker when it is time to go.
         self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._watched: dict[str, Future[None]] = {}
-        # Daemons: a transcription that is under way cannot be interrupted, and the next start takes it up again.
+        # Daemons: a transcription that is under way cannot be interrupted, and the next start takes it up
+        # again.
         self._threads = [
             threading.Thread(target=self._run, name=f"laplas-worker-{number}", daemon=True)
             for number in range(settings.concurrency)
@@ -67,7 +78,7 @@ class Workers:
             thread.start()
 
     def stop(self) -> None:
-        """Give up what is under way and end the threads; one that does not end within seconds is left behind."""
+        """Give up what is under way and end the threads; one that does not end in time is left behind."""
         self._stopping.set()
         for _ in self._threads:
             self._tokens.put(None)
@@ -77,53 +88,92 @@ class Workers:
     def forget(self, generation_id: str) -> None:
         """Drop a generation whose end nobody waits for any more; the work on it is given up."""
         self._watched.pop(generation_id, None)
-        self._store.forget(generation_id)
+        try:
+            self._store.forget(generation_id)
+        except sqlite3.Error as error:
+            # It expires in any case.
+            logger.error("generation %s not forgotten: %s", generation_id, where(error))  # noqa: TRY400
 
-    def add(self, generation_id: str, body: Body) -> Future[None]:
-        """Record a generation whose recording is in the spool; the future is done when it has ended."""
-        ended: Future[None] = Future()
-        self._watched[generation_id] = ended
+    def watch(self, generation_id: str) -> Future[None]:
+        """Return a future that is done when a generation has ended. Goes before `add`."""
+        ended = self._watched[generation_id] = Future()
+        return ended
+
+    def add(self, generation_id: str, body: Body) -> None:
+        """Record a generation whose recording is in the spool."""
         self._store.add(generation_id, body.model_dump_json(exclude={"url"}, exclude_none=True))
         logger.info("generation %s waiting", generation_id)
         self._tokens.put(None)
-        return ended
 
     def _run(self) -> None:
         while True:
             self._tokens.get()
             if self._stopping.is_set():
                 return
-            job = self._store.claim()
-            if job is not None:
-                logger.info("generation %s active (start %d)", job.id, job.starts)
-                try:
+            try:
+                job = self._insist(self._store.claim)
+                if job is not None:
                     self._finish(job)
-                except sqlite3.ProgrammingError:
-                    # The server has stopped without us and closed the store; the next start takes the job up.
-                    if self._stopping.is_set():
-                        return
-                    raise
+            except Abandoned:
+                return
+            except Exception as error:  # noqa: BLE001 - all generations to come would miss this worker.
+                logger.error("a worker stumbled: %s", where(error))  # noqa: TRY400
+                self._stopping.wait(RETRY_SECONDS)
+                # Its generation may still wait; a token too many does no harm.
+                self._tokens.put(None)
 
     def _finish(self, job: Job) -> None:
         """Work on `job` and write down how it ended."""
+        logger.info("generation %s active (start %d)", job.id, job.starts)
         try:
-            done = self._store.complete(job, self._transcribe(job))
-            outcome = "completed"
+            outcome, write = self._judge(job)
+            done = self._insist(write)
         except Abandoned:
-            if self._store.release(job):
-                logger.info("generation %s waiting (the server stops)", job.id)
+            if self._stopping.is_set():
+                self._release(job)
                 return
             done, outcome = False, ""
-        except JobError as error:
-            done = self._store.fail(job, error.name, error.message, error.status)
-            outcome = f"error ({error.name})"
-        except Exception as error:  # noqa: BLE001 - whatever one recording does, the next one gets its turn.
-            logger.error("generation %s failed: %s", job.id, where(error))  # noqa: TRY400 - a trace would quote it.
-            done = self._store.fail(job, "InternalError", SERVER_ERROR, 500)
-            outcome = "error (InternalError)"
-        self._store.discard(job.id)
         logger.info("generation %s %s", job.id, outcome if done else "gone before it was done")
-        self._ended(job.id)
+        try:
+            self._store.discard(job.id)
+        finally:
+            self._ended(job.id)
+
+    def _judge(self, job: Job) -> tuple[str, Callable[[], bool]]:
+        """Work on `job`; return how it ended, for the log, and what writes that to the store."""
+        try:
+            return "completed", partial(self._store.complete, job, self._transcribe(job))
+        except Abandoned:
+            raise
+        except JobError as error:
+            outcome, verdict = f"error ({error.name})", (error.name, error.message, error.status)
+        except Exception as error:  # noqa: BLE001 - whatever one recording does, the next one gets its turn.
+            if self._stopping.is_set():
+                raise Abandoned from None
+            logger.error("generation %s failed: %s", job.id, where(error))  # noqa: TRY400
+            outcome, verdict = "error (InternalError)", ("InternalError", SERVER_ERROR, 500)
+        return outcome, partial(self._store.fail, job, *verdict)
+
+    def _insist(self, step: Callable[[], T]) -> T:
+        """Repeat `step` until the database takes it: a disk that is full now will have room again.
+
+        Raises Abandoned when the server stops meanwhile.
+        """
+        while True:
+            try:
+                return step()
+            except sqlite3.Error as error:
+                # A server that stops closes the store, and a worker may outlast it.
+                if not self._stopping.is_set():
+                    logger.error("the database fails: %s", where(error))  # noqa: TRY400
+                if self._stopping.wait(RETRY_SECONDS):
+                    raise Abandoned from None
+
+    def _release(self, job: Job) -> None:
+        # Where that fails, the store is closed already: the next start takes the job up all the same.
+        with suppress(sqlite3.Error):
+            if self._store.release(job):
+                logger.info("generation %s waiting (the server stops)", job.id)
 
     def _transcribe(self, job: Job) -> dict[str, Any]:
         def abandoned() -> bool:
@@ -133,13 +183,13 @@ class Workers:
         path = self._store.audio_path(job.id)
         source = self._store.url_path(job.id)
         if source.exists():
-            part = path.with_suffix(".part")
+            part = self._store.part_path(job.id)
             download.fetch(source.read_text("utf-8"), part, self._settings, abandoned)
             part.replace(path)
             source.unlink()
         try:
             # Judged again: the server may have been restarted with other weights since the request was taken.
-            warnings = examine(body, self._engine, substitute=self._settings.substitute)
+            warnings = examine(body, self._engine, substitute=self._settings.substitute, load=True)
             split = bool(body.multi_channel)
             recording = audio.decode(path, split=split, max_seconds=self._settings.max_audio)
             hearings = [
@@ -177,9 +227,12 @@ class Workers:
 
     def _sweep(self) -> None:
         while not self._stopping.wait(self._settings.sweep_every):
-            for generation_id in self._store.sweep():
-                logger.info("generation %s expired", generation_id)
-                self._ended(generation_id)
+            try:
+                for generation_id in self._store.sweep():
+                    logger.info("generation %s expired", generation_id)
+                    self._ended(generation_id)
+            except Exception as error:  # noqa: BLE001 - without a sweeper all speech lies for ever.
+                logger.error("the sweep failed: %s", where(error))  # noqa: TRY400
 
     def _ended(self, generation_id: str) -> None:
         ended = self._watched.pop(generation_id, None)

@@ -44,7 +44,7 @@ class StubEngine:
     """Hears `words` in every channel, once `open` is set; says with `entered` that it was asked."""
 
     words: tuple[Heard, ...] = (Heard(" Hello,", 0.0, 0.4, 0.9), Heard(" world.", 0.5, 0.9, 0.7))
-    weights: str = "medium"
+    weights: str = "whisper-medium"
     known: frozenset[str] = frozenset({"en", "de"})
     failure: Exception | None = None
     open: threading.Event = field(default_factory=threading.Event)
@@ -60,7 +60,7 @@ class StubEngine:
     def version(self) -> str:
         return "stub 1"
 
-    def languages(self, size: str) -> frozenset[str]:
+    def languages(self, size: str, *, load: bool) -> frozenset[str]:
         return self.known
 
     def transcribe(self, samples, *, abandoned: Callable[[], bool], **asked: Any) -> Hearing:

@@ -1,13 +1,16 @@
 """The endpoints: submit, fetch, the legacy call, the key, the error bodies."""
 
 import hashlib
+import sqlite3
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 
 import pytest
 import requests
 
-from tests.local.conftest import KEY, MODEL, Api, StubEngine, assert_error, wav
+from tests.local.conftest import KEY, MODEL, Api, Clock, StubEngine, assert_error, eventually, wav
 
 
 def test_an_upload_is_answered_with_a_new_uuid_and_ends_completed(api: Api):
@@ -112,13 +115,20 @@ def test_health_needs_no_key(api: Api):
 
 
 @pytest.mark.parametrize(
-    "generation_id", [str(uuid.uuid4()), "RlLz0hRdAs9voL5Qi1Pzr", "..%2F..%2Fetc%2Fpasswd", "%00"]
+    "generation_id",
+    [str(uuid.uuid4()), "RlLz0hRdAs9voL5Qi1Pzr", "..%5C..%5Cetc%5Cpasswd", "%00", "'%20OR%201"],
 )
 def test_an_unknown_id_is_not_found(shared_api: Api, generation_id: str):
     response = shared_api.get(generation_id)
 
     assert response.status_code == 404
-    assert response.json()["statusCode"] == 404
+    assert response.json()["message"].startswith("Generation not found")
+
+
+def test_an_id_with_an_encoded_slash_is_no_id(shared_api: Api):
+    response = shared_api.get("..%2F..%2Fetc%2Fpasswd")
+
+    assert (response.status_code, response.json()["message"]) == (404, "Not Found")
 
 
 def test_an_unknown_path_has_the_apis_error_body_without_its_query(api: Api):
@@ -148,3 +158,68 @@ def test_a_failure_nobody_foresaw_is_a_500_with_the_apis_error_body(api: Api, mo
 
     assert_error(response, 500, "Something wrong with the server. Please, try again later.")
     assert "secret" not in response.text
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_no_page_loads_scripts_from_elsewhere(shared_api: Api, path: str):
+    assert requests.get(shared_api.url + path, timeout=10).status_code == 404
+    assert requests.get(f"{shared_api.url}/openapi.json", timeout=10).ok
+
+
+class TestLegacyCall:
+    """What becomes of the blocking call where it gets no reply."""
+
+    def rows(self, data_dir) -> int:
+        with closing(sqlite3.connect(data_dir / "generations.sqlite3")) as database:
+            return database.execute("SELECT count(*) FROM generations").fetchone()[0]
+
+    def test_a_client_that_leaves_is_not_worked_for(self, api: Api, engine: StubEngine, data_dir, caplog):
+        caplog.set_level("INFO", logger="airflow_provider_laplas.local")
+        engine.open.clear()
+        with pytest.raises(requests.Timeout):
+            requests.post(
+                f"{api.url}/v1/stt",
+                headers=api.headers,
+                data={"model": MODEL},
+                files={"audio": wav()},
+                timeout=0.3,
+            )
+
+        eventually(lambda: not self.rows(data_dir) and not list((data_dir / "spool").iterdir()))
+        eventually(lambda: "POST /v1/stt 499" in caplog.text)
+
+    def test_a_server_that_stops_answers_503_and_keeps_nothing(
+        self, running, engine: StubEngine, data_dir, caplog, monkeypatch
+    ):
+        caplog.set_level("INFO")
+        monkeypatch.setattr("airflow_provider_laplas.local.running.GRACE_SECONDS", 0)
+        engine.open.clear()
+        with ThreadPoolExecutor() as pool:
+            with running() as api:
+                answer = pool.submit(api.upload, wav(), path="")
+                assert engine.entered.wait(10)
+            assert_error(answer.result(10), 503, "stops")
+
+        assert self.rows(data_dir) == 0
+        assert not list((data_dir / "spool").iterdir())
+        assert "POST /v1/stt 503" in caplog.text
+        assert "Traceback" not in caplog.text
+
+    @pytest.mark.parametrize("queued", [False, True])
+    def test_a_generation_that_expires_is_gone(
+        self, api: Api, engine: StubEngine, clock: Clock, data_dir, queued: bool
+    ):
+        engine.open.clear()
+        if queued:
+            api.upload(wav())
+        with ThreadPoolExecutor() as pool:
+            answer = pool.submit(api.upload, wav(), path="")
+            eventually(lambda: self.rows(data_dir) == 1 + queued)
+            assert engine.entered.wait(10)
+            clock.now += 3600
+            assert_error(answer.result(10), 404, "expired")
+
+    def test_a_failure_is_not_kept(self, api: Api, engine: StubEngine, data_dir):
+        assert_error(api.upload(b"no audio", path=""), 400)
+        assert_error(api.upload(wav(), path="", diarize="true"), 400)
+        assert self.rows(data_dir) == 0

@@ -1,12 +1,16 @@
 """Request bodies: what is refused, with which words, and that the server goes on."""
 
+import errno
 import http.client
 import os
+import shutil
+import socket
 from pathlib import Path
 
 import pytest
 import requests
 
+from airflow_provider_laplas.local.store import Store
 from tests.local.conftest import MODEL, Api, StubEngine, assert_error, eventually, wav
 
 
@@ -205,8 +209,9 @@ class TestSizes:
         padding = self.LIMIT - len(wav())
         assert api.upload(wav() + bytes(padding)).status_code == 201
 
-    def test_the_limit_holds_without_a_content_length(self, api: Api):
-        head = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="a"\r\n\r\n'
+    @pytest.mark.parametrize("name", ["audio", "something_else"])
+    def test_the_limit_holds_without_a_content_length(self, api: Api, name: str):
+        head = f'--b\r\nContent-Disposition: form-data; name="{name}"; filename="a"\r\n\r\n'.encode()
 
         def endless():
             yield head
@@ -282,3 +287,68 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(api: Api, data
 
     eventually(lambda: not any((data_dir / "spool").iterdir()))
     eventually(lambda: " 499 " in caplog.text)
+
+
+@pytest.mark.parametrize("path", ["/create", ""])
+def test_a_disk_without_room_is_503_before_the_recording_is_read(
+    api: Api, path: str, data_dir: Path, monkeypatch
+):
+    room = shutil.disk_usage(data_dir)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: room._replace(free=16 * 1024 * 1024))
+    response = api.upload(wav(), path=path)
+    monkeypatch.undo()
+
+    assert_error(response, 503, "no room")
+    assert not list((data_dir / "spool").iterdir())
+
+
+def test_a_disk_that_fills_up_meanwhile_is_503(api: Api, data_dir: Path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "add", full)
+    response = api.upload(wav())
+    monkeypatch.undo()
+
+    assert_error(response, 503, "no room")
+    assert not list((data_dir / "spool").iterdir())
+
+
+def test_a_form_of_very_many_fields_is_refused(shared_api: Api):
+    fields = {f"field-{number}": "x" for number in range(200)}
+
+    assert_error(shared_api.upload(wav(), **fields), 400, "malformed")
+
+
+def test_a_refused_client_that_drips_on_is_cut_off(serve, data_dir: Path, monkeypatch):
+    monkeypatch.setattr("airflow_provider_laplas.local.wire.LINGER_SECONDS", 0.1)
+    api = serve(data_dir=data_dir / "second")
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as client:
+        head = "POST /v1/stt/create HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+        client.sendall(head.encode())
+        answer = client.recv(4096).decode().lower()
+        assert " 401 " in answer
+        assert "connection: close" in answer
+
+        def cut_off() -> bool:
+            try:
+                client.sendall(b"x")
+            except OSError:
+                return True
+            return False
+
+        eventually(cut_off)
+
+
+def test_a_refused_client_that_has_sent_all_keeps_its_connection(shared_api: Api):
+    with requests.Session() as session:
+        response = session.post(
+            f"{shared_api.url}/v1/stt/create", headers=shared_api.headers, json={}, timeout=10
+        )
+        polled = session.get(f"{shared_api.url}/v1/stt/none", timeout=10)
+
+    assert response.status_code == 400
+    assert polled.status_code == 401
+    assert "Connection" not in response.headers
+    assert "Connection" not in polled.headers

@@ -1,5 +1,6 @@
 """The command: its help, its key, its start and its stop."""
 
+import gc
 import io
 import re
 import signal
@@ -15,9 +16,13 @@ import pytest
 import requests
 from click.testing import CliRunner
 
+from airflow_provider_laplas.local.app import create_app
 from airflow_provider_laplas.local.audio import RATE, decode
 from airflow_provider_laplas.local.cli import main
-from tests.local.conftest import Api, eventually
+from airflow_provider_laplas.local.errors import SetupError
+from airflow_provider_laplas.local.running import bind, serve_in_thread
+from airflow_provider_laplas.local.settings import Settings
+from tests.local.conftest import Api, StubEngine, eventually
 
 COMMAND = [
     sys.executable,
@@ -165,3 +170,76 @@ def test_what_a_killed_server_was_working_on_is_taken_up_by_the_next(data_dir: P
             eventually(lambda ended=generation_id: api.status(ended) == "completed")
             [channel] = api.get(generation_id).json()["result"]["results"]["channels"]
             assert "ask what you can do for your country" in channel["alternatives"][0]["transcript"]
+
+
+class TestForeseenErrors:
+    """A server that cannot start says why in one sentence, and what is at fault."""
+
+    def told(self, data_dir: Path, *options: str, **environment: str) -> str:
+        command = ["serve", "--weights", "package", "--port", "0", "--data-dir", str(data_dir), *options]
+        result = CliRunner().invoke(main, command, env={"LAPLAS_API_KEY": ""} | environment)
+        assert result.exit_code != 0
+        assert isinstance(result.exception, SystemExit), result.exception
+        assert "Traceback" not in result.output
+        return result.output.strip().splitlines()[-1]
+
+    def test_a_second_server_on_one_folder(self, data_dir: Path, running):
+        with running():
+            assert self.told(data_dir) == "Error: Another local server is using this data folder"
+
+    def test_a_damaged_database(self, data_dir: Path):
+        data_dir.mkdir()
+        (data_dir / "generations.sqlite3").write_bytes(b"no database at all" * 500)
+
+        assert "database is damaged" in self.told(data_dir)
+
+    @pytest.mark.parametrize("environment", [{}, {"LAPLAS_API_KEY": "key"}])
+    def test_a_data_folder_under_a_file(self, tmp_path: Path, environment):
+        (tmp_path / "file").touch()
+
+        told = self.told(tmp_path / "file" / "data", **environment)
+        assert told == "Error: The data folder cannot be used: Not a directory"
+
+    def test_a_key_file_that_is_not_text(self, tmp_path: Path, data_dir: Path):
+        (tmp_path / "keys").write_bytes(b"\xff\xfe")
+
+        assert self.told(data_dir, "--key-file", str(tmp_path / "keys")) == (
+            "Error: keys is not a text file in UTF-8."
+        )
+
+    @pytest.mark.parametrize("value", ["inf", "nan", "-1", "0"])
+    @pytest.mark.parametrize(
+        "option", ["--retention", "--legacy-timeout", "--max-upload-mb", "--max-download-mb"]
+    )
+    def test_a_number_that_is_none(self, data_dir: Path, option: str, value: str):
+        told = self.told(data_dir, option, value)
+
+        assert option in told or option.strip("-").replace("-", "_") in told
+
+    def test_a_host_that_is_not_there_leaves_no_socket_open(self, recwarn):
+        with pytest.raises(SetupError, match="Cannot listen"):
+            bind("192.0.2.1", 0)
+        gc.collect()
+        assert not [warning for warning in recwarn if warning.category is ResourceWarning]
+
+
+def test_an_empty_key_file_that_a_kill_left_is_filled(data_dir: Path):
+    data_dir.mkdir()
+    own = data_dir / "api-key"
+    own.touch()
+    with served(data_dir) as (url, _):
+        assert reaches(url, own.read_text().strip())
+        assert own.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in data_dir.iterdir() if "key" in path.name or "tmp" in path.name] == [
+        "api-key"
+    ]
+
+
+def test_an_unforeseen_error_at_the_start_is_raised_and_not_waited_for(tmp_path: Path, monkeypatch):
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("airflow_provider_laplas.local.app.Store", broken)
+    app = create_app(Settings(keys=frozenset({"key"}), data_dir=tmp_path), StubEngine())
+    with pytest.raises(ZeroDivisionError), serve_in_thread(app):
+        pass

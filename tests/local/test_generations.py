@@ -1,11 +1,16 @@
 """A generation's life: states, expiry, restarts, crashes."""
 
 import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_laplas.local import workers
 from airflow_provider_laplas.local.errors import SetupError
+from airflow_provider_laplas.local.options import Body
+from airflow_provider_laplas.local.settings import Settings
 from airflow_provider_laplas.local.store import TRANSITIONS, Store
 from tests.local.conftest import MODEL, Api, Clock, StubEngine, assert_error, eventually, wav
 
@@ -161,9 +166,19 @@ def test_what_the_spool_holds_for_nobody_is_deleted_at_the_start(running, data_d
 
 
 def test_two_servers_cannot_share_a_data_folder(running):
-    with running() as api, pytest.raises(SetupError), running():
+    with running() as api, pytest.raises(SetupError, match="Another local server"), running():
         pass
     assert api
+
+
+def test_what_an_existing_data_folder_gets_is_for_its_owner_only(running, data_dir: Path):
+    data_dir.mkdir(mode=0o755)
+    (data_dir / "spool").mkdir(mode=0o755)
+    (data_dir / "generations.sqlite3").touch(mode=0o644)
+    with running():
+        assert (data_dir / "spool").stat().st_mode & 0o777 == 0o700
+        for path in data_dir.glob("generations*"):
+            assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_data_folder_is_for_its_owner_only(api: Api, data_dir: Path):
@@ -212,3 +227,141 @@ def test_only_the_transitions_of_the_table_are_made(store: Store):
     with pytest.raises(ValueError, match="from completed to error"):
         store.fail(store.get(generation_id), "name", "message", 500)
     assert {to for targets in TRANSITIONS.values() for to in targets} | {"waiting"} == set(TRANSITIONS)
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 500, None])
+def test_a_database_that_is_not_ours_is_told(running, data_dir: Path, content: bytes | None):
+    data_dir.mkdir()
+    path = data_dir / "generations.sqlite3"
+    if content is not None:
+        path.write_bytes(content)
+    else:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE generations (status TEXT, created TEXT)")
+
+    with pytest.raises(SetupError, match="database is damaged"), running():
+        pass
+
+
+class TestTrouble:
+    """Threads that meet an error go on: the server would take in work and never do it."""
+
+    @pytest.fixture(autouse=True)
+    def _soon(self, monkeypatch):
+        monkeypatch.setattr(workers, "RETRY_SECONDS", 0.01)
+
+    @pytest.fixture
+    def work(self, store: Store, engine: StubEngine, data_dir: Path):
+        settings = Settings(keys=frozenset({"key"}), data_dir=data_dir, sweep_every=0.02)
+        started = workers.Workers(store, engine, settings)
+        started.start()
+        yield started
+        started.stop()
+
+    def submit(self, store: Store, work: workers.Workers) -> str:
+        generation_id = Store.new_id()
+        store.audio_path(generation_id).write_bytes(wav())
+        work.add(generation_id, Body(model=MODEL))
+        return generation_id
+
+    def test_a_verdict_that_a_full_disk_refuses_is_written_when_there_is_room(
+        self, store: Store, work: workers.Workers, engine: StubEngine, caplog
+    ):
+        engine.open.clear()
+        engine.words *= 1000
+        generation_id = self.submit(store, work)
+        assert engine.entered.wait(10)
+        [pages] = store._db.execute("PRAGMA page_count").fetchone()
+        store._db.execute(f"PRAGMA max_page_count = {pages}")
+        engine.open.set()
+        eventually(lambda: "the database fails: OperationalError" in caplog.text)
+        assert store.get(generation_id).status == "active"
+
+        store._db.execute("PRAGMA max_page_count = 1000000")
+        eventually(lambda: store.get(generation_id).status == "completed")
+        assert len(engine.asked) == 1
+
+    @pytest.mark.parametrize(
+        "error", [sqlite3.OperationalError("disk I/O error"), RuntimeError("unforeseen")]
+    )
+    @pytest.mark.parametrize("method", ["claim", "discard"])
+    def test_a_worker_survives_any_error(
+        self, store: Store, work: workers.Workers, monkeypatch, caplog, method: str, error: Exception
+    ):
+        left = [error]
+        real = getattr(store, method)
+
+        def sometimes(*args):
+            if left:
+                raise left.pop()
+            return real(*args)
+
+        monkeypatch.setattr(store, method, sometimes)
+        ids = [self.submit(store, work) for _ in range(2)]
+
+        for generation_id in ids:
+            eventually(lambda ended=generation_id: store.get(ended).status == "completed")
+        assert not left
+        assert str(error) not in caplog.text
+
+    def test_the_sweeper_survives_an_error(
+        self, store: Store, work: workers.Workers, clock: Clock, monkeypatch, data_dir: Path
+    ):
+        left = [sqlite3.OperationalError("disk I/O error")]
+        real = store.sweep
+
+        def sometimes():
+            if left:
+                raise left.pop()
+            return real()
+
+        monkeypatch.setattr(store, "sweep", sometimes)
+        generation_id = self.submit(store, work)
+        eventually(lambda: store.get(generation_id).status == "completed")
+        eventually(lambda: not left)
+        clock.now += 3600
+
+        with closing(sqlite3.connect(data_dir / "generations.sqlite3")) as database:
+            eventually(lambda: database.execute("SELECT count(*) FROM generations").fetchone() == (0,))
+
+    def test_a_worker_that_outlasts_the_server_says_nothing_false(
+        self, running, data_dir: Path, monkeypatch, caplog
+    ):
+        caplog.set_level("INFO", logger="airflow_provider_laplas.local")
+        monkeypatch.setattr(workers, "STOP_SECONDS", 0.05)
+        wake = threading.Event()
+
+        class Deaf(StubEngine):
+            def transcribe(self, samples, **asked):
+                self.entered.set()
+                wake.wait(30)
+                return super().transcribe(samples, **asked)
+
+        deaf = Deaf()
+        with running(deaf) as api:
+            api.upload(wav())
+            assert deaf.entered.wait(10)
+            [worker] = [thread for thread in threading.enumerate() if thread.name.startswith("laplas-worker")]
+        wake.set()
+        worker.join(10)
+
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+        assert spooled(data_dir)
+
+
+def test_a_transaction_that_ended_by_itself_tells_its_own_error(store: Store):
+    def fails() -> None:
+        with store._transaction() as db:
+            db.execute("ROLLBACK")
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        fails()
+
+
+def test_a_read_does_not_wait_for_a_writer(store: Store, data_dir: Path):
+    with closing(sqlite3.connect(data_dir / "generations.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store._db.execute("PRAGMA busy_timeout = 0")
+        assert store.get(Store.new_id()) is None
+        assert store.count_waiting() == 0

@@ -62,7 +62,7 @@ def test_an_unknown_option_is_recorded_as_a_warning(api: Api):
 
 
 def test_other_weights_than_asked_for_are_told_truthfully(serve):
-    api = serve(StubEngine(weights="tiny.en"))
+    api = serve(StubEngine(weights="whisper-tiny.en"))
     result = api.result(api.upload(wav()))
 
     assert warned(result) == {"model": "substituted"}
@@ -71,12 +71,15 @@ def test_other_weights_than_asked_for_are_told_truthfully(serve):
 
 
 def test_other_weights_than_asked_for_are_refused_where_they_may_not_run(serve):
-    api = serve(StubEngine(weights="tiny.en"), substitute=False)
+    api = serve(StubEngine(weights="whisper-tiny.en"), substitute=False)
 
     assert_error(api.upload(wav()), 400, "model", "tiny.en")
 
 
-@pytest.mark.parametrize(("weights", "size"), [("large-v3", "large"), ("small", "small")])
+@pytest.mark.parametrize(
+    ("weights", "size"),
+    [("whisper-large-v3", "large"), ("whisper-large", "large"), ("whisper-small", "small")],
+)
 def test_the_weights_asked_for_are_no_substitute(serve, weights: str, size: str):
     api = serve(StubEngine(weights=weights), substitute=False)
 
@@ -189,3 +192,46 @@ def test_a_switch_in_a_form_is_true_or_false(shared_api: Api, written: str, punc
 @pytest.mark.parametrize("written", ["0", "yes", ""])
 def test_a_switch_in_a_form_is_nothing_else(shared_api: Api, written: str):
     assert_error(shared_api.upload(wav(), punctuate=written), 400, "punctuate")
+
+
+@pytest.mark.parametrize(
+    ("weights", "size"),
+    [
+        ("whisper-large-v3-turbo", "large"),
+        ("whisper-medium.en", "medium"),
+        ("folder medium", "medium"),
+        ("someone/medium", "medium"),
+    ],
+)
+def test_weights_that_only_sound_like_the_ones_asked_for_are_a_substitute(serve, weights: str, size: str):
+    api = serve(StubEngine(weights=weights))
+    result = api.result(api.upload(wav(), model=f"#g1_whisper-{size}"))
+
+    assert warned(result) == {"model": "substituted"}
+    assert [info["name"] for info in result["metadata"]["model_info"].values()] == [weights]
+
+
+@pytest.mark.parametrize("options", [{"language": "de"}, {"detect_language": "true"}])
+def test_a_submission_does_not_wait_for_the_weights(serve, options):
+    asked = []
+
+    class Loading(StubEngine):
+        def languages(self, size: str, *, load: bool) -> frozenset[str]:
+            asked.append(load)
+            return frozenset({"en"}) if load else frozenset({"de", "en"})
+
+    api = serve(Loading())
+    ended = api.end(api.upload(wav(), **options))
+
+    assert asked == [False, True]
+    if "language" in options:
+        assert ended["error"]["name"] == "OptionError"
+        assert "language" in ended["error"]["message"]
+    else:
+        assert warned(ended["result"]) == {"detect_language": "ignored"}
+
+
+def test_an_unknown_option_may_be_a_list_in_a_form(api: Api):
+    result = api.result(api.upload(wav(), word_boost=["one", "two"]))
+
+    assert warned(result) == {"word_boost": "unknown"}

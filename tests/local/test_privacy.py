@@ -102,3 +102,13 @@ def test_a_request_is_one_line_with_method_path_status_and_time(serve, log):
 
 def test_the_settings_do_not_show_their_keys(tmp_path: Path):
     assert KEY not in repr(Settings(keys=frozenset({KEY}), data_dir=tmp_path))
+
+
+def test_a_method_that_a_client_made_up_is_not_logged(serve, log):
+    api = serve()
+    requests.request("CANARY", f"{api.url}/health", timeout=10)
+    requests.request("PROPFIND", f"{api.url}/health", timeout=10)
+
+    lines = [record.getMessage() for record in log.records if record.name.endswith(".wire")]
+    assert lines
+    assert all(line.startswith("(method) ") for line in lines)

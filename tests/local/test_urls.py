@@ -1,5 +1,7 @@
 """Recordings behind URLs: fetched with care, refused with a reason."""
 
+import errno
+import gzip
 import threading
 
 import pytest
@@ -67,14 +69,29 @@ def test_the_url_may_come_in_a_form(near: Api, origin):
         ((200, {}, bytes(100_001)), "more than 100000 bytes"),
         ((200, {"Content-Length": ""}, bytes(100_001)), "more than 100000 bytes"),
         ((200, {"Content-Length": "10"}, b"12345"), "cut before the end"),
+        ((200, {"Content-Length": "100001"}, b""), "more than 100000 bytes"),
+        # It is counted, and judged, as it comes.
+        ((200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(10**6))), "not audio"),
     ],
-    ids=["loop", "file", "ftp", "404", "503", "empty", "big", "big-undeclared", "cut"],
+    ids=[
+        "loop",
+        "file",
+        "ftp",
+        "404",
+        "503",
+        "empty",
+        "big",
+        "big-undeclared",
+        "cut",
+        "big-declared",
+        "compressed",
+    ],
 )
 def test_what_a_url_does_wrong_ends_as_an_error_that_says_so(near: Api, origin, page, reason: str):
     origin.pages["/a"] = page
 
     error = near.error(near.post(url=f"{origin.url}/a?token=secret"))
-    assert error["name"] == "DownloadError"
+    assert error["name"] == ("AudioError" if reason == "not audio" else "DownloadError")
     assert reason in error["message"]
     assert "secret" not in error["message"]
     origin.pages["/good"] = 200, {}, wav()
@@ -166,6 +183,13 @@ PRIVATE = [
     "::ffff:127.0.0.1",
     "64:ff9b::7f00:1",
     "2002:7f00:1::",
+    "2001:0:7f00:1::",
+    "fec0::1",
+    "::127.0.0.1",
+    "::ffff:0:7f00:1",
+    "64:ff9b:1::7f00:1",
+    "5f00::1",
+    "100:0:0:1::1",
     "ff02::1",
 ]
 
@@ -208,7 +232,9 @@ def test_every_hop_of_a_redirect_is_checked(api: Api, origin, monkeypatch):
     assert "/secret" not in origin.asked
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::"]
+)
 def test_a_public_address_is_public(address: str):
     assert download.is_public(address)
 
@@ -216,3 +242,23 @@ def test_a_public_address_is_public(address: str):
 @pytest.mark.parametrize("address", ["2130706433", "localhost", ""])
 def test_what_is_not_a_plain_address_is_not_public(address: str):
     assert not download.is_public(address)
+
+
+def test_a_redirect_is_followed_as_it_is_written(near: Api, origin):
+    signed = "/a.wav?X-Signature=a%2Fb%7E%20c+d&e='"
+    origin.pages |= {"/1": redirect(signed), "/a.wav": (200, {}, wav())}
+
+    assert near.result(near.post(url=f"{origin.url}/1"))
+    assert origin.asked == ["/1", signed]
+
+
+def test_a_disk_that_fills_up_is_not_laid_to_the_url(near: Api, origin, monkeypatch):
+    origin.pages["/a.wav"] = 200, {}, wav()
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "_stream", full)
+    error = near.error(near.post(url=f"{origin.url}/a.wav"))
+
+    assert "no room" in error["message"]

