@@ -272,8 +272,11 @@ def judge_probe(response: Response, base_url: str) -> tuple[bool, str]:
         body = json.loads(response.body)
     except (ValueError, RecursionError):
         body = None
-    ours = isinstance(body, dict) and "message" in body and ("statusCode" in body or "requestId" in body)
-    if ours and response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST}:
+    if _is_error_body(body) and response.status in {
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.GONE,
+        HTTPStatus.BAD_REQUEST,
+    }:
         return True, "The API answers and takes the key."
     return False, f"{base_url} answers (HTTP {response.status}), but not like a Laplas API: check the host."
 
@@ -282,18 +285,31 @@ def as_submit_error(error: LaplasError) -> LaplasError:
     """
     Return what an error means for a submission.
 
-    What may have been accepted (cut or timed out after sending, 5xx, an answer without an id) is ambiguous, and
+    What may have been accepted (cut or timed out after sending, 5xx, a success that cannot be read) is ambiguous, and
     ambiguous is final: only the user knows whether paying twice is worse than having no transcript.
     """
     sent = isinstance(error, LaplasTransportError) and error.sent
     accepted = isinstance(error, LaplasMalformedReplyError) and error.status < HTTPStatus.MULTIPLE_CHOICES
     if not (sent or accepted or isinstance(error, LaplasServerError)):
         return error
-    return LaplasAmbiguousSubmitError(
-        f"The submission was sent, but no generation id came back: {error} "
-        "It may have been accepted and billed. Look at the account's usage page; if it is not there, clear the task "
-        'to submit again (or set on_ambiguous="resubmit" to always risk paying twice).',
+    # Without the advice of the inner error, which would be to try again.
+    found = (
+        str(error).removesuffix(error.advice).strip()
+        if isinstance(error, LaplasResponseError)
+        else str(error)
+    )
+    return ambiguous_submission(
+        f"The submission was sent, and no usable answer came. {found}",
         request_id=getattr(error, "request_id", None),
+    )
+
+
+def ambiguous_submission(what: str, *, request_id: str | None = None) -> LaplasAmbiguousSubmitError:
+    """Return the error for a submission of which nobody knows whether the API took it."""
+    return LaplasAmbiguousSubmitError(
+        f"{what} It may have been accepted and billed. Look at the account's usage page; if it is not there, clear the "
+        'task to submit again. (on_ambiguous="resubmit" always submits again, and risks paying twice.)',
+        request_id=request_id,
     )
 
 
@@ -449,10 +465,21 @@ _ERRORS: Mapping[int, tuple[type[LaplasResponseError], str]] = {
 }
 
 
+# What ends a wait, or says that a key or an account is of no use, has to come from the API itself.
+_DECISIVE = frozenset({401, 403, 404, 410})
+
+
+def _is_error_body(body: Any) -> bool:
+    return isinstance(body, dict) and "message" in body and ("statusCode" in body or "requestId" in body)
+
+
 def _error_of(call: Call[Any], response: Response, secrets: Secrets) -> LaplasError:
     detail, request_id, from_api = _error_body(response, secrets)
+    if not from_api and response.status in _DECISIVE:
+        what = f"A gateway, and not the API, answered with HTTP {response.status}."
+        return _error(LaplasMalformedReplyError, what, response, call, detail=detail)
     gone = response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
-    if gone and call.generation_id is not None and from_api:
+    if gone and call.generation_id is not None:
         return LaplasGenerationGoneError(
             f"The API does not know generation {call.generation_id} (any more): a result is kept for one hour from "
             f"its creation. {_facts(response.status, request_id, detail)} If it was never stored, the audio has to be "
@@ -497,20 +524,20 @@ def _facts(status: int, request_id: str | None, detail: str) -> str:
 
 
 def _error_body(response: Response, secrets: Secrets) -> tuple[str, str | None, bool]:
-    """Return what the API said, its request id, and whether it was the API at all (a gateway says HTML)."""
+    """Return what was said, the request id, and whether the API said it, or a gateway in front of it."""
     try:
         body = json.loads(response.body)
     except (ValueError, RecursionError):
         text = response.body[:2000].decode("utf-8", "replace").strip()
         html = text.startswith("<") or "html" in response.headers.get("content-type", "").lower()
-        return ("an HTML page" if html else redact(text, secrets=secrets)), None, not html
+        return ("an HTML page" if html else redact(text, secrets=secrets)), None, False
     request_id = None
     said = body
     if isinstance(body, dict):
         said = body.get("message") or body.get("error") or body.get("detail")
         found = body.get("requestId") or body.get("request_id")
         request_id = redact(str(found), secrets=secrets, limit=80) if found else None
-    return redact(_flatten(said), secrets=secrets), request_id, True
+    return redact(_flatten(said), secrets=secrets), request_id, _is_error_body(body)
 
 
 def _flatten(value: Any, depth: int = 4) -> str:
@@ -527,6 +554,14 @@ def _flatten(value: Any, depth: int = 4) -> str:
     return str(value)
 
 
+# Names of options that are also words of the sentences around them.
+_ENGLISH = frozenset({"audio", "extra", "file", "language", "model", "search", "tag", "topics", "url"})
+
+
 def _named_field(detail: str) -> str | None:
+    """Return the option that a message is about: one that is quoted or stands before a colon, else any it mentions."""
+    known = OPTION_NAMES | RESERVED
+    marked = ["".join(found) for found in re.findall(r"[`'\"](\w+)[`'\"]|(\w+)\s*:", detail)]
     words = re.findall(r"\w+", detail)
-    return next((word for word in words if word in OPTION_NAMES | RESERVED), None)
+    candidates = [*marked, *(word for word in words if word not in _ENGLISH), *words]
+    return next((word for word in candidates if word in known), None)

@@ -21,6 +21,9 @@ def check_keywords(operator: type[BaseOperator], given: Mapping[str, Any]) -> No
     known: set[str] = set()
     for base in operator.__mro__:
         known.update(getattr(vars(base).get("__init__"), "_BaseOperatorMeta__param_names", ()))
+    # Where Airflow no longer says what its operators take, it is left to refuse what they do not.
+    if not known:
+        return
     # Airflow passes markers of its own to operators that it maps.
     unknown = sorted(name for name in given if name not in known and not name.startswith("_airflow"))
     if unknown:

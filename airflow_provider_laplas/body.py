@@ -1,5 +1,11 @@
-"""A call's multipart body, written piece by piece: never whole in memory. Shared by the sync and the async path."""
+"""
+A call's body, handed over piece by piece: never whole in memory, and known to be complete or not.
 
+Shared by the sync and the async path. What was not handed over to its end is no submission, whatever the HTTP library
+makes of the connection's end: a server that lacks a part of the announced length cannot have accepted it.
+"""
+
+import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -13,32 +19,52 @@ CHUNK = 256 * 1024
 """Bytes that are read and sent at a time."""
 
 
-class MultipartBody:
+class Body:
     """
-    The body of a call with an upload; iterate over it once.
+    The body of one request; iterate over it once.
 
-    :ivar content_type: the header's value, with the boundary
+    Opening an upload blocks.
+
+    :ivar content_type: the header's value
     :ivar len: bytes in all (the name is the one that requests looks for)
-    :ivar failure: why the source could not be read to its end. A body that was cut short is no submission, whatever
-        the HTTP library makes of it
+    :ivar complete: whether all of it was handed over
+    :ivar failure: why the source could not be read to its end
+    :raises LaplasTransportError: the source cannot be opened; nothing was sent
     """
 
     def __init__(self, call: Call[Any]) -> None:
-        if call.upload is None:
-            raise ValueError("a call without an upload has no multipart body")
+        self.complete = False
         self.failure: LaplasError | None = None
-        self._file = call.upload.open()
+        self._file: BinaryIO | None = None
+        if call.upload is None:
+            self._rest = json.dumps(call.json).encode()
+            self.content_type, self.len = "application/json", len(self._rest)
+            return
+        self._file = self._open(call.upload)
         part = (call.upload.name, _Sized(self._file, call.upload), call.upload.content_type)
         self._encoder = MultipartEncoder(fields=[*call.form, (call.part, part)])
-        self.content_type: str = self._encoder.content_type
-        self.len: int = self._encoder.len
+        self.content_type, self.len = self._encoder.content_type, self._encoder.len
 
     def __iter__(self) -> Iterator[bytes]:
-        while chunk := self.next_piece():
-            yield chunk
+        while piece := self.next_piece():
+            yield piece
 
     def next_piece(self) -> bytes:
         """Return the next piece, empty at the end."""
+        if self._file is None:
+            piece, self._rest = self._rest, b""
+        else:
+            piece = self._read()
+        # Asked for what comes after the last piece, the library is done with that one.
+        self.complete = not piece
+        return piece
+
+    def close(self) -> None:
+        """Close the file that is uploaded."""
+        if self._file is not None:
+            self._file.close()
+
+    def _read(self) -> bytes:
         try:
             return self._encoder.read(CHUNK)  # type: ignore[no-any-return]
         except LaplasError as error:
@@ -46,15 +72,16 @@ class MultipartBody:
             raise
         except Exception as error:  # noqa: BLE001
             # Whatever a storage's library raises: the source failed, not the API.
-            self.failure = LaplasTransportError(
-                f"The audio could not be read to its end, so nothing was submitted: {redact(repr(error))}",
-                sent=False,
-            )
+            self.failure = _unreadable(error)
             raise self.failure from None
 
-    def close(self) -> None:
-        """Close the file that is uploaded."""
-        self._file.close()
+    def _open(self, upload: Upload) -> BinaryIO:
+        try:
+            return upload.open()
+        except LaplasError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            raise _unreadable(error) from None
 
 
 class _Sized:
@@ -82,3 +109,10 @@ class _Sized:
             )
         self.len -= len(chunk)
         return chunk
+
+
+def _unreadable(error: Exception) -> LaplasTransportError:
+    cause = redact(f"{type(error).__name__}: {error}")
+    return LaplasTransportError(
+        f"The audio could not be read, so nothing was submitted: {cause}", sent=False, cause=cause
+    )

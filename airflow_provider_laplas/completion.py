@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_provider_laplas.api import Generation
+from airflow_provider_laplas.arguments import check_text
 from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.exceptions import as_airflow_error
@@ -63,7 +64,13 @@ class CompletionMixin:
             if not first_try and (reply := self._find_stored(record, folder)) is not None:
                 log.info("Generation %s is stored; the API is not asked.", generation_id)
                 return self.finish(context, generation_id, reply, folder)
-            wait = Wait(generation_id, record.deadline, self.poke_interval, record.submitted_at)
+            wait = Wait(
+                generation_id,
+                record.deadline,
+                self.poke_interval,
+                record.submitted_at,
+                started=record.deadline - self.timeout,
+            )
             self._waiting_for = generation_id
             generation = self.look(hook, wait)
             if generation is None:
@@ -97,24 +104,42 @@ class CompletionMixin:
             return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
         with self.task_errors():
             generation_id = self.generation_id_of(context)
-            log.warning("The triggerer gave up waiting for generation %s; looking once more.", generation_id)
-            wait = Wait(generation_id, deadline=0.0)
+            why = (next_kwargs or {}).get("error", "no reason given")
+            trace = "\n".join((next_kwargs or {}).get("traceback") or ())
+            log.warning(
+                "The wait for generation %s ended early (%s); looking once more. %s",
+                generation_id,
+                why,
+                trace,
+            )
+            wait = Wait(generation_id, deadline=float("inf"))
             with self.hook() as hook:
                 folder = choose_results_path(self.results_path, hook.settings.results_path)
                 record = RecordStore(context).load() or Record("", 0, 0.0, generation_id)
                 reply = self._find_stored(record, folder)
                 if reply is None:
-                    # Past its deadline, a wait returns a finished generation or raises: it never returns None.
-                    reply = _known(wait.observe(hook.look(generation_id))).reply
+                    generation = wait.observe(hook.look(generation_id))
+                    if generation is None:
+                        raise wait.timed_out(
+                            f"was not done when the trigger that waited for it ended ({why})"
+                        )
+                    reply = dict(generation.reply)
             return self.finish(context, generation_id, reply, folder)
 
     def finish(
         self, context: Context, generation_id: str, reply: Mapping[str, Any], folder: str | None
     ) -> dict[str, Any]:
         """Bring a finished transcript to safety and return the summary of it."""
-        reference = save_reply(
-            reply, generation_id=generation_id, task=TaskKey.from_context(context), results_path=folder
-        )
+        task = TaskKey.from_context(context)
+        try:
+            reference = save_reply(reply, generation_id=generation_id, task=task, results_path=folder)
+        except Exception:
+            if folder is None:
+                raise
+            log.exception(
+                "Generation %s cannot be stored in the folder, so it becomes an XCom.", generation_id
+            )
+            reference = save_reply(reply, generation_id=generation_id, task=task, results_path=None)
         _remember(context, reference, reply)
         return summarise(generation_id, reply, reference)
 
@@ -128,7 +153,7 @@ class CompletionMixin:
         # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
         from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
 
-        return LaplasHook(self.conn_id)
+        return LaplasHook(check_text("conn_id", self.conn_id))
 
     def on_kill(self) -> None:
         """Say that the generation goes on: the API cannot cancel one."""
@@ -146,7 +171,7 @@ class CompletionMixin:
             yield
         except LaplasError as error:
             if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"Skipped, because soft_fail is set: {error}") from None
+                raise AirflowSkipException(f"Skipped, as soft_fail or never_fail says: {error}") from None
             raise as_airflow_error(error) from None
 
     def _find_stored(self, record: Record, folder: str | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -25,6 +26,8 @@ _MIB = 1024 * 1024
 def _extra(default: Any, json_type: str, label: str, description: str, *, private: bool = False) -> Any:
     """Declare a field of the connection's extra together with its place in Airflow's connection form."""
     form = {"label": label, "description": description, "type": json_type}
+    if private:
+        form["format"] = "password"
     return field(default=default, kw_only=True, repr=not private, metadata={"form": form})
 
 
@@ -69,6 +72,12 @@ class ConnectionSettings:
     )
 
     def __post_init__(self) -> None:
+        if self.proxy is not None and not _is_proxy(self.proxy):
+            raise LaplasConfigurationError(
+                "The connection's extra `proxy` must be an http(s) URL, as in http://proxy.example:3128."
+            )
+        if isinstance(self.verify, str) and not Path(self.verify).exists():
+            raise LaplasConfigurationError(f"The connection's extra `verify` names no file: {self.verify}")
         for name in ("connect_timeout", "timeout", "max_reply_bytes"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise LaplasConfigurationError(f"The connection's extra `{name}` must be more than 0.")
@@ -148,6 +157,14 @@ def read_base_url(host: str | None, schema: str | None, port: int | None, *, all
     if not re.search(r"/v\d+$", path):
         path += "/v1"
     return urlunsplit(SplitResult(parts.scheme, netloc, path, "", ""))
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _scheme(schema: str | None) -> str:

@@ -43,6 +43,10 @@ class LaplasError(Exception):
         super().__init__(message)
         self.generation_id = generation_id
 
+    def __reduce__(self) -> Any:
+        """Pickle by message and facts: the constructors of subclasses ask for more."""
+        return rebuild, (type(self), self.message, vars(self))
+
     @property
     def message(self) -> str:
         """The sentence that the log shows."""
@@ -69,12 +73,16 @@ class LaplasTransportError(LaplasError):
     """
     No reply came: the connection was refused, reset or timed out.
 
-    :ivar sent: whether the server may have received the request; False only where no connection was made
+    :ivar sent: whether the server may have received the whole request
+    :ivar cause: what went wrong, in a line
     """
 
-    def __init__(self, message: str, *, sent: bool, generation_id: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, sent: bool, cause: str = "", generation_id: str | None = None
+    ) -> None:
         super().__init__(message, generation_id=generation_id)
         self.sent = sent
+        self.cause = cause
 
 
 class LaplasResponseError(LaplasError):

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
 
+from airflow_provider_laplas import errors
 from airflow_provider_laplas.errors import (
     LaplasError,
     LaplasGenerationTimeoutError,
@@ -46,6 +47,14 @@ def airflow_errors() -> Iterator[None]:
         yield
     except LaplasError as error:
         raise as_airflow_error(error) from None
+
+
+def __getattr__(name: str) -> Any:
+    """Return the Airflow form of one of the core's errors, so that it can be imported, caught and pickled."""
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, LaplasError):
+        return _airflow_class(kind)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 # Made once: what is raised here can be caught by its class, and that has to be one and the same.

@@ -39,10 +39,11 @@ from airflow_provider_laplas.errors import (
     LaplasError,
     LaplasTransportError,
 )
+from airflow_provider_laplas.exceptions import airflow_errors
 from airflow_provider_laplas.options import DEFAULT_MODEL, check_options
 from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.transcript import Transcript
-from airflow_provider_laplas.transports import BearerAuth, Route, aexchange, exchange, lower_names
+from airflow_provider_laplas.transports import Route, aexchange, exchange, lower_names
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ class LaplasHook(HttpHook):
     """
     Talk to the Laplas API with the credentials of an Airflow connection.
 
-    Usable from any Python task. The connection is looked up once for each hook. As a context manager (``with`` or
+    Usable from any Python task: what is raised are Airflow exceptions with the right retry behaviour, so that a task
+    that submits is not retried where that would pay again. The connection is looked up once for each hook. As a context manager (``with`` or
     ``async with``) it closes its sockets at the end; a blocking call must not be made from an event loop.
 
     :param conn_id: the id of a connection of type ``laplas``
@@ -83,7 +85,6 @@ class LaplasHook(HttpHook):
     def __init__(self, conn_id: str = DEFAULT_CONN_ID) -> None:
         super().__init__(http_conn_id=conn_id)
         self.conn_id = conn_id
-        self._settings: ConnectionSettings | None = None
         self._route: Route | None = None
         self._looked_up_at = 0.0
         self._looking_up = asyncio.Lock()
@@ -99,13 +100,17 @@ class LaplasHook(HttpHook):
 
         :raises LaplasConfigurationError: saying which field is wrong
         """
-        if self._settings is None:
+        return self._connect().settings
+
+    def _connect(self) -> Route:
+        if self._route is None:
             try:
                 connection = self.get_connection(self.conn_id)
             except AirflowNotFoundException:
                 raise _missing(self.conn_id) from None
-            self._settings = _read(connection, connection.extra_dejson)
-        return self._settings
+            self._route = Route(_read(connection, connection.extra_dejson))
+            self._looked_up_at = time.monotonic()
+        return self._route
 
     async def asettings(self) -> ConnectionSettings:
         """Return :attr:`settings` without holding up the event loop; they are looked up again after some minutes."""
@@ -120,7 +125,7 @@ class LaplasHook(HttpHook):
                 settings = await self._alook_up()
                 self._looked_up_at = time.monotonic()
                 if self._route is None or settings != self._route.settings:
-                    self._settings, self._route = settings, Route(settings)
+                    self._route = await asyncio.to_thread(Route, settings)
             return self._route
 
     async def _alook_up(self) -> ConnectionSettings:
@@ -155,19 +160,14 @@ class LaplasHook(HttpHook):
         :param headers: more headers for every request
         :param extra_options: ignored: the connection's fields say it all
         """
-        settings = self.settings
+        route = self._connect()
+        settings = route.settings
         self.base_url, self._base_url_initialized = settings.base_url, True
         self.merged_extra = {
             "timeout": (settings.connect_timeout, settings.timeout),
             "allow_redirects": False,
         }
-        session = requests.Session()
-        # As `auth`, not as a header: a header would give way to an entry in the machine's .netrc.
-        session.auth = BearerAuth(settings.api_key)
-        session.verify = settings.verify
-        if settings.proxy:
-            session.proxies = {"http": settings.proxy, "https": settings.proxy}
-        session.headers["Accept"] = "application/json"
+        session = route.session()
         session.headers.update(headers or {})
         return self._configure_session_from_mount_adapters(session)
 
@@ -175,7 +175,7 @@ class LaplasHook(HttpHook):
         """Raise the typed error of a response, for those who call ``run``. The body is not logged."""
         if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
             answer = Response(response.status_code, lower_names(response.headers), response.content)
-            api.read(Call("GET", "", lambda body, _: body), answer, secrets=(self.settings.api_key,))
+            api.read(Call("GET", "", lambda body, _: body), answer, secrets=self._connect().secrets)
 
     def close(self) -> None:
         """Close the blocking session, if one was opened. The hook stays usable."""
@@ -223,7 +223,7 @@ class LaplasHook(HttpHook):
         except LaplasConfigurationError as error:
             return False, str(error)
         except LaplasTransportError as error:
-            return False, f"The host cannot be reached: {error}"
+            return False, f"The host cannot be reached: {error.cause}."
         except LaplasError as error:
             return False, f"{self.settings.base_url} does not answer like a Laplas API: {error}"
         return api.judge_probe(answer, self.settings.base_url)
@@ -236,7 +236,7 @@ class LaplasHook(HttpHook):
 
         :raises LaplasError: the typed error of the answer, or of its absence
         """
-        return api.read(call, self._receive(call), secrets=(self.settings.api_key,))
+        return api.read(call, self._receive(call), secrets=self._connect().secrets)
 
     async def asend(self, call: Call[T]) -> T:
         """
@@ -253,17 +253,18 @@ class LaplasHook(HttpHook):
         return api.read(call, answer, secrets=route.secrets)
 
     def _receive(self, call: Call[Any]) -> Response:
-        settings = self.settings
+        route = self._connect()
         if not call.submits:
             self._requests = self._requests or self.get_conn()
-            return exchange(self._requests, call, settings)
+            return exchange(self._requests, call, route)
         # A submission goes over a connection of its own: on a kept one that the server just closed, it could not be
         # told whether the server had taken it.
         with self.get_conn() as session:
-            return exchange(session, call, settings)
+            return exchange(session, call, route)
 
     # What people call
 
+    @airflow_errors()
     def submit(
         self, audio: Any, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
     ) -> str:
@@ -287,13 +288,15 @@ class LaplasHook(HttpHook):
         self, audio: Any, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
     ) -> str:
         """Do what :meth:`submit` does, on the event loop."""
-        await self.asettings()
-        # Object storage looks its own connection up, which a plain thread could not do from an event loop.
-        source = await sync_to_async(open_source, thread_sensitive=False)(audio)
-        return await self._apost(
-            api.submit(source, model=model, options=_checked(options), part=self._part())
-        )
+        with airflow_errors():
+            await self.asettings()
+            # Object storage looks its own connection up, which a plain thread could not do from an event loop.
+            source = await sync_to_async(open_source, thread_sensitive=False)(audio)
+            return await self._apost(
+                api.submit(source, model=model, options=_checked(options), part=self._part())
+            )
 
+    @airflow_errors()
     def fetch(self, generation_id: str) -> Generation:
         """
         Look at a generation. Repeated on 429, 5xx and the network's failures; it costs nothing.
@@ -305,8 +308,10 @@ class LaplasHook(HttpHook):
 
     async def afetch(self, generation_id: str) -> Generation:
         """Do what :meth:`fetch` does, on the event loop."""
-        return await self._arepeat(api.fetch(generation_id))
+        with airflow_errors():
+            return await self._arepeat(api.fetch(generation_id))
 
+    @airflow_errors()
     def wait(
         self,
         generation_id: str,
@@ -332,17 +337,26 @@ class LaplasHook(HttpHook):
             time.sleep(wait.pause())
         return generation
 
-    async def await_for(self, wait: Wait) -> Generation:
-        """Wait on the event loop; see :meth:`wait`."""
-        call = api.fetch(wait.generation_id)
-        while not (generation := wait.observe(await self.alook(call))):  # noqa: ASYNC110
-            await asyncio.sleep(wait.pause())
-        return generation
+    async def await_generation(
+        self,
+        generation_id: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+    ) -> Generation:
+        """Do what :meth:`wait` does, on the event loop."""
+        with airflow_errors():
+            wait = Wait(generation_id, time.time() + timeout, poll_interval)
+            call = api.fetch(generation_id)
+            while not (generation := wait.observe(await self.alook(call))):  # noqa: ASYNC110
+                await asyncio.sleep(wait.pause())
+            return generation
 
     def look(self, generation_id: str) -> Generation | LaplasError:
         """Look once, without repeating; what went wrong is returned, for :meth:`Wait.observe` to judge."""
         return self._outcome(api.fetch(generation_id))
 
+    @airflow_errors()
     def transcribe(
         self,
         audio: Any,
@@ -368,8 +382,8 @@ class LaplasHook(HttpHook):
     # Repeating
 
     def _outcome(self, call: Call[Generation]) -> Generation | LaplasError:
-        used = self.settings
         try:
+            used = self._connect()
             try:
                 return self.send(call)
             except LaplasAuthenticationError:
@@ -381,7 +395,7 @@ class LaplasHook(HttpHook):
     async def alook(self, call: Call[Generation]) -> Generation | LaplasError:
         """Do what :meth:`look` does with :func:`~airflow_provider_laplas.api.fetch`'s call, on the event loop."""
         try:
-            used = self._settings
+            used = await self._aroute()
             try:
                 return await self.asend(call)
             except LaplasAuthenticationError:
@@ -390,11 +404,11 @@ class LaplasHook(HttpHook):
         except LaplasError as error:
             return error
 
-    def _forget(self, used: ConnectionSettings | None) -> None:
+    def _forget(self, used: Route) -> None:
         """Have the connection looked up again: its key was refused, and may have been replaced meanwhile."""
         # Of many waits that share the hook and see the same refusal, the first one forgets for all.
-        if self._settings is used:
-            self._settings = self._route = None
+        if self._route is used:
+            self._route = None
             self.close()
 
     def _repeat(self, call: Call[T]) -> T:

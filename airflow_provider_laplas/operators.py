@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-from airflow_provider_laplas.api import Generation, State, Upload
+from airflow_provider_laplas.api import Generation, State, Upload, ambiguous_submission
 from airflow_provider_laplas.arguments import (
     check_choice,
     check_flag,
@@ -51,11 +51,6 @@ if TYPE_CHECKING:
 GENERATION_ID_KEY = "generation_id"
 """The XCom key under which a submission's id is found, beside the task's return value."""
 
-_AMBIGUOUS = (
-    "It may have been accepted and billed. Look at the account's usage page; if it is not there, clear the task to "
-    'submit again (or set on_ambiguous="resubmit" to always risk paying twice).'
-)
-
 
 class BaseSTTOperator(BaseOperator):
     """
@@ -77,7 +72,7 @@ class BaseSTTOperator(BaseOperator):
         (default; a user's Clear then submits again) or ``resubmit`` (once more, and perhaps paid twice)
     :param on_expired: what to do where an earlier try's generation is gone, with its transcript: ``fail`` (default) or
         ``resubmit``
-    :param options: options by name, for models that take others than the following
+    :param options: options by name, for models that take others than the following; or a template of such a dict
     :param custom_intent: intents to look for
     :param custom_intent_mode: ``strict`` or ``extended``
     :param custom_topic: topics to look for
@@ -109,7 +104,7 @@ class BaseSTTOperator(BaseOperator):
     :param utterances: divide the transcript into utterances
     """
 
-    template_fields: Sequence[str] = ("audio", "model", "conn_id", "options")
+    template_fields: Sequence[str] = ("audio", "model", "conn_id", "typed_options", "options")
     ui_color = "#e2f0d9"
 
     def __init__(
@@ -121,7 +116,7 @@ class BaseSTTOperator(BaseOperator):
         durable: bool = True,
         on_ambiguous: Literal["fail", "resubmit"] = "fail",
         on_expired: Literal["fail", "resubmit"] = "fail",
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | str | None = None,
         custom_intent: str | list[str] | None = None,
         custom_intent_mode: Literal["strict", "extended"] | None = None,
         custom_topic: str | list[str] | None = None,
@@ -153,7 +148,9 @@ class BaseSTTOperator(BaseOperator):
         utterances: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        typed = {name: value for name, value in locals().items() if name in OPTION_NAMES}
+        typed = {
+            name: value for name, value in locals().items() if name in OPTION_NAMES and value is not None
+        }
         check_keywords(type(self), kwargs)
         check_text("model", model)
         check_text("conn_id", conn_id)
@@ -163,7 +160,10 @@ class BaseSTTOperator(BaseOperator):
         self.audio = audio
         self.model = model
         self.conn_id = conn_id
-        self.options = check_options(merge_options(typed, options), rendered=False)
+        self.typed_options = typed
+        self.options = options
+        if not is_template(options):
+            check_options(merge_options(typed, options), rendered=False)
         self.durable = check_flag("durable", durable)
         self.on_ambiguous = check_choice("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
         self.on_expired = check_choice("on_expired", on_expired, ("fail", "resubmit"))
@@ -176,9 +176,10 @@ class BaseSTTOperator(BaseOperator):
         :param timeout: seconds that a wait for it may take
         :param folder: where finished replies are kept
         """
-        audio = check_audio(self._audio)
+        # What was rendered, unless somebody has set another audio since.
+        audio = check_audio(self._audio if self.audio == _shown(self._audio) else self.audio)
         check_text("model", self.model)
-        options = check_options(self.options, rendered=True)
+        options = check_options(merge_options(self.typed_options, self.options), rendered=True)
         store, now = RecordStore(context), time.time()
         record = store.load() if self.durable else None
         work = fingerprint_request(audio, self.model, options)
@@ -201,7 +202,7 @@ class BaseSTTOperator(BaseOperator):
                 return record
             why = refused
         if decision is Decision.AMBIGUOUS:
-            self._ambiguous(LaplasAmbiguousSubmitError(f"{why[0].upper()}{why[1:]}. {_AMBIGUOUS}"))
+            self._ambiguous(ambiguous_submission(f"{why[0].upper()}{why[1:]}."))
         if record is not None:
             self.log.info("Submitting: %s.", why)
         record = Record(fingerprint, store.max_tries, now + timeout)
@@ -271,8 +272,7 @@ class BaseSTTOperator(BaseOperator):
         # This one method, and not render_template_fields, is what a mapped task calls as well.
         if parent is self:
             self._audio = self.audio
-            if isinstance(self.audio, str):
-                self.audio = _shown(self.audio)
+            self.audio = _shown(self.audio)
 
 
 class SubmitSTTOperator(BaseSTTOperator):
@@ -291,7 +291,7 @@ class SubmitSTTOperator(BaseSTTOperator):
         # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
         from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
 
-        with airflow_errors(), LaplasHook(self.conn_id) as hook:
+        with airflow_errors(), LaplasHook(check_text("conn_id", self.conn_id)) as hook:
             folder = choose_results_path(None, hook.settings.results_path)
             record = self.obtain(context, hook, timeout=DEFAULT_TIMEOUT, folder=folder)
         generation_id = str(record.generation_id)
@@ -347,5 +347,5 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
             return self.wait_for_generation(context, record, first_try=not known)
 
 
-def _shown(audio: str) -> str:
-    return redact_url(audio) if "://" in audio else audio
+def _shown(audio: Any) -> Any:
+    return redact_url(audio) if isinstance(audio, str) and "://" in audio else audio

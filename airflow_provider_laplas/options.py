@@ -71,8 +71,8 @@ def is_template(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(map(is_template, value))
     # What only Airflow can resolve (an XComArg, a mapped argument) has this method, and importing
-    # its class here would make the core depend on Airflow.
-    return hasattr(value, "iter_references")
+    # its class here would make the core depend on Airflow. A function is called with the context.
+    return hasattr(value, "iter_references") or callable(value)
 
 
 def check_options(options: Mapping[str, Any], *, rendered: bool) -> dict[str, Any]:
@@ -145,5 +145,6 @@ def merge_options(typed: Mapping[str, Any], options: Any) -> dict[str, Any]:
 @cache
 def _adapter(name: str) -> TypeAdapter[Any]:
     hint = get_type_hints(RequestOptions)[name]
-    # A float takes a whole number even when strict; the config keeps NaN and infinity out of the JSON.
-    return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
+    # A float takes a whole number even when strict; NaN and infinity are no JSON. A template that is rendered to native
+    # types makes a number of a text of digits.
+    return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False, coerce_numbers_to_str=True))

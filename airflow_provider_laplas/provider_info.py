@@ -56,7 +56,10 @@ def get_provider_info() -> dict[str, Any]:
                     name: {
                         "label": form["label"],
                         "description": form["description"],
-                        "schema": {"type": [form["type"], "null"]},
+                        "schema": {
+                            "type": [form["type"], "null"],
+                            **({"format": form["format"]} if "format" in form else {}),
+                        },
                     }
                     for name, form in EXTRA_FIELDS.items()
                 },

@@ -132,7 +132,10 @@ def check_results_path(results_path: Any) -> None:
     """
     if is_template(results_path):
         return
-    if results_path is not None and (not isinstance(results_path, str) or not results_path.strip()):
+    # "None" is what a template makes of an XCom that is not there.
+    if results_path is not None and (
+        not isinstance(results_path, str) or not results_path.strip() or results_path == "None"
+    ):
         raise LaplasArgumentError(
             f"`results_path` must be a folder in object storage, not {results_path!r}.",
             argument="results_path",

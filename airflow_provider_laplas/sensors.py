@@ -9,7 +9,6 @@ import pendulum
 from airflow.providers.common.compat.sdk import (
     BaseSensorOperator,
     Context,
-    PokeReturnValue,
 )
 from airflow.sdk.exceptions import AirflowRescheduleException
 
@@ -18,12 +17,18 @@ from airflow_provider_laplas.arguments import check_flag, check_keywords, check_
 from airflow_provider_laplas.completion import CompletionMixin
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
 from airflow_provider_laplas.durable import Record, RecordStore
+from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.options import is_template
-from airflow_provider_laplas.results import check_results_path, choose_results_path
+from airflow_provider_laplas.results import check_results_path
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
+
+_MEANINGLESS = frozenset({"exponential_backoff", "max_wait", "silent_fail"})
+_MEANINGLESS_WHY = (
+    "pauses grow by themselves up to `poke_interval`, and a look that fails never ends the wait."
+)
 
 
 class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
@@ -67,6 +72,8 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         check_keywords(type(self), kwargs)
+        for name in _MEANINGLESS & kwargs.keys():
+            raise LaplasArgumentError(f"`{name}` means nothing here: {_MEANINGLESS_WHY}", argument=name)
         check_text("conn_id", conn_id)
         check_results_path(results_path)
         if not is_template(generation_id):
@@ -89,7 +96,9 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait in the way that was chosen: deferred, rescheduled or in place."""
         with self.task_errors():
-            check_generation_id(self.generation_id)
+            rendered: Any = self.generation_id
+            # A template that is rendered to native types makes a number of an id of digits.
+            self.generation_id = check_generation_id(str(rendered) if isinstance(rendered, int) else rendered)
             store, now = RecordStore(context), time.time()
             earlier = store.load()
             known = earlier is not None and earlier.fingerprint == self.generation_id
@@ -100,17 +109,6 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
             if record != earlier:
                 store.save(record)
             return self.wait_for_generation(context, record, first_try=not known)
-
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Look once."""
-        with self.task_errors(), self.hook() as hook:
-            wait = Wait(self.generation_id, float("inf"), self.poke_interval)
-            generation = wait.observe(hook.look(self.generation_id))
-            if generation is None:
-                return PokeReturnValue(is_done=False)
-            folder = choose_results_path(self.results_path, hook.settings.results_path)
-            result = self.finish(context, self.generation_id, generation.reply, folder)
-            return PokeReturnValue(is_done=True, xcom_value=result)
 
     def look(self, hook: "LaplasHook", wait: Wait) -> Generation | None:
         """Look once, and come back later where the task is to be rescheduled."""

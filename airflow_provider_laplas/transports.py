@@ -1,14 +1,15 @@
 """
 A call's way over a socket and back, over requests and over aiohttp.
 
-Nothing is repeated here, and nothing judged but whether the server can have received the request.
+Nothing is repeated here, and nothing judged but whether the server can have received the whole request.
 """
 
 import asyncio
+import os
+import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from ssl import SSLCertVerificationError
 from typing import Any
 
 import aiohttp
@@ -20,9 +21,14 @@ from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
 from airflow_provider_laplas.api import Call, Response
+from airflow_provider_laplas.body import Body
 from airflow_provider_laplas.connection import ConnectionSettings
-from airflow_provider_laplas.errors import LaplasError, LaplasMalformedReplyError, LaplasTransportError
-from airflow_provider_laplas.multipart import MultipartBody
+from airflow_provider_laplas.errors import (
+    LaplasConfigurationError,
+    LaplasError,
+    LaplasMalformedReplyError,
+    LaplasTransportError,
+)
 from airflow_provider_laplas.redaction import redact
 
 _CHUNK = 64 * 1024
@@ -40,77 +46,37 @@ class BearerAuth(AuthBase):
         return request
 
 
-def exchange(session: requests.Session, call: Call[Any], settings: ConnectionSettings) -> Response:
-    """
-    Send a call over requests and return the whole answer.
-
-    :raises LaplasTransportError: no answer came
-    :raises LaplasMalformedReplyError: the answer is larger than the connection allows
-    """
-    with _transport_errors(call, _REQUESTS_ERRORS, _requests_sent):
-        return _exchange(session, call, settings)
-
-
-def _exchange(session: requests.Session, call: Call[Any], settings: ConnectionSettings) -> Response:
-    timeout = call.timeout or settings.timeout
-    body = MultipartBody(call) if call.upload else None
-    try:
-        with session.request(
-            call.method,
-            settings.base_url + call.path,
-            json=call.json,
-            data=body,
-            headers={"Content-Type": body.content_type} if body else None,
-            timeout=(settings.connect_timeout, timeout),
-            allow_redirects=False,
-            stream=True,
-        ) as answer:
-            latest = time.monotonic() + timeout
-            content = bytearray()
-            # Not iter_content: it waits for a whole chunk, however slowly that fills.
-            while chunk := answer.raw.read1(_CHUNK, decode_content=True):
-                content += chunk
-                _check_size(content, settings, answer.status_code)
-                # The socket's own time-out starts anew with every byte; one that drips must end as well.
-                if time.monotonic() > latest:
-                    raise requests.ReadTimeout("the reply came too slowly")
-            return Response(answer.status_code, lower_names(answer.headers), bytes(content))
-    finally:
-        if body:
-            body.close()
-
-
-_REQUESTS_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-
-
-def _requests_sent(error: BaseException) -> bool:
-    """Tell whether the server may have the request: not if no connection was made, which urllib3 says as a reason."""
-    if isinstance(error, requests.ConnectTimeout):
-        return False
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    never = (
-        urllib3.exceptions.NewConnectionError,
-        urllib3.exceptions.ConnectTimeoutError,
-        urllib3.exceptions.ProxyError,
-    )
-    certificate = isinstance(reason, urllib3.exceptions.SSLError) and isinstance(
-        next(iter(reason.args), None), SSLCertVerificationError
-    )
-    return not (isinstance(reason, never) or certificate)
-
-
 class Route:
-    """What every request of an event loop over one connection has in common, worked out once."""
+    """
+    What all requests over one connection have in common, worked out once.
+
+    The connection's own proxy and CA come before the environment's. Reads a CA file, so it blocks.
+    """
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
-        self.secrets = (settings.api_key,)
+        self.secrets = tuple(filter(None, (settings.api_key, settings.proxy)))
         self.base_url = settings.base_url
         self.headers = {"Authorization": f"Bearer {settings.api_key}", "Accept": "application/json"}
-        self.ssl = _ssl(settings.verify)
-        # Not aiohttp's trust_env: that would read .netrc at every request, and put its entry in place of the key.
-        self.proxy = settings.proxy or select_proxy(self.base_url, get_environ_proxies(self.base_url))
+        environment = select_proxy(self.base_url, get_environ_proxies(self.base_url))
+        self.proxy: str | None = settings.proxy or environment
+        self.verify: bool | str = settings.verify
+        if settings.verify is True:
+            self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+        self.ssl = self.verify if isinstance(self.verify, bool) else _ssl_context(self.verify)
         self.usual_timeouts = self.timeouts(settings.timeout)
+
+    def session(self) -> requests.Session:
+        """Return a new blocking session."""
+        session = requests.Session()
+        # Else an entry of .netrc would take the place of the key, and the environment that of the connection.
+        session.trust_env = False
+        session.auth = BearerAuth(self.settings.api_key)
+        session.verify = self.verify
+        if self.proxy:
+            session.proxies = {"http": self.proxy, "https": self.proxy}
+        session.headers["Accept"] = "application/json"
+        return session
 
     def timeouts(self, reply: float, *, upload: bool = False) -> aiohttp.ClientTimeout:
         """Return the time-outs for a reply of so many seconds; an upload before it takes as long as it takes."""
@@ -120,6 +86,47 @@ class Route:
         )
 
 
+def exchange(session: requests.Session, call: Call[Any], route: Route) -> Response:
+    """
+    Send a call over requests and return the whole answer.
+
+    :raises LaplasTransportError: no answer came
+    :raises LaplasMalformedReplyError: the answer is larger than the connection allows
+    """
+    body = Body(call) if call.submits else None
+    try:
+        with _transport_errors(call, body, route):
+            return _exchange(session, call, route, body)
+    finally:
+        if body:
+            body.close()
+
+
+def _exchange(session: requests.Session, call: Call[Any], route: Route, body: Body | None) -> Response:
+    reply = call.timeout or route.settings.timeout
+    # urllib3 keeps the connect time-out on the socket until the request is sent, so an upload needs a longer one.
+    connect = max(route.settings.connect_timeout, reply) if call.upload else route.settings.connect_timeout
+    with session.request(
+        call.method,
+        route.base_url + call.path,
+        data=body,
+        headers={"Content-Type": body.content_type} if body else None,
+        timeout=(connect, reply),
+        allow_redirects=False,
+        stream=True,
+    ) as answer:
+        latest = time.monotonic() + reply
+        content = bytearray()
+        # Not iter_content: it waits for a whole chunk, however slowly that fills.
+        while chunk := answer.raw.read1(_CHUNK, decode_content=True):
+            content += chunk
+            _check_size(content, call, route, answer.status_code)
+            # The socket's own time-out starts anew with every byte; one that drips must end as well.
+            if time.monotonic() > latest:
+                raise requests.ReadTimeout("the reply came too slowly")
+        return Response(answer.status_code, lower_names(answer.headers), bytes(content))
+
+
 async def aexchange(session: aiohttp.ClientSession, call: Call[Any], route: Route) -> Response:
     """
     Send a call over aiohttp and return the whole answer.
@@ -127,38 +134,32 @@ async def aexchange(session: aiohttp.ClientSession, call: Call[Any], route: Rout
     :raises LaplasTransportError: no answer came
     :raises LaplasMalformedReplyError: the answer is larger than the connection allows
     """
-    with _transport_errors(call, _AIOHTTP_ERRORS, _aiohttp_sent):
-        if call.upload is None:
-            timeouts = route.timeouts(call.timeout) if call.timeout else route.usual_timeouts
-            return await _aexchange(session, call, route, timeouts)
-        body = await sync_to_async(MultipartBody, thread_sensitive=False)(call)
-        timeouts = route.timeouts(call.timeout or route.settings.timeout, upload=True)
-        try:
-            return await _aexchange(session, call, route, timeouts, body)
-        except aiohttp.ClientError:
-            if body.failure:
-                raise body.failure from None
-            raise
-        finally:
+    if not call.submits:
+        with _transport_errors(call, None, route):
+            return await _aexchange(session, call, route)
+    # Object storage looks its own connection up, which a plain thread could not do from an event loop.
+    body = await sync_to_async(Body, thread_sensitive=False)(call) if call.upload else Body(call)
+    try:
+        with _transport_errors(call, body, route):
+            return await _aexchange(session, call, route, body)
+    finally:
+        if call.upload:
             await asyncio.to_thread(body.close)
 
 
 async def _aexchange(
-    session: aiohttp.ClientSession,
-    call: Call[Any],
-    route: Route,
-    timeouts: aiohttp.ClientTimeout,
-    body: MultipartBody | None = None,
+    session: aiohttp.ClientSession, call: Call[Any], route: Route, body: Body | None = None
 ) -> Response:
-    headers = route.headers
+    headers, timeouts = route.headers, route.usual_timeouts
+    reply = call.timeout or route.settings.timeout
     if body:
         headers = headers | {"Content-Type": body.content_type, "Content-Length": str(body.len)}
+        timeouts = route.timeouts(reply, upload=call.upload is not None)
     async with session.request(
         call.method,
         # Already quoted: yarl would undo some of it.
         URL(route.base_url + call.path, encoded=True),
-        json=call.json,
-        data=_pieces(body) if body else None,
+        data=_pieces(body, call) if body else None,
         headers=headers,
         timeout=timeouts,
         allow_redirects=False,
@@ -166,63 +167,80 @@ async def _aexchange(
         proxy=route.proxy,
     ) as answer:
         content = bytearray()
-        async for chunk in answer.content.iter_any():
-            content += chunk
-            _check_size(content, route.settings, answer.status)
+        async with asyncio.timeout(reply):
+            async for chunk in answer.content.iter_any():
+                content += chunk
+                _check_size(content, call, route, answer.status)
         return Response(answer.status, lower_names(answer.headers), bytes(content))
 
 
-async def _pieces(body: MultipartBody) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(body.next_piece):
-        yield chunk
-
-
-_AIOHTTP_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
-
-
-def _aiohttp_sent(error: BaseException) -> bool:
-    """Tell whether the server may have the request."""
-    return not isinstance(
-        error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError
-    )
-
-
-def _ssl(verify: bool | str) -> Any:
-    if isinstance(verify, bool):
-        return verify
-    import ssl  # noqa: PLC0415
-
-    return ssl.create_default_context(cafile=verify)
-
-
-@contextmanager
-def _transport_errors(
-    call: Call[Any], kinds: tuple[type[BaseException], ...], was_sent: Callable[[BaseException], bool]
-) -> Iterator[None]:
-    try:
-        yield
-    except LaplasError:
-        raise
-    except kinds as error:
-        sent = was_sent(error)
-        about = f" for generation {call.generation_id}" if call.generation_id else ""
-        what = "No answer came" if sent else "The API could not be reached"
-        raise LaplasTransportError(
-            f"{what}{about}: {redact(f'{type(error).__name__} {error}', limit=200)}",
-            sent=sent,
-            generation_id=call.generation_id,
-        ) from None
-
-
-def _check_size(content: bytearray, settings: ConnectionSettings, status: int) -> None:
-    if len(content) > settings.max_reply_bytes:
-        raise LaplasMalformedReplyError(
-            f"The reply is larger than {settings.max_reply_bytes} bytes. Raise `max_reply_bytes` in the connection's "
-            "extra if that is right.",
-            status=status,
-        )
+async def _pieces(body: Body, call: Call[Any]) -> AsyncIterator[bytes]:
+    if call.upload is None:
+        for piece in body:
+            yield piece
+    else:
+        while piece := await asyncio.to_thread(body.next_piece):
+            yield piece
 
 
 def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers with their names in lower case, as the core wants them."""
     return {name.lower(): value for name, value in headers.items()}
+
+
+_ERRORS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    aiohttp.ClientError,
+    TimeoutError,
+    OSError,
+)
+
+
+@contextmanager
+def _transport_errors(call: Call[Any], body: Body | None, route: Route) -> Iterator[None]:
+    try:
+        yield
+    except LaplasError:
+        raise
+    except _ERRORS as error:
+        if body and body.failure:
+            raise body.failure from None
+        sent = body.complete if body else True
+        about = f" for generation {call.generation_id}" if call.generation_id else ""
+        what = f"No answer came{about}" if sent else "The API could not be reached"
+        cause = _cause(error, route.secrets)
+        raise LaplasTransportError(
+            f"{what}: {cause}.", sent=sent, cause=cause, generation_id=call.generation_id
+        ) from None
+
+
+def _cause(error: BaseException, secrets: tuple[str, ...]) -> str:
+    """Return what went wrong in a line: urllib3 packs the reason, which is what helps, into two other errors."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    shown = reason if isinstance(reason, BaseException) else error
+    return redact(f"{type(shown).__name__}: {shown}", secrets=secrets).rstrip(".: ")
+
+
+def _check_size(content: bytearray, call: Call[Any], route: Route, status: int) -> None:
+    limit = route.settings.max_reply_bytes
+    if len(content) <= limit:
+        return
+    if call.submits:
+        raise LaplasMalformedReplyError(f"The reply is larger than {limit} bytes.", status=status)
+    # Waiting does not make it smaller, and the API keeps it for an hour only.
+    raise LaplasConfigurationError(
+        f"The reply for generation {call.generation_id} is larger than {limit} bytes. Raise `max_reply_bytes` in the "
+        "connection's extra and clear the task, within the hour for which the API keeps it.",
+        generation_id=call.generation_id,
+    )
+
+
+def _ssl_context(bundle: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=bundle)
+    except OSError as error:
+        raise LaplasConfigurationError(
+            f"The CA bundle cannot be read: {redact(str(error))}. It is named by the connection's extra `verify` or by "
+            "REQUESTS_CA_BUNDLE."
+        ) from None

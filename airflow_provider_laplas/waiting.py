@@ -82,22 +82,30 @@ class Wait:
     :param poll_interval: the longest pause between two looks, in seconds
     :param submitted_at: epoch seconds of the submission where it is known; an id that is not found within
         :data:`SETTLING` seconds of it is looked for again
+    :param started: epoch seconds at which the waiting began, if not at the submission or now; a task that is
+        rescheduled goes on waiting
+    :raises LaplasArgumentError: where an argument cannot be right
     """
 
     generation_id: str
     deadline: float
     poll_interval: float = DEFAULT_POLL_INTERVAL
     submitted_at: float | None = None
+    started: float | None = None
     clock: Callable[[], float] = field(default=time.time, repr=False)
     rng: Callable[[], float] = field(default=random.random, repr=False)
     status: str | None = field(default=None, init=False)
-    _started: float = field(default=0.0, init=False, repr=False)
     _failures: int = field(default=0, init=False, repr=False)
     _error: LaplasError | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_generation_id(self.generation_id)
-        self._started = self.clock() if self.submitted_at is None else self.submitted_at
+        if not self.poll_interval > 0:
+            raise LaplasArgumentError(
+                "`poll_interval` must be more than 0 seconds.", argument="poll_interval"
+            )
+        if self.started is None:
+            self.started = self.clock() if self.submitted_at is None else self.submitted_at
 
     def observe(self, outcome: Generation | LaplasError) -> Generation | None:
         """
@@ -127,25 +135,19 @@ class Wait:
         :param least: a longer pause than the schedule's, in seconds, where many waits share a budget of requests
         """
         now = self.clock()
+        pause = next_pause(now - (self.started or now), poll_interval=self.poll_interval, rng=self.rng)
         if self._failures:
-            pause = backoff(
-                self._failures,
-                self._error,
-                ceiling=max(self.poll_interval, SHORTEST_PAUSE),
-                rng=self.rng,
-            )
-        else:
-            pause = next_pause(now - self._started, poll_interval=self.poll_interval, rng=self.rng)
+            ceiling = max(self.poll_interval, SHORTEST_PAUSE)
+            pause = max(pause, backoff(self._failures, self._error, ceiling=ceiling, rng=self.rng))
         if pause < least:
             pause = least * (0.9 + 0.2 * self.rng())
         return max(0.0, min(pause, self.deadline - now))
 
-    def timed_out(self) -> LaplasGenerationTimeoutError:
-        """Return the error for a deadline that has passed."""
+    def timed_out(self, why: str = "was not done by its deadline") -> LaplasGenerationTimeoutError:
+        """Return the error for a wait that is given up."""
         last = f" The last look failed: {self._error}" if self._error else ""
         return LaplasGenerationTimeoutError(
-            f"Generation {self.generation_id} was not done by its deadline; its last status was "
-            f"{self.status or 'never seen'}.{last} It goes on at the API and is billed. Take it up again within the "
+            f"Generation {self.generation_id} {why}; its last status was {self.status or 'never seen'}.{last} It goes on at the API and is billed. Take it up again within the "
             f'hour for which the API keeps it: STTCompletionSensor(generation_id="{self.generation_id}").',
             generation_id=self.generation_id,
             status=self.status,

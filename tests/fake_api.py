@@ -136,6 +136,26 @@ def reset_before_body() -> Behaviour:
     return act
 
 
+def reset_in_body(size: int) -> Behaviour:
+    """Cut the connection (RST) when so many bytes of the body have come."""
+
+    async def act(api: "FakeAPI", request: Request) -> None:
+        await request.reader.readexactly(size)
+        _reset(request.writer)
+
+    return act
+
+
+def stall(seconds: float) -> Behaviour:
+    """Take nothing of the body for a while; then be healthy."""
+
+    async def act(api: "FakeAPI", request: Request) -> None:
+        await asyncio.sleep(seconds)
+        await answer_healthily(api, request)
+
+    return act
+
+
 def reset_after_body() -> Behaviour:
     """Take the whole request, create what it asks for, and cut the connection without an answer."""
 

@@ -202,8 +202,14 @@ def test_an_unknown_generation_is_gone(status):
 
 
 def test_a_gateways_404_does_not_mean_that_the_generation_is_gone():
-    response = Response(404, {"content-type": "text/html"}, b"<html>not here</html>")
-    assert type(failure(FETCH, response)) is LaplasNotFoundError
+    for body in (b"<html>not here</html>", b"404 page not found", b"", b'{"detail": "Not Found"}'):
+        assert type(failure(FETCH, Response(404, {}, body))) is LaplasMalformedReplyError
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gateways_refusal_does_not_mean_that_the_key_or_the_account_is_of_no_use(status):
+    response = Response(status, {"content-type": "text/html"}, b"<html>sign in</html>")
+    assert type(failure(FETCH, response)) is LaplasMalformedReplyError
 
 
 def test_a_redirect_is_an_error_that_says_so():

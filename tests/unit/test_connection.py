@@ -73,7 +73,7 @@ def test_what_cannot_be_a_key_is_refused(password):
         ("timeout", "", 60.0),
         ("timeout", None, 60.0),
         ("verify", "false", False),
-        ("verify", "/etc/ca.pem", "/etc/ca.pem"),
+        ("verify", __file__, __file__),
         ("allow_http", "true", True),
         ("max_reply_bytes", 10, 10),
     ],
@@ -83,7 +83,19 @@ def test_an_extra_field_is_read_as_the_form_or_a_json_file_writes_it(name, value
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("timeout", "soon"), ("timeout", -1), ("max_reply_bytes", 0), ("allow_http", "maybe")]
+    ("name", "value"),
+    [
+        ("timeout", "soon"),
+        ("timeout", -1),
+        ("max_reply_bytes", 0),
+        ("allow_http", "maybe"),
+        ("timeout", "inf"),
+        ("timeout", "nan"),
+        ("verify", "/no/such/ca.pem"),
+        ("proxy", "user:pw@proxy:3128"),
+        ("proxy", "socks5://proxy:1"),
+        ("max_requests_per_second", -1),
+    ],
 )
 def test_a_wrong_extra_field_is_refused_by_name(name, value):
     with pytest.raises(LaplasConfigurationError, match=f"`{name}`"):

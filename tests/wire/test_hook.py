@@ -6,6 +6,8 @@ import gzip
 import io
 import json
 import os
+import pickle
+import re
 import socket
 import ssl
 import threading
@@ -14,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,13 +34,13 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationFailedError,
     LaplasGenerationGoneError,
     LaplasGenerationTimeoutError,
-    LaplasMalformedReplyError,
     LaplasRateLimitError,
     LaplasTooLargeError,
     LaplasTransportError,
     LaplasValidationError,
 )
 from airflow_provider_laplas.hooks import ATTEMPTS, LaplasHook
+from airflow_provider_laplas.polling import shared_client
 from airflow_provider_laplas.waiting import Wait
 from tests.fake_api import (
     KEY,
@@ -51,6 +54,8 @@ from tests.fake_api import (
     reply,
     reset_after_body,
     reset_before_body,
+    reset_in_body,
+    stall,
     transcript_reply,
     truncated,
 )
@@ -85,7 +90,11 @@ class OnALoop:
         return asyncio.run(self._with_hook("afetch", generation_id))
 
     def wait(self, wait):
-        return asyncio.run(self._with_hook("await_for", wait))
+        return asyncio.run(self._wait(wait))
+
+    async def _wait(self, wait):
+        async with shared_client("laplas_default") as client:
+            return await client.wait_for(wait)
 
     async def _with_hook(self, method, *args, **kwargs):
         async with LaplasHook() as hook:
@@ -171,7 +180,6 @@ def test_another_part_name_that_is_refused_too_ends_in_the_apis_error(api, clien
 @pytest.mark.parametrize(
     "behaviour",
     [
-        reset_before_body(),
         reset_after_body(),
         reply(500),
         html(502),
@@ -186,6 +194,47 @@ def test_a_submission_that_may_have_been_taken_is_sent_once_and_is_ambiguous(api
     with pytest.raises(LaplasAmbiguousSubmitError, match="usage page"):
         client.submit(URL)
     assert api.count("POST") == 1
+
+
+def test_an_upload_that_is_cut_before_its_end_was_not_taken_and_is_sent_again(api, client, tmp_path):
+    path = tmp_path / "large.mp3"
+    path.write_bytes(b"x" * 30_000_000)
+    api.script("POST", reset_in_body(100_000))
+    client.submit(path)
+    assert api.count("POST") == 2
+    assert len(api.generations) == 1
+
+
+def test_audio_that_cannot_be_opened_submits_nothing_and_is_not_ambiguous(api, client):
+    def refuse():
+        raise PermissionError("not yours")
+
+    with pytest.raises(LaplasTransportError, match="nothing was submitted") as caught:
+        client.submit(core.Upload("a.mp3", 1000, "audio/mpeg", refuse))
+    assert not caught.value.sent
+    assert not api.requests
+
+
+def test_a_server_that_takes_an_upload_slowly_is_given_the_time(api, client, monkeypatch, tmp_path):
+    connect(monkeypatch, api, connect_timeout=0.2, timeout=5)
+    path = tmp_path / "large.mp3"
+    path.write_bytes(b"x" * 30_000_000)
+    api.script("POST", stall(0.6))
+    client.submit(path)
+    assert api.count("POST") == 1
+
+
+def test_a_submission_to_a_port_that_speaks_no_tls_was_never_sent(monkeypatch, client, api):
+    connection = {
+        "conn_type": "laplas",
+        "host": api.url.replace("http:", "https:"),
+        "password": "k",
+        "extra": {"connect_timeout": 0.2, "timeout": 0.2},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_LAPLAS_DEFAULT", json.dumps(connection))
+    with pytest.raises(LaplasTransportError) as caught:
+        client.submit(URL)
+    assert not caught.value.sent
 
 
 def test_a_submission_that_is_never_answered_is_ambiguous(api, client, monkeypatch):
@@ -336,9 +385,10 @@ def test_no_id_changes_the_request(api, client, generation_id):
 
 def test_a_reply_that_is_too_large_is_refused_while_it_is_read(api, client, monkeypatch):
     connect(monkeypatch, api, max_reply_bytes=100_000)
-    api.script("GET", *[junk(10_000_000)] * ATTEMPTS)
-    with pytest.raises(LaplasMalformedReplyError, match="max_reply_bytes"):
+    api.script("GET", junk(10_000_000))
+    with pytest.raises(LaplasConfigurationError, match="max_reply_bytes"):
         client.fetch(api.create())
+    assert api.count("GET") == 1
 
 
 def test_a_reply_that_drips_is_given_up(api, client, monkeypatch):
@@ -413,7 +463,7 @@ def test_a_wait_outlasts_a_restart_of_the_server(api, client, monkeypatch):
     def restart_in_between(self, outcome):
         if api.count("GET") == 1 and isinstance(outcome, core.Generation):
             api.stop()
-        elif isinstance(outcome, LaplasTransportError) and not outcome.sent:
+        elif isinstance(outcome, LaplasTransportError) and re.search("refused|Cannot connect", outcome.cause):
             api.start()
         return judged(self, outcome)
 
@@ -480,8 +530,10 @@ def test_waiting_blocks_until_the_transcript_is_there(api, hook):
 def test_the_hooks_own_run_raises_typed_errors_and_keeps_the_key_safe(api, hook):
     hook.method = "GET"
     assert hook.run(f"/stt/{api.create()}").json()["status"] == "waiting"
-    with pytest.raises(LaplasError):
+    api.script("GET", reply(400, error_body(400, f"{KEY} cannot do this")))
+    with pytest.raises(LaplasValidationError) as caught:
         hook.run("/nowhere")
+    assert KEY not in str(caught.value)
 
 
 def test_testing_a_good_connection_submits_nothing(api, hook):
@@ -519,6 +571,24 @@ def test_testing_a_connection_without_a_key_says_so(api, monkeypatch):
     api.key = ""
     connect(monkeypatch, api)
     assert LaplasHook().test_connection()[1].startswith("The connection has no API key")
+
+
+def test_a_plain_task_that_submits_is_not_retried_where_that_would_pay_again(api, client):
+    api.script("POST", reset_after_body())
+    with pytest.raises(LaplasAmbiguousSubmitError) as caught:
+        client.submit(URL)
+    assert isinstance(caught.value, AirflowFailException)
+    assert pickle.loads(pickle.dumps(caught.value)).message == caught.value.message
+
+
+def test_the_connections_proxy_comes_before_the_environments(api, client, monkeypatch):
+    with FakeAPI() as proxy, FakeAPI() as other:
+        monkeypatch.setenv("HTTP_PROXY", other.url)
+        monkeypatch.setenv("no_proxy", "")
+        connect(monkeypatch, api, proxy=proxy.url.removesuffix("/v1"))
+        proxy.script("GET", reply(200, {"status": "active"}))
+        assert client.fetch("x").status == "active"
+        assert not other.requests
 
 
 def test_a_host_name_that_does_not_exist_was_never_reached(monkeypatch, client):

@@ -15,6 +15,7 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationTimeoutError,
 )
 from airflow_provider_laplas.hooks import LaplasHook
+from airflow_provider_laplas.polling import _shared
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.triggers import FIRST_LOOK, CompletionEvent, STTCompletionTrigger
 from tests.fake_api import WORDS, transcript_reply
@@ -138,10 +139,11 @@ def test_a_trigger_that_is_cancelled_closes_the_client_and_leaves_the_others_run
         first.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await first
+        still_open = _shared[asyncio.get_running_loop()]["laplas_default"].hook._aiohttp
         (payload,) = await second
-        return payload["status"]
+        return payload["status"], still_open.closed
 
-    assert asyncio.run(scenario()) == "completed"
+    assert asyncio.run(scenario()) == ("completed", True)
 
 
 def test_ending_the_task_says_that_the_generation_goes_on(caplog):
