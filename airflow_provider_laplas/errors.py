@@ -17,6 +17,7 @@ Everything that can go wrong with the API, as types. Nothing in here knows of Ai
     │   ├── LaplasServerError          5xx: the server's own failure
     │   └── LaplasMalformedReplyError  a reply that is not what the API promises
     ├── LaplasAmbiguousSubmitError     sent, no answer: may have been accepted and billed
+    ├── LaplasBatchError               more files of a batch failed than are allowed to
     └── LaplasGenerationError          one generation's fate
         ├── LaplasGenerationFailedError   the API could not transcribe it
         ├── LaplasGenerationGoneError     the API does not know the id (any more)
@@ -179,6 +180,20 @@ class LaplasAmbiguousSubmitError(LaplasError):
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
         super().__init__(message)
         self.request_id = request_id
+
+
+class LaplasBatchError(LaplasError):
+    """
+    More files of a batch failed than ``max_failed`` allows, or a limit was reached before all were submitted.
+
+    What finished is in the folder, and what became of each file in the manifest.
+
+    :ivar manifest: the manifest's URI
+    """
+
+    def __init__(self, message: str, *, manifest: str) -> None:
+        super().__init__(message)
+        self.manifest = manifest
 
 
 class LaplasGenerationError(LaplasError):

@@ -150,7 +150,7 @@ def test_a_clear_after_the_generation_failed_submits_again(api, dag, run_and_cle
 def test_a_generation_that_is_gone_is_paid_again_only_where_the_user_says_so(
     api, dag, run_and_clear, monkeypatch, on_expired, state, posts
 ):
-    monkeypatch.setattr("airflow_provider_laplas.operators.SETTLING", 0.0)
+    monkeypatch.setattr("airflow_provider_laplas.base.SETTLING", 0.0)
     operator = SubmitSTTOperator(task_id="t", audio=URL, on_expired=on_expired)
     run_and_clear()
     api.generations.clear()

@@ -1,0 +1,122 @@
+"""
+``python -m airflow_provider_laplas captions``: captions of a stored transcript, without Airflow or a network.
+
+It reads what ``results_path`` keeps (the API's reply, ``<generation_id>.json``) and what ``Transcript.to_dict`` gives.
+Exit codes: 0 for done, 1 where it cannot be, 2 for a wrong command.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_laplas.captions import KINDS, CaptionLimits, make_captions
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
+from airflow_provider_laplas.transcript import FORMAT, Transcript
+
+FORMATS = ("srt", "vtt", "txt")
+STANDARD = "-"
+"""The name that stands for standard input and standard output."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; None is the process's own arguments."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        limits = CaptionLimits(**{f.name: getattr(options, f.name) for f in fields(CaptionLimits)})
+    except LaplasArgumentError as error:
+        parser.error(error.message)
+    try:
+        written = _captions(_read(options.transcript), _format(options), limits, quiet=options.quiet)
+        _write(options.output, written)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is left in the buffer must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return _fail(f"{error.filename or 'the output'}: {error.strerror}")
+    except LaplasError as error:
+        return _fail(error.message)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = CaptionLimits()
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_laplas",
+        description="Work with stored transcripts, without Airflow or a network.",
+    )
+    command = parser.add_subparsers(dest="command", required=True).add_parser(
+        "captions", help="write a stored transcript as SRT, WebVTT or text"
+    )
+    command.add_argument("transcript", help="a stored reply or transcript, JSON; - is standard input")
+    command.add_argument("-f", "--format", choices=FORMATS, help="default: the output's suffix, else srt")
+    command.add_argument("-o", "--output", default=STANDARD, help="a file; default - is standard output")
+    command.add_argument(
+        "-q", "--quiet", action="store_true", help="do not report exceptions on standard error"
+    )
+    for name, kind, text in (
+        ("line_length", int, "characters in a line (default: 42; Chinese and Korean 16, Japanese 13)"),
+        ("lines", int, f"lines in a cue (default: {defaults.lines})"),
+        ("min_duration", float, "seconds on screen, at least (default: 5/6)"),
+        ("max_duration", float, f"seconds on screen, at most (default: {defaults.max_duration:g})"),
+        ("reading_speed", float, "characters a second (default: 20; Korean 12, Chinese 9, Japanese 4)"),
+        ("frame_rate", float, f"frames a second of the video (default: {defaults.frame_rate:g})"),
+        ("gap_frames", int, f"frames between two cues (default: {defaults.gap_frames})"),
+    ):
+        command.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, default=getattr(defaults, name), help=text, metavar="N"
+        )
+    return parser
+
+
+def _format(options: argparse.Namespace) -> str:
+    suffix = Path(options.output).suffix.lower().lstrip(".")
+    chosen: str = options.format or (suffix if suffix in FORMATS else "srt")
+    return chosen
+
+
+def _read(name: str) -> Transcript:
+    content = sys.stdin.buffer.read() if name == STANDARD else Path(name).read_bytes()
+    try:
+        data: Any = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        data = None
+    # No more than that: what a parser says of a broken file quotes it.
+    if not isinstance(data, dict):
+        raise LaplasArgumentError(
+            f"{'Standard input' if name == STANDARD else name} is not a JSON object.", argument="transcript"
+        )
+    return Transcript.from_dict(data) if data.get("format") == FORMAT else Transcript.from_reply(data)
+
+
+def _captions(transcript: Transcript, kind: str, limits: CaptionLimits, *, quiet: bool) -> str:
+    if kind == "txt":
+        return transcript.to_txt()
+    captions = make_captions(transcript, limits)
+    if captions.exceptions and not quiet:
+        counted = "; ".join(f"{count} {KINDS[name]}" for name, count in captions.exceptions.items())
+        sys.stderr.write(f"Of {len(captions.cues)} cues: {counted}.\n")
+    return captions.to_vtt() if kind == "vtt" else captions.to_srt()
+
+
+def _write(name: str, text: str) -> None:
+    content = text.encode("utf-8", "replace")
+    if name == STANDARD:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        Path(name).write_bytes(content)
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"Error: {message}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""
+What became of each file of a batch: the one thing from which a retry, a Clear or another run goes on.
+
+The manifest is a JSON file beside the outputs. Intents are in it before a group is submitted, ids right after, and what
+finished every few seconds. What it lags behind is found again: an output that lies in the folder counts as finished.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_laplas.durable import unsigned
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import redact_url
+from airflow_provider_laplas.storage import read_text, write_text
+
+VERSION = 1
+NAME = "manifest.json"
+"""The manifest's name in the folder of outputs."""
+
+ABANDONED_AFTER = 300.0
+"""Seconds after which a manifest that nobody wrote to may be taken over by another task."""
+
+
+class FileState(StrEnum):
+    """How far a file has come."""
+
+    PENDING = "pending"
+    INTENT = "intent"
+    SUBMITTED = "submitted"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    GONE = "gone"
+    AMBIGUOUS = "ambiguous"
+    TIMED_OUT = "timed_out"
+    DUPLICATE = "duplicate"
+
+
+UNFINISHED = frozenset({FileState.PENDING, FileState.INTENT, FileState.SUBMITTED})
+BAD = frozenset({FileState.FAILED, FileState.GONE, FileState.AMBIGUOUS, FileState.TIMED_OUT})
+"""States that count as failures of a batch."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """
+    One file of a batch.
+
+    :ivar source: where the audio is; a URL without its signature, as it may be shown
+    :ivar fingerprint: what is submitted: audio, its version, model and options
+    :ivar output: the transcript's path below the batch's folder
+    :ivar deadline: epoch seconds
+    :ivar audio_seconds: of the finished audio
+    :ivar error: why it failed, in a sentence
+    :ivar duplicate_of: the output of the file with the same content, which is the one that is submitted
+    """
+
+    source: str
+    fingerprint: str
+    output: str
+    state: FileState = FileState.PENDING
+    generation_id: str | None = None
+    submitted_at: float | None = None
+    deadline: float | None = None
+    completed_at: float | None = None
+    audio_seconds: float | None = None
+    error: str | None = None
+    duplicate_of: str | None = None
+
+
+@dataclass(slots=True)
+class Manifest:
+    """
+    All files of a batch, in the order in which they were given.
+
+    :ivar uri: where it lies
+    :ivar owner: the task that writes it: dag_id, run_id, task_id, map_index
+    :ivar max_tries: Airflow's count of allowed tries, which a user's Clear raises
+    """
+
+    uri: str
+    owner: dict[str, Any]
+    max_tries: int
+    entries: list[Entry] = field(default_factory=list)
+    written_at: float = 0.0
+
+    def save(self) -> None:
+        """Write it, whole or not at all. Blocking."""
+        self.written_at = time.time()
+        content = {
+            "version": VERSION,
+            **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "uri"},
+        }
+        content["entries"] = [asdict(entry) for entry in self.entries]
+        write_text(self.uri, json.dumps(content))
+
+    @classmethod
+    def load(cls, uri: str) -> "Manifest | None":
+        """
+        Read it; None where there is none. Blocking.
+
+        :raises LaplasArgumentError: where the file is no manifest of ours
+        """
+        try:
+            content = json.loads(read_text(uri))
+            _check_version(content.pop("version"))
+            entries = [
+                Entry(**entry | {"state": FileState(entry["state"])}) for entry in content.pop("entries")
+            ]
+            return cls(uri, entries=entries, **content)
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise LaplasArgumentError(
+                f"{redact_url(uri)} is no manifest of this version. Use another `results_path`, or move it away.",
+                argument="results_path",
+            ) from None
+
+    def having(self, *states: FileState) -> Iterator[Entry]:
+        """Iterate over the entries in one of some states."""
+        return (entry for entry in self.entries if entry.state in states)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many files are in each state that occurs."""
+        return dict(Counter(str(entry.state) for entry in self.entries))
+
+    def audio_seconds(self) -> float:
+        """Return the seconds of finished audio."""
+        return sum(entry.audio_seconds or 0.0 for entry in self.having(FileState.COMPLETED))
+
+
+def output_names(sources: Iterable[str], folder: str | None) -> list[str]:
+    """
+    Return the transcript's path for each source: always the same for the same source.
+
+    Below a folder the source's own path is kept (``talks/a.mp3.json``). Sources of a list may have the same name in
+    different places, so theirs carries a part of a hash of the whole.
+    """
+    names, seen = [], Counter[str]()
+    for source in sources:
+        if folder is not None:
+            name = source.removeprefix(folder.rstrip("/") + "/")
+        else:
+            plain = unsigned(source)
+            stem = PurePosixPath(urlsplit(plain).path if "://" in plain else plain).name or "audio"
+            name = f"{stem}-{hashlib.sha256(plain.encode()).hexdigest()[:10]}"
+        seen[name] += 1
+        # The same source given twice is transcribed twice.
+        names.append(f"{name}.json" if seen[name] == 1 else f"{name}-{seen[name]}.json")
+    return names
+
+
+def resume(
+    manifest: Manifest, earlier: Manifest | None, outputs: Collection[str], policy: "ResumePolicy"
+) -> None:
+    """
+    Take over what an earlier try, or an earlier run over the same folder, has done.
+
+    :param manifest: of the files to be transcribed now; changed in place
+    :param earlier: what lies in the folder
+    :param outputs: the paths of the finished transcripts that lie there
+    """
+    known = {(entry.output, entry.fingerprint): entry for entry in earlier.entries} if earlier else {}
+    same_run = earlier is not None and earlier.owner == manifest.owner
+    cleared = earlier is not None and same_run and earlier.max_tries != manifest.max_tries
+    for entry in manifest.entries:
+        old = known.get((entry.output, entry.fingerprint))
+        if old is None:
+            continue
+        for item in fields(Entry):
+            setattr(entry, item.name, getattr(old, item.name))
+        entry.state = policy.state_after(
+            old, stored=old.output in outputs, same_run=same_run, cleared=cleared
+        )
+        if entry.state is FileState.PENDING:
+            entry.generation_id = entry.submitted_at = entry.error = None
+        if entry.state is FileState.SUBMITTED and cleared:
+            entry.deadline = None
+
+
+def _check_version(version: Any) -> None:
+    if version != VERSION:
+        raise ValueError(version)
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePolicy:
+    """What a try does with a file that an earlier one has begun."""
+
+    on_ambiguous: str = "fail"
+    on_expired: str = "fail"
+
+    def state_after(self, entry: Entry, *, stored: bool, same_run: bool, cleared: bool) -> FileState:
+        """Return the state in which the file is taken up."""
+        submitted = entry.generation_id is not None
+        match entry.state:
+            case FileState.COMPLETED | FileState.SUBMITTED | FileState.TIMED_OUT if stored:
+                return FileState.COMPLETED
+            case FileState.SUBMITTED | FileState.TIMED_OUT if submitted:
+                return FileState.SUBMITTED
+            case FileState.INTENT | FileState.AMBIGUOUS:
+                again = cleared or self.on_ambiguous == "resubmit"
+                return FileState.PENDING if again else FileState.AMBIGUOUS
+            case FileState.GONE:
+                return FileState.PENDING if self.on_expired == "resubmit" else FileState.GONE
+            # What failed is tried again by a retry or a Clear, and not by every later run: it would fail, and be
+            # paid for, each time.
+            case FileState.FAILED:
+                return FileState.PENDING if same_run else FileState.FAILED
+        return FileState.PENDING
+
+
+def check_owner(manifest: Manifest, earlier: Manifest | None) -> None:
+    """
+    Refuse to write into a folder in which another task is at work.
+
+    :raises LaplasArgumentError: naming ``results_path``
+    """
+    if earlier is None or earlier.owner == manifest.owner:
+        return
+    busy = any(entry.state in UNFINISHED for entry in earlier.entries)
+    if busy and time.time() - earlier.written_at < ABANDONED_AFTER:
+        owner = "/".join(str(earlier.owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
+        raise LaplasArgumentError(
+            f"`results_path`: task {owner} is at work in this folder. Wait for it, or use a folder for each "
+            "(max_active_runs=1 keeps runs of one DAG apart).",
+            argument="results_path",
+        )
