@@ -79,3 +79,16 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
         listed = " or ".join(f'"{choice}"' for choice in choices)
         raise LaplasArgumentError(f"`{name}` must be {listed}, not {value!r}.", argument=name)
     return str(value)
+
+
+def check_count(name: str, value: Any, *, least: int = 0) -> int:
+    """
+    Return a whole number.
+
+    :raises LaplasArgumentError: naming the argument, where it is none or less than ``least``
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise LaplasArgumentError(
+            f"`{name}` must be a whole number of at least {least}, not {value!r}.", argument=name
+        )
+    return value

@@ -11,6 +11,33 @@ from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.redaction import redact_url
 from airflow_provider_laplas.storage import storage_path, uri_of
 
+AUDIO_SUFFIXES = frozenset(
+    [
+        ".aac",
+        ".aif",
+        ".aiff",
+        ".amr",
+        ".flac",
+        ".m4a",
+        ".m4b",
+        ".mka",
+        ".mkv",
+        ".mov",
+        ".mp2",
+        ".mp3",
+        ".mp4",
+        ".mpeg",
+        ".mpga",
+        ".oga",
+        ".ogg",
+        ".opus",
+        ".wav",
+        ".webm",
+        ".wma",
+    ]
+)
+"""Names of audio and video files, as they are looked for in a folder."""
+
 
 def check_audio(audio: Any) -> str:
     """
@@ -74,6 +101,21 @@ def open_upload(audio: str | os.PathLike[str]) -> Upload:
         open=lambda: _open(path),
         version=_version(found),
     )
+
+
+def list_audio(place: str) -> tuple[str, list[str]]:
+    """
+    List a folder, or what a glob in object storage matches; what has no audio's name is left out of a folder.
+
+    :return: the folder whose path the outputs leave out, and the files' URIs, in order
+    """
+    folder, _, pattern = (
+        place.rpartition("/") if "*" in place.rpartition("/")[2] else (place.rstrip("/"), "", "")
+    )
+    root = storage_path(folder)
+    paths = root.glob(pattern) if pattern else root.rglob("*")
+    found = [path for path in paths if pattern or path.suffix.lower() in AUDIO_SUFFIXES]
+    return uri_of(root), sorted(uri_of(path) for path in found if path.is_file())
 
 
 def open_source(audio: Any) -> str | Upload:

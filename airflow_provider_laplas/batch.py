@@ -1,21 +1,26 @@
-"""A batch's two halves: submitting with bounded concurrency (a worker's), and waiting for all (the trigger's)."""
+"""A batch: what it consists of, and its two halves, submitting (a worker's) and waiting for all (the trigger's)."""
 
 import asyncio
+import hashlib
 import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
 from asgiref.sync import sync_to_async
 
 from airflow_provider_laplas.api import Generation
-from airflow_provider_laplas.audio import open_source
+from airflow_provider_laplas.audio import list_audio, open_source
+from airflow_provider_laplas.body import CHUNK
+from airflow_provider_laplas.durable import fingerprint_request, fingerprint_version, unsigned
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasArgumentError,
+    LaplasBatchError,
     LaplasError,
     LaplasGenerationFailedError,
     LaplasGenerationGoneError,
@@ -23,9 +28,23 @@ from airflow_provider_laplas.errors import (
     LaplasTooLargeError,
     LaplasValidationError,
 )
-from airflow_provider_laplas.manifest import UNFINISHED, Entry, FileState, Manifest
-from airflow_provider_laplas.polling import SharedClient
-from airflow_provider_laplas.storage import write_text
+from airflow_provider_laplas.manifest import (
+    BAD,
+    NAME,
+    UNFINISHED,
+    Entry,
+    FileState,
+    Manifest,
+    ResumePolicy,
+    check_owner,
+    output_names,
+    resume,
+)
+from airflow_provider_laplas.polling import SharedClient, shared_client
+from airflow_provider_laplas.probe import audio_seconds
+from airflow_provider_laplas.redaction import redact_url
+from airflow_provider_laplas.results import TaskKey
+from airflow_provider_laplas.storage import list_files, read_text, write_text
 from airflow_provider_laplas.waiting import Wait
 
 log = logging.getLogger(__name__)
@@ -234,3 +253,211 @@ def _write(generation: Generation, uri: str) -> float | None:
 def _end(entry: Entry, state: FileState, error: LaplasError) -> None:
     entry.state, entry.error, entry.completed_at = state, error.message, time.time()
     log.warning("%s: %s", entry.source, error)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a batch may do; see :class:`~airflow_provider_laplas.operators.TranscribeBatchOperator`."""
+
+    max_in_flight: int
+    max_failed: int
+    max_files: int | None
+    max_audio_seconds: float | None
+    deduplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    A batch as its worker sees it: blocking, one step at a time.
+
+    :ivar audio: a list of sources, or a folder or glob
+    :ivar folder: where transcripts and manifest go
+    """
+
+    conn_id: str
+    audio: Any = field(repr=False)
+    folder: str
+    request: Request
+    policy: ResumePolicy
+    limits: Limits
+    poll_interval: float
+
+    @property
+    def uri(self) -> str:
+        """The manifest's URI."""
+        return f"{self.folder}/{NAME}"
+
+    def load(self) -> Manifest:
+        """Read the manifest that this task has begun."""
+        manifest = Manifest.load(self.uri)
+        if manifest is None:
+            raise LaplasArgumentError(
+                f"The batch's manifest is gone: {redact_url(self.uri)}. Clear the task to begin anew.",
+                argument="results_path",
+            )
+        return manifest
+
+    def begin(self, task: TaskKey, max_tries: int, *, durable: bool) -> Manifest:
+        """
+        List the files, check the limits, take over what an earlier try or run has done, and note it.
+
+        :raises LaplasArgumentError: where there are no files, or more than the limits allow
+        """
+        sources = self.sources()
+        if self.limits.max_files is not None and len(sources) > self.limits.max_files:
+            raise LaplasArgumentError(
+                f"`max_files` is {self.limits.max_files}, and there are {len(sources)} files. Nothing was submitted.",
+                argument="max_files",
+            )
+        with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
+            entries = list(threads.map(self._entry, sources.keys(), sources.values()))
+        manifest = Manifest(self.uri, asdict(task), max_tries, entries)
+        earlier = Manifest.load(self.uri)
+        check_owner(manifest, earlier)
+        if durable:
+            stored = set(list_files(self.folder, ".json")) if earlier else set()
+            resume(manifest, earlier, stored, self.policy)
+        if self.limits.deduplicate:
+            self._mark_duplicates(manifest, sources)
+        self._check_length(manifest, sources)
+        manifest.save()
+        log.info("%d files: %s.", len(entries), _listed(manifest))
+        return manifest
+
+    def sources(self) -> dict[str, str]:
+        """Return the audio of each file, by the path of its output."""
+        if not isinstance(self.audio, str):
+            return dict(zip(output_names(self.audio, None), self.audio, strict=True))
+        folder, found = list_audio(self.audio)
+        if not found:
+            raise LaplasArgumentError(f"`audio`: no file lies in {redact_url(self.audio)}.", argument="audio")
+        return dict(zip(output_names(found, folder), found, strict=True))
+
+    def submit(self, manifest: Manifest) -> bool:
+        """Submit as many files as there is room for; True where there is something to wait for."""
+        room = self.limits.max_in_flight - sum(1 for _ in manifest.having(FileState.SUBMITTED))
+        pending = any(manifest.having(FileState.PENDING))
+        if pending and room > 0 and self._stopped(manifest) is None:
+            asyncio.run(self._submit(manifest, room))
+        return any(manifest.having(FileState.SUBMITTED))
+
+    def resume_at(self, manifest: Manifest) -> int:
+        """Return how many files may be open when the worker is called back: none where it has nothing to submit."""
+        return 0 if self._stopped(manifest) else self.limits.max_in_flight // 2
+
+    def wait(self, manifest: Manifest) -> Manifest:
+        """Wait in place."""
+        asyncio.run(self._wait(manifest))
+        return manifest
+
+    def summarise(self, manifest: Manifest) -> dict[str, Any]:
+        """
+        Write what duplicates share, and return the summary.
+
+        :raises LaplasBatchError: more files failed than may, or a limit kept files from being submitted
+        """
+        done = {entry.output: entry for entry in manifest.having(FileState.COMPLETED)}
+        for entry in manifest.having(FileState.DUPLICATE):
+            if entry.duplicate_of in done:
+                write_text(f"{self.folder}/{entry.output}", read_text(f"{self.folder}/{entry.duplicate_of}"))
+        manifest.save()
+        stopped = self._stopped(manifest)
+        log.info(
+            "%d files: %s; %.0f s of audio.",
+            len(manifest.entries),
+            _listed(manifest),
+            manifest.audio_seconds(),
+        )
+        if stopped is not None:
+            raise LaplasBatchError(
+                f"{stopped} {_listed(manifest)}. The manifest says what became of each: {redact_url(manifest.uri)}",
+                manifest=redact_url(manifest.uri),
+            )
+        counts = manifest.counts()
+        return {
+            "files": len(manifest.entries),
+            "completed": counts.get(FileState.COMPLETED, 0) + counts.get(FileState.DUPLICATE, 0),
+            "failed": sum(counts.get(state, 0) for state in BAD),
+            "counts": counts,
+            "audio_seconds": manifest.audio_seconds(),
+            "manifest": manifest.uri,
+            "results_path": self.folder,
+        }
+
+    def _stopped(self, manifest: Manifest) -> str | None:
+        """Return why nothing more is submitted, None where nothing forbids it."""
+        bad = list(manifest.having(*BAD))
+        if len(bad) > self.limits.max_failed:
+            first = f"{bad[0].source}: {bad[0].error}"
+            return f"{len(bad)} files failed (max_failed={self.limits.max_failed}), the first: {first}"
+        limit = self.limits.max_audio_seconds
+        if limit is not None and manifest.audio_seconds() > limit and any(manifest.having(FileState.PENDING)):
+            return f"The finished audio passed max_audio_seconds={limit:g}, so nothing more was submitted:"
+        return None
+
+    def _entry(self, output: str, source: str) -> Entry:
+        work = fingerprint_request(source, self.request.model, self.request.options)
+        shown = redact_url(source) if "://" in source else source
+        try:
+            return Entry(shown, f"{work}-{fingerprint_version(open_source(source))}", output)
+        except LaplasArgumentError as error:
+            return Entry(shown, work, output, state=FileState.FAILED, error=error.message)
+
+    def _mark_duplicates(self, manifest: Manifest, sources: Mapping[str, str]) -> None:
+        pending = list(manifest.having(FileState.PENDING))
+        originals: dict[str, str] = {}
+        with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
+            contents = threads.map(_content, [sources[entry.output] for entry in pending])
+            for entry, content in zip(pending, contents, strict=True):
+                original = originals.setdefault(content, entry.output)
+                if original != entry.output:
+                    entry.state, entry.duplicate_of = FileState.DUPLICATE, original
+
+    def _check_length(self, manifest: Manifest, sources: Mapping[str, str]) -> None:
+        limit = self.limits.max_audio_seconds
+        if limit is None:
+            return
+        uploads = (open_source(sources[entry.output]) for entry in manifest.having(FileState.PENDING))
+        with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
+            lengths = threads.map(
+                audio_seconds, (upload for upload in uploads if not isinstance(upload, str))
+            )
+            total = manifest.audio_seconds() + sum(length or 0.0 for length in lengths)
+        if total > limit:
+            raise LaplasArgumentError(
+                f"`max_audio_seconds` is {limit:g}, and the uploads hold {total:.0f} s. Nothing was submitted.",
+                argument="max_audio_seconds",
+            )
+
+    async def _submit(self, manifest: Manifest, room: int) -> None:
+        sources = self.sources()
+        async with shared_client(self.conn_id) as client:
+            await submit_pending(client, manifest, sources, self.request, room=room)
+
+    async def _wait(self, manifest: Manifest) -> None:
+        async with shared_client(self.conn_id) as client:
+            await wait_for_submitted(
+                client,
+                manifest,
+                self.folder,
+                poll_interval=self.poll_interval,
+                timeout=self.request.timeout,
+                resume_at=self.resume_at(manifest),
+            )
+
+
+def _content(source: str) -> str:
+    """Return what tells the same content from another: an upload's hash, or the URL without its signature."""
+    opened = open_source(source)
+    if isinstance(opened, str):
+        return unsigned(opened)
+    digest = hashlib.sha256()
+    with opened.open() as file:
+        while piece := file.read(CHUNK):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _listed(manifest: Manifest) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(manifest.counts().items()))

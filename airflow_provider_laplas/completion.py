@@ -36,7 +36,11 @@ log = logging.getLogger(__name__)
 BACKSTOP = 120.0
 """Seconds behind our own deadline at which Airflow ends the deferral, should the trigger not have done so."""
 
-_TRIGGER_FAILED = "__fail__"  # Airflow's next_method for a task whose trigger failed or timed out.
+TRIGGER_FAILED = "__fail__"
+"""Airflow's ``next_method`` for a task whose trigger failed or timed out."""
+
+TRIGGER_TIMEOUT = "Trigger timeout"
+"""What Airflow's ``next_kwargs`` then say of a deferral's own time-out."""
 
 
 class CompletionMixin:
@@ -100,7 +104,7 @@ class CompletionMixin:
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; where Airflow gave the trigger up (its time-out, its death), look once more ourselves."""
-        if next_method != _TRIGGER_FAILED:
+        if next_method != TRIGGER_FAILED:
             return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
         with self.task_errors():
             generation_id = self.generation_id_of(context)

@@ -36,6 +36,13 @@ def exists(uri: str) -> bool:
     return bool(storage_path(uri).exists())
 
 
+def list_files(folder: str, suffix: str) -> list[str]:
+    """Return the paths, below the folder, of all files in it and its folders that end so."""
+    root = storage_path(folder)
+    prefix = root.path.rstrip("/") + "/"
+    return [path.path.removeprefix(prefix) for path in root.rglob(f"*{suffix}")]
+
+
 def storage_path(uri: str) -> Any:
     """Return Airflow's path object; the connection's id may stand before an @ in the URI."""
     # Costs a good part of a second to import, which a DAG file should not pay.

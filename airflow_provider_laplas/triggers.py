@@ -187,3 +187,76 @@ class STTCompletionTrigger(BaseTrigger):
             return TaskKey(**self.task_ids)
         ti = self.task_instance
         return TaskKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index) if ti else None
+
+
+class STTBatchTrigger(BaseTrigger):
+    """
+    Wait for all submitted files of a batch, writing each transcript and the manifest as they finish.
+
+    The one event comes when all are done, or, where files are left to submit, when ``resume_at`` or fewer are open.
+
+    :param conn_id: the connection's id
+    :param manifest: the manifest's URI
+    :param results_path: the folder for the transcripts
+    :param poll_interval: the longest pause between two looks at one file, in seconds
+    :param timeout: seconds for a generation whose deadline a user's Clear has renewed
+    :param resume_at: how many may be open when the worker is called back to submit the next ones
+    :param first_look: seconds until the first look. Default :data:`FIRST_LOOK`
+    """
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        manifest: str,
+        results_path: str,
+        poll_interval: float,
+        timeout: float,
+        resume_at: int,
+        first_look: float = FIRST_LOOK,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.conn_id = conn_id
+        self.manifest = manifest
+        self.results_path = results_path
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.resume_at = resume_at
+        self.first_look = first_look
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's path and the arguments, which are stored in plain JSON."""
+        names = ("conn_id", "manifest", "results_path", "poll_interval", "timeout", "resume_at", "first_look")
+        return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, store, and yield the one event."""
+        # The HTTP clients cost half a second to import, which the DAG processor should not pay.
+        from airflow_provider_laplas.batch import off_loop, wait_for_submitted  # noqa: PLC0415
+        from airflow_provider_laplas.manifest import Manifest  # noqa: PLC0415
+        from airflow_provider_laplas.polling import shared_client  # noqa: PLC0415
+
+        payload: dict[str, Any] = {"status": "waited"}
+        try:
+            await asyncio.sleep(self.first_look)
+            manifest = await off_loop(Manifest.load, self.manifest)
+            async with shared_client(self.conn_id) as client:
+                await wait_for_submitted(
+                    client,
+                    manifest,
+                    self.results_path,
+                    poll_interval=self.poll_interval,
+                    timeout=self.timeout,
+                    resume_at=self.resume_at,
+                )
+        except LaplasError as error:
+            payload = {"status": "error", "error": to_payload(error)}
+        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Say that the generations go on: the API cannot cancel one."""
+        log.warning(
+            "The wait for a batch was ended from outside. The API cannot cancel what was submitted: it goes on and is "
+            "billed. Clearing the task takes it up again, from %s.",
+            redact_url(self.manifest),
+        )

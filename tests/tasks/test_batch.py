@@ -1,0 +1,314 @@
+"""Many files in one task: what is submitted, what is not, and what the manifest says of it."""
+
+import json
+import wave
+from itertools import chain, repeat
+
+import pytest
+
+from airflow_provider_laplas import triggers
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasCreditsError
+from airflow_provider_laplas.manifest import Entry, FileState, Manifest
+from airflow_provider_laplas.operators import TranscribeBatchOperator
+from airflow_provider_laplas.results import load_transcript
+from tests.fake_api import WORDS, error_body, reply, reset_after_body, transcript_reply
+
+TEXT = " ".join(WORDS)
+URLS = [f"https://example.com/{n}.mp3" for n in range(7)]
+
+BOTH = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "in place"])
+
+
+@pytest.fixture(autouse=True)
+def triggers_look_at_once(monkeypatch):
+    defaults = triggers.STTBatchTrigger.__init__.__kwdefaults__
+    monkeypatch.setattr(triggers.STTBatchTrigger.__init__, "__kwdefaults__", defaults | {"first_look": 0.0})
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def run_and_clear(dag, run_dag):
+    actions = chain([run_dag], repeat(run_dag.clear))
+    return lambda: next(actions)(dag)
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Three files in two folders, one of which is no audio by its name."""
+    folder = tmp_path / "inbox"
+    for name, content in {
+        "a.mp3": b"one",
+        "talks/a.mp3": b"two",
+        "talks/b.wav": b"one",
+        "notes.txt": b"x",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def batch(out, **kwargs):
+    return TranscribeBatchOperator(
+        **({"task_id": "batch", "results_path": str(out), "poke_interval": 1} | kwargs)
+    )
+
+
+def manifest_of(out):
+    return Manifest.load(f"{out}/manifest.json")
+
+
+def states_of(out):
+    return [str(entry.state) for entry in manifest_of(out).entries]
+
+
+@BOTH
+def test_every_file_is_submitted_once_and_its_transcript_written(api, dag, run_dag, out, deferrable):
+    batch(out, audio=URLS, deferrable=deferrable)
+    summary = run_dag(dag).xcom("batch")
+    assert summary == {
+        "files": 7,
+        "completed": 7,
+        "failed": 0,
+        "counts": {"completed": 7},
+        "audio_seconds": 7 * 3.5,
+        "manifest": f"{out}/manifest.json",
+        "results_path": str(out),
+    }
+    assert api.count("POST") == 7
+    assert [load_transcript(f"{out}/{entry.output}").text for entry in manifest_of(out).entries] == [TEXT] * 7
+
+
+@BOTH
+def test_the_worker_submits_the_next_files_when_half_of_the_room_is_free(api, dag, run_dag, out, deferrable):
+    most = []
+    create = api.create
+
+    def counting():
+        most.append(sum(looks <= api.looks_until_done for looks in api.generations.values()))
+        return create()
+
+    api.create = counting
+    batch(out, audio=URLS, max_in_flight=2, deferrable=deferrable)
+    assert run_dag(dag).xcom("batch")["completed"] == 7
+    assert max(most) <= 1
+
+
+def test_a_folder_keeps_its_paths_and_leaves_out_what_is_no_audio(api, dag, run_dag, recordings, out):
+    batch(out, audio=f"file://{recordings}")
+    run_dag(dag)
+    assert sorted(str(p.relative_to(out)) for p in out.rglob("*.json")) == [
+        "a.mp3.json",
+        "manifest.json",
+        "talks/a.mp3.json",
+        "talks/b.wav.json",
+    ]
+
+
+def test_a_glob_takes_what_it_matches(api, dag, run_dag, recordings, out):
+    batch(out, audio=f"{recordings}/talks/*.wav")
+    assert run_dag(dag).xcom("batch")["files"] == 1
+
+
+def test_a_second_run_over_the_same_folder_submits_only_what_is_new(api, dag, run_dag, recordings, out):
+    batch(out, audio=str(recordings))
+    run_dag(dag)
+    (recordings / "new.mp3").write_bytes(b"new")
+    assert run_dag(dag).xcom("batch")["completed"] == 4
+    assert api.count("POST") == 4
+
+
+def test_a_broken_file_is_reported_and_does_not_stop_the_others(api, dag, run_dag, out):
+    api.script("POST", reply(400, error_body(400, "not audio")))
+    batch(out, audio=URLS, max_failed=1)
+    summary = run_dag(dag).xcom("batch")
+    assert (summary["completed"], summary["failed"]) == (6, 1)
+    (failed,) = manifest_of(out).having(FileState.FAILED)
+    assert "not audio" in failed.error
+
+
+def test_more_failures_than_allowed_fail_the_task_with_the_first_reason_and_a_clear_submits_only_those(
+    api, dag, run_and_clear, out
+):
+    api.script("POST", reply(400, error_body(400, "not audio")))
+    batch(out, audio=URLS)
+    (error,) = run_and_clear().errors
+    assert isinstance(error, LaplasBatchError)
+    assert "not audio" in str(error)
+    assert "manifest.json" in str(error)
+    assert run_and_clear().xcom("batch")["completed"] == 7
+    assert api.count("POST") == 8
+
+
+def test_a_file_that_failed_is_not_paid_for_again_by_every_later_run(api, dag, run_dag, out):
+    api.script("POST", reply(400, error_body(400, "not audio")))
+    batch(out, audio=URLS, max_failed=1)
+    run_dag(dag)
+    assert run_dag(dag).xcom("batch")["failed"] == 1
+    assert api.count("POST") == 7
+
+
+def test_a_generation_that_fails_is_the_files_failure(api, dag, run_dag, out):
+    api.script("GET", reply(200, {"status": "failed", "error": "silence"}))
+    batch(out, audio=URLS[:1], max_failed=1)
+    assert run_dag(dag).xcom("batch")["counts"] == {"failed": 1}
+    assert "silence" in manifest_of(out).entries[0].error
+
+
+def test_an_ambiguous_submission_is_left_to_the_user_and_a_clear_submits_it(api, dag, run_and_clear, out):
+    api.script("POST", reset_after_body())
+    batch(out, audio=URLS[:3])
+    (error,) = run_and_clear().errors
+    assert "ambiguous" in str(error)
+    assert api.count("POST") == 3
+    assert run_and_clear().xcom("batch")["completed"] == 3
+    assert api.count("POST") == 4
+
+
+def test_an_ambiguous_submission_is_repeated_where_the_user_says_so(api, dag, run_dag, out):
+    api.script("POST", reset_after_body())
+    batch(out, audio=URLS[:1], on_ambiguous="resubmit")
+    assert run_dag(dag).xcom("batch")["completed"] == 1
+    assert api.count("POST") == 2
+
+
+def test_what_stops_all_files_keeps_what_was_submitted_and_a_clear_attaches_to_it(
+    api, dag, run_and_clear, out
+):
+    api.script("POST", *[reply(201, {"generation_id": api.create()}) for _ in range(3)], reply(403))
+    batch(out, audio=URLS)
+    (error,) = run_and_clear().errors
+    assert isinstance(error, LaplasCreditsError)
+    before = api.count("POST")
+    kept = sum(state == "submitted" for state in states_of(out))
+    assert kept == 6
+    assert run_and_clear().xcom("batch")["completed"] == 7
+    assert api.count("POST") == before + 1
+
+
+def test_a_finished_output_counts_though_the_manifest_missed_it(api, dag, run_and_clear, out):
+    batch(out, audio=URLS[:2])
+    run_and_clear()
+    manifest = manifest_of(out)
+    manifest.entries[0].state = FileState.SUBMITTED
+    manifest.save()
+    api.generations.clear()
+    assert run_and_clear().xcom("batch")["completed"] == 2
+    assert api.count("POST") == 2
+
+
+def test_an_intent_without_an_id_is_ambiguous(api, dag, run_dag, out):
+    batch(out, audio=URLS[:2], max_failed=1)
+    run_dag(dag)
+    manifest = manifest_of(out)
+    entry = manifest.entries[0]
+    entry.state, entry.generation_id = FileState.INTENT, None
+    (out / entry.output).unlink()
+    manifest.written_at = 0.0
+    (out / "manifest.json").write_text(
+        json.dumps(
+            json.loads((out / "manifest.json").read_text())
+            | {
+                "entries": [
+                    e | ({"state": "intent", "generation_id": None} if n == 0 else {})
+                    for n, e in enumerate(json.loads((out / "manifest.json").read_text())["entries"])
+                ],
+                "written_at": 0.0,
+            }
+        )
+    )
+    assert run_dag(dag).xcom("batch")["counts"] == {"ambiguous": 1, "completed": 1}
+    assert api.count("POST") == 2
+
+
+def test_the_same_content_is_transcribed_once_where_asked_for(api, dag, run_dag, recordings, out):
+    batch(out, audio=str(recordings), deduplicate=True)
+    summary = run_dag(dag).xcom("batch")
+    assert (summary["completed"], summary["counts"]) == (3, {"completed": 2, "duplicate": 1})
+    assert api.count("POST") == 2
+    assert load_transcript(f"{out}/talks/b.wav.json").raw == transcript_reply()
+
+
+def test_two_tasks_do_not_write_into_one_folder(api, dag, run_dag, out):
+    manifest = Manifest(f"{out}/manifest.json", {"dag_id": "other", "run_id": "r", "task_id": "t"}, 0)
+    manifest.entries = []
+    batch(out, audio=URLS[:1])
+
+    manifest.entries.append(Entry("x", "f", "x.json", state=FileState.SUBMITTED, generation_id="g"))
+    manifest.save()
+    (error,) = run_dag(dag).errors
+    assert isinstance(error, LaplasArgumentError)
+    assert "other/r/t" in str(error)
+    assert api.count("POST") == 0
+
+
+def test_more_files_than_allowed_are_refused_before_anything_is_submitted(api, dag, run_dag, out):
+    batch(out, audio=URLS, max_files=6)
+    (error,) = run_dag(dag).errors
+    assert error.argument == "max_files"
+    assert not api.requests
+
+
+def test_longer_uploads_than_allowed_are_refused_before_anything_is_submitted(
+    api, dag, run_dag, tmp_path, out
+):
+    for name in ("a.wav", "b.wav"):
+        with wave.open(str(tmp_path / name), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(8000)
+            file.writeframes(bytes(2 * 8000 * 40))
+    batch(out, audio=f"{tmp_path}/*.wav", max_audio_seconds=60)
+    (error,) = run_dag(dag).errors
+    assert error.argument == "max_audio_seconds"
+    assert "80 s" in str(error)
+    assert not api.requests
+
+
+def test_submitting_urls_stops_once_the_finished_audio_is_longer_than_allowed(api, dag, run_dag, out):
+    batch(out, audio=URLS, max_in_flight=2, max_audio_seconds=5)
+    (error,) = run_dag(dag).errors
+    assert isinstance(error, LaplasBatchError)
+    assert "max_audio_seconds" in str(error)
+    assert 2 <= api.count("POST") < 7
+
+
+def test_a_signature_is_in_no_manifest(api, dag, run_dag, out):
+    batch(out, audio=["https://user:canary@example.com/a.mp3?X-Amz-Signature=canary"])
+    run_dag(dag)
+    assert api.requests[0].json["url"].endswith("canary")
+    assert "canary" not in (out / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"audio": "https://example.com/a.mp3"}, "audio"),
+        ({"audio": {"a": 1}}, "audio"),
+        ({"audio": [7]}, "audio"),
+        ({"audio": ["https://"]}, "audio"),
+        ({"results_path": ""}, "results_path"),
+        ({"results_path": None}, "results_path"),
+        ({"results_path": "s3://key:secret@bucket/x"}, "results_path"),
+        ({"max_in_flight": 0}, "max_in_flight"),
+        ({"max_in_flight": "many"}, "max_in_flight"),
+        ({"max_failed": -1}, "max_failed"),
+        ({"max_files": 0}, "max_files"),
+        ({"max_audio_seconds": 0}, "max_audio_seconds"),
+        ({"deduplicate": "yes"}, "deduplicate"),
+        ({"max_inflight": 3}, "max_inflight"),
+    ],
+)
+def test_a_wrong_argument_is_refused_by_name_when_the_dag_is_parsed(arguments, name):
+    with pytest.raises(LaplasArgumentError) as caught:
+        TranscribeBatchOperator(**({"task_id": "t", "audio": URLS, "results_path": "/out"} | arguments))
+    assert caught.value.argument == name
+
+
+def test_an_empty_folder_is_refused(api, dag, run_dag, tmp_path, out):
+    batch(out, audio=str(tmp_path / "nothing"))
+    (error,) = run_dag(dag).errors
+    assert error.argument == "audio"
