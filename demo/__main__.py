@@ -118,7 +118,12 @@ def _demo(console: Console, folder: Path, audio: Path, *, transcripts: Path) -> 
                 "AIRFLOW_VAR_LAPLAS_TRANSCRIPTS": transcripts.as_uri(),
             }
             stack = started.enter_context(
-                AirflowStack(PROJECT / "dags", home=folder / "airflow", environment=environment)
+                AirflowStack(
+                    PROJECT / "dags",
+                    home=folder / "airflow",
+                    config={"laplas": {"results_path": (folder / "replies").as_uri()}},
+                    environment=environment,
+                )
             )
             server.await_ready()
         yield Demo(stack, server, files.url)

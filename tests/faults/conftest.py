@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.local_server import LocalServer
 from demo.processes import await_condition
 from demo.stack import AirflowStack
 from tests.fake_api import WORDS, FakeAPI
@@ -31,6 +32,13 @@ class Figures(Counter):
         if name not in NAMES:
             raise KeyError(name)
         super().__setitem__(name, count)
+
+    def tally_local(self, texts):
+        """Count a fault of the project's own server, whose transcript is of a real recording."""
+        self["faults injected"] += 1
+        self["POSTs"] += 1
+        self["transcripts"] += sum(bool(text) for text in texts)
+        self["transcripts lost"] += sum(not text for text in texts)
 
     def tally(self, api, *, faults=1, work=1, owed=None, texts=()):
         """
@@ -89,11 +97,22 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def stack(apis, folder, tmp_path_factory):
+def local_server(tmp_path_factory):
+    """The project's own server, with the real model."""
+    with LocalServer(tmp_path_factory.mktemp("local")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(apis, folder, local_server, tmp_path_factory):
     dags = tmp_path_factory.mktemp("dags")
     for file in HERE.glob("dags/*.py"):
         shutil.copy(file, dags)
-    environment = {"FAULTS_FOLDER": str(folder), "FAULTS_CANARY_URL": CANARY_URL}
+    environment = {
+        "FAULTS_FOLDER": str(folder),
+        "FAULTS_CANARY_URL": CANARY_URL,
+        "AIRFLOW_CONN_LAPLAS_LOCAL": local_server.connection,
+    }
     for n, api in enumerate(apis):
         connection = {
             "conn_type": "laplas",

@@ -45,6 +45,21 @@ def test_waits_outlast_a_restart_of_airflows_api_server_and_of_the_api(stack, us
     assert (text, api.count("POST")) == (TEXT, 1)
 
 
+def test_a_wait_outlasts_a_kill_of_the_local_server(stack, local_server, jfk_mp3, eventually, figures):
+    local_server.await_ready()
+    run_id = stack.trigger("one", {"conn_id": "laplas_local", "audio": str(jfk_mp3)})
+    eventually(lambda: deferred(stack, "one", run_id), "a submitted recording")
+    local_server.program.kill()
+    local_server.program.start()
+    local_server.await_ready()
+    assert stack.wait("one", run_id, SECONDS) == "success", stack.failure_report("one", run_id)
+    text = stack.xcom("one", run_id, "transcribe")["text"]
+    submitted = local_server.program.log.read_text().count("POST /v1/stt/create 201")
+    figures.tally_local([text])
+    assert "ask what you can do for your country" in text
+    assert submitted == 1
+
+
 @pytest.mark.parametrize("place", ["folder", "xcom"])
 def test_a_transcript_is_intact_though_no_worker_slot_was_free_until_after_the_retention(
     stack, use_api, folder, eventually, state_of, figures, place

@@ -14,6 +14,7 @@ from airflow_provider_laplas.sensors import STTCompletionSensor
 
 RETRY: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=1)}
 URL = "https://example.com/{{ run_id }}.mp3"
+ANY = "{{ params.audio or 'https://example.com/' ~ run_id ~ '.mp3' }}"
 CONN = "{{ params.conn_id }}"
 
 
@@ -65,8 +66,10 @@ def parameters(**more: Any) -> dict[str, Any]:
     return {"conn_id": Param("laplas_default", type="string"), **more}
 
 
-with DAG("one", schedule=None, params=parameters(), max_active_runs=32):
-    TranscribeOperator(task_id="transcribe", audio=URL, conn_id=CONN, poke_interval=1, **RETRY)
+with DAG(
+    "one", schedule=None, params=parameters(audio=Param(None, type=["null", "string"])), max_active_runs=32
+):
+    TranscribeOperator(task_id="transcribe", audio=ANY, conn_id=CONN, poke_interval=1, **RETRY)
 
 with DAG("one_in_place", schedule=None, params=parameters(), max_active_runs=32):
     TranscribeOperator(
