@@ -92,3 +92,14 @@ def check_count(name: str, value: Any, *, least: int = 0) -> int:
             f"`{name}` must be a whole number of at least {least}, not {value!r}.", argument=name
         )
     return value
+
+
+def check_pause(name: str, value: Any) -> float | None:
+    """
+    Return a duration in seconds that may be 0, or None.
+
+    :raises LaplasArgumentError: naming the argument
+    """
+    return (
+        value if value is None or (value == 0 and not isinstance(value, bool)) else check_seconds(name, value)
+    )

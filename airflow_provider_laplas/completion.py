@@ -48,6 +48,7 @@ class CompletionMixin:
 
     conn_id: str
     deferrable: bool
+    defer_after: float | None
     execution_timeout: timedelta | None
     poke_interval: float
     results_path: str | None
@@ -55,6 +56,8 @@ class CompletionMixin:
     never_fail: bool
     timeout: float
     _waiting_for: str | None = None
+    usual_stay: float = 0.0
+    """Seconds of looking in the worker before deferring, where the user does not say and the task is not mapped."""
 
     def wait_for_generation(self, context: Context, record: Record, *, first_try: bool) -> dict[str, Any]:
         """
@@ -76,20 +79,33 @@ class CompletionMixin:
                 started=record.deadline - self.timeout,
             )
             self._waiting_for = generation_id
-            generation = self.look(hook, wait)
+            # A mapped task may have hundreds of brothers, which must not sit on worker slots.
+            mapped = TaskKey.from_context(context).map_index >= 0
+            stay = (0.0 if mapped else self.usual_stay) if self.defer_after is None else self.defer_after
+            generation = self.look(hook, wait, stay=stay)
             if generation is None:
                 self._defer(context, wait, folder)
             self._waiting_for = None
         return self.finish(context, generation_id, generation.reply, folder)
 
-    def look(self, hook: "LaplasHook", wait: Wait) -> Generation | None:
-        """Look once, or wait in place where the task is not deferrable. None means: defer."""
+    def look(self, hook: "LaplasHook", wait: Wait, *, stay: float) -> Generation | None:
+        """
+        Look for some seconds, once at least; or wait in place where the task is not deferrable. None means: defer.
+
+        :param stay: how many
+        """
         if not self.deferrable:
             return hook.wait_for(wait)
-        # What was just submitted is not done yet, and a trigger that fires soon after the deferral fails the task.
-        if wait.submitted_at is not None and time.time() - wait.submitted_at < SETTLING:
+        # What was just submitted is not done yet.
+        if not stay and wait.submitted_at is not None and time.time() - wait.submitted_at < SETTLING:
             return None
-        return wait.observe(hook.look(wait.generation_id))
+        until = time.time() + stay
+        while True:
+            generation = wait.observe(hook.look(wait.generation_id))
+            pause = wait.pause()
+            if generation is not None or time.time() + pause > until:
+                return generation
+            time.sleep(pause)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Take the trigger's event; the API is not asked again."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_laplas.arguments import check_count, check_flag, check_seconds, check_text
+from airflow_provider_laplas.arguments import check_count, check_flag, check_pause, check_seconds, check_text
 from airflow_provider_laplas.audio import is_web_url
 from airflow_provider_laplas.base import BaseSTTOperator
 from airflow_provider_laplas.completion import BACKSTOP, TRIGGER_FAILED, TRIGGER_TIMEOUT, CompletionMixin
@@ -60,18 +60,23 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
 
     :param results_path: a folder in object storage for the API's whole reply. Templated
     :param deferrable: wait in the triggerer, without a worker slot. Default True
+    :param defer_after: seconds of looking in the worker before the task defers. Default 10, and 0 for a mapped task: a
+        short clip is then done without the two task starts and the seconds that a deferral costs, and hundreds of
+        mapped tasks do not sit on worker slots
     :param poke_interval: the longest pause between two looks, in seconds. Default 10
     :param timeout: seconds from the submission until the task gives up. Default 3600
     :param soft_fail: skip the task instead of failing it
     """
 
     template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path")
+    usual_stay = 10.0
 
     def __init__(
         self,
         *,
         results_path: str | None = None,
         deferrable: bool = True,
+        defer_after: float | timedelta | None = None,
         poke_interval: float | timedelta = DEFAULT_POLL_INTERVAL,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         soft_fail: bool = False,
@@ -82,6 +87,7 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
         super().__init__(**kwargs)
         self.results_path = results_path
         self.deferrable = check_flag("deferrable", deferrable)
+        self.defer_after = check_pause("defer_after", defer_after)
         self.poke_interval = check_seconds("poke_interval", poke_interval)
         self.timeout = check_seconds("timeout", timeout)
         self.soft_fail = check_flag("soft_fail", soft_fail)

@@ -13,7 +13,13 @@ from airflow.providers.common.compat.sdk import (
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_provider_laplas.api import Generation, check_generation_id
-from airflow_provider_laplas.arguments import check_flag, check_keywords, check_seconds, check_text
+from airflow_provider_laplas.arguments import (
+    check_flag,
+    check_keywords,
+    check_pause,
+    check_seconds,
+    check_text,
+)
 from airflow_provider_laplas.completion import CompletionMixin
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
 from airflow_provider_laplas.durable import Record, RecordStore
@@ -50,6 +56,8 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         tried again or cleared. Templated
     :param deferrable: wait in the triggerer, without a worker slot. Default True, whatever Airflow's
         ``[operators] default_deferrable`` says
+    :param defer_after: seconds of looking in the worker before the task defers, which is quicker for short clips and
+        costs a worker slot. Default 0: it looks once
     :param poke_interval: the longest pause between two looks, in seconds. Default 10; the first ones are shorter
     :param timeout: seconds until the task gives up. Default 3600: the API keeps a result no longer. Counted from the
         first try: a retry goes on with the same deadline (past it, it looks once), a Clear begins a new one. The
@@ -67,6 +75,7 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         conn_id: str = DEFAULT_CONN_ID,
         results_path: str | None = None,
         deferrable: bool = True,
+        defer_after: float | timedelta | None = None,
         poke_interval: float | timedelta = DEFAULT_POLL_INTERVAL,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         **kwargs: Any,
@@ -88,6 +97,7 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         self.conn_id = conn_id
         self.results_path = results_path
         self.deferrable = check_flag("deferrable", deferrable)
+        self.defer_after = check_pause("defer_after", defer_after)
 
     def generation_id_of(self, context: Context) -> str:
         """Return the id that the sensor was given."""
@@ -110,10 +120,10 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
                 store.save(record)
             return self.wait_for_generation(context, record, first_try=not known)
 
-    def look(self, hook: "LaplasHook", wait: Wait) -> Generation | None:
+    def look(self, hook: "LaplasHook", wait: Wait, *, stay: float) -> Generation | None:
         """Look once, and come back later where the task is to be rescheduled."""
         if self.deferrable or not self.reschedule:
-            return super().look(hook, wait)
+            return super().look(hook, wait, stay=stay)
         generation = wait.observe(hook.look(wait.generation_id))
         if generation is None:
             again = pendulum.now("UTC") + timedelta(seconds=wait.pause())

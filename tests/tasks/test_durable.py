@@ -56,6 +56,7 @@ def test_a_retry_takes_the_stored_transcript_and_does_not_ask_the_api(
         task_id="t",
         audio=URL,
         deferrable=deferrable,
+        defer_after=0,
         poke_interval=1,
         results_path=str(tmp_path),
         post_execute=failing_once(),
@@ -75,6 +76,7 @@ def test_without_a_results_path_a_retry_finds_a_short_transcript_in_the_state_st
         task_id="t",
         audio=URL,
         deferrable=deferrable,
+        defer_after=0,
         poke_interval=1,
         post_execute=failing_once(),
         on_retry_callback=lambda context: api.stop(),
@@ -274,7 +276,7 @@ def test_when_airflow_gives_the_trigger_up_the_task_looks_once_more(api, dag, ru
         return self.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
 
     monkeypatch.setattr(completion.CompletionMixin, "execute_complete", give_up)
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0)
     run = run_dag(dag)
     if how == "finished":
         assert run.xcom("t")["text"] == TEXT
@@ -284,9 +286,19 @@ def test_when_airflow_gives_the_trigger_up_the_task_looks_once_more(api, dag, ru
         assert f'STTCompletionSensor(generation_id="{next(iter(api.generations))}")' in str(error)
 
 
-def test_a_folder_that_cannot_be_written_to_does_not_lose_the_transcript(api, dag, run_dag, tmp_path):
+@BOTH
+def test_a_folder_that_cannot_be_written_to_does_not_lose_the_transcript(
+    api, dag, run_dag, tmp_path, deferrable
+):
     (tmp_path / "file").touch()
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, results_path=f"{tmp_path}/file/not-a-folder")
+    TranscribeOperator(
+        task_id="t",
+        audio=URL,
+        poke_interval=1,
+        deferrable=deferrable,
+        defer_after=0,
+        results_path=f"{tmp_path}/file/not-a-folder",
+    )
     run = run_dag(dag)
     assert run.xcom("t")["text"] == TEXT
     assert run.xcom("t")["result"]["xcom_key"] == "reply"

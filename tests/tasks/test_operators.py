@@ -72,6 +72,7 @@ def test_one_task_submits_waits_and_stores_the_reply(api, dag, run_dag, tmp_path
         task_id="transcribe",
         audio=URL,
         deferrable=deferrable,
+        defer_after=0,
         poke_interval=1,
         results_path=f"file://{tmp_path}/new",
     )
@@ -81,6 +82,29 @@ def test_one_task_submits_waits_and_stores_the_reply(api, dag, run_dag, tmp_path
     assert run.xcom("transcribe", "generation_id") == result["generation_id"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == [f"{result['generation_id']}.json"]
     assert load_transcript(result).raw == transcript_reply()
+
+
+def test_a_short_clip_is_done_without_a_deferral(api, dag, run_dag, monkeypatch):
+    def deferred(self, context, event=None):
+        raise AssertionError("the task was deferred")
+
+    monkeypatch.setattr(TranscribeOperator, "execute_complete", deferred)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=1)
+    assert run_dag(dag).xcom("t")["text"] == TEXT
+
+
+def test_a_mapped_task_does_not_stay_in_the_worker(api, dag, run_dag, monkeypatch):
+    resumed = []
+    original = TranscribeOperator.execute_complete
+
+    def resume(self, context, event=None):
+        resumed.append(context["ti"].map_index)
+        return original(self, context, event)
+
+    monkeypatch.setattr(TranscribeOperator, "execute_complete", resume)
+    TranscribeOperator.partial(task_id="t", poke_interval=1).expand(audio=[URL, f"{URL}?n=1"])
+    run_dag(dag)
+    assert resumed == [0, 1]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -305,6 +329,8 @@ def test_a_wrong_argument_is_refused_by_name_when_the_dag_is_parsed(operator, ar
         ({"timeout": True}, "timeout"),
         ({"timeout": float("inf")}, "timeout"),
         ({"deferrable": "no"}, "deferrable"),
+        ({"defer_after": -1}, "defer_after"),
+        ({"defer_after": "soon"}, "defer_after"),
         ({"results_path": 7}, "results_path"),
         ({"results_path": ""}, "results_path"),
         ({"poll_interval": 3}, "poll_interval"),

@@ -69,7 +69,7 @@ def parameters(**more: Any) -> dict[str, Any]:
 with DAG(
     "one", schedule=None, params=parameters(audio=Param(None, type=["null", "string"])), max_active_runs=32
 ):
-    TranscribeOperator(task_id="transcribe", audio=ANY, conn_id=CONN, poke_interval=1, **RETRY)
+    TranscribeOperator(task_id="transcribe", audio=ANY, conn_id=CONN, poke_interval=1, defer_after=0, **RETRY)
 
 with DAG("one_in_place", schedule=None, params=parameters(), max_active_runs=32):
     TranscribeOperator(
@@ -86,6 +86,7 @@ with DAG("killed_when_resumed", schedule=None, params=parameters(results_path=Pa
         conn_id=CONN,
         poke_interval=1,
         results_path="{{ params.results_path }}",
+        defer_after=0,
         **RETRY,
     )
 
@@ -101,6 +102,7 @@ with DAG("busy_pool", schedule=None, params=parameters(results_path=Param(type=[
         conn_id=CONN,
         poke_interval=1,
         pool="one_slot",
+        defer_after=0,
         results_path="{{ params.results_path or '' }}",
     )
 
