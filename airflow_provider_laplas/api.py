@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, BinaryIO, Generic, Literal, TypeAlias, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
@@ -277,7 +277,13 @@ def judge_probe(response: Response, base_url: str) -> tuple[bool, str]:
         HTTPStatus.GONE,
         HTTPStatus.BAD_REQUEST,
     }:
-        return True, "The API answers and takes the key."
+        path = urlsplit(base_url).path
+        doubt = (
+            ""
+            if path == "/v1"
+            else f" Should submissions be answered with 404, check the host's path: {path}"
+        )
+        return True, f"The API answers and takes the key.{doubt}"
     return False, f"{base_url} answers (HTTP {response.status}), but not like a Laplas API: check the host."
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_laplas.api import Upload
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.redaction import redact_url
+from airflow_provider_laplas.redaction import redact, redact_url
 from airflow_provider_laplas.storage import storage_path, uri_of
 
 AUDIO_SUFFIXES = frozenset(
@@ -84,13 +84,22 @@ def open_upload(audio: str | os.PathLike[str]) -> Upload:
     """
     text = check_audio(audio)
     shown = redact_url(text) if "://" in text else text
-    path = storage_path(text) if "://" in text else Path(text)
     try:
+        path = storage_path(text) if "://" in text else Path(text)
         if not path.is_file():
-            raise LaplasArgumentError(f"`audio` is not a file: {shown}", argument="audio")
+            raise LaplasArgumentError(f"`audio` is not a file on this worker: {shown}", argument="audio")
         found = path.stat()
     except FileNotFoundError:
-        raise LaplasArgumentError(f"`audio` is not a file: {shown}", argument="audio") from None
+        raise LaplasArgumentError(
+            f"`audio` is not a file on this worker: {shown}", argument="audio"
+        ) from None
+    except (ImportError, ValueError) as error:
+        raise LaplasArgumentError(
+            f"`audio` lies in a storage that this Airflow cannot read: {shown} ({redact(str(error))}). Install its "
+            "provider, as in apache-airflow-providers-amazon[s3fs] for s3:// and apache-airflow-providers-google for "
+            "gs://.",
+            argument="audio",
+        ) from None
     size = int(found.st_size)
     if size == 0:
         raise LaplasArgumentError(f"`audio` is empty: {shown}", argument="audio")

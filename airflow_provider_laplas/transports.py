@@ -210,8 +210,11 @@ def _transport_errors(call: Call[Any], body: Body | None, route: Route) -> Itera
         about = f" for generation {call.generation_id}" if call.generation_id else ""
         what = f"No answer came{about}" if sent else "The API could not be reached"
         cause = _cause(error, route.secrets)
+        hint = " The host speaks no TLS: is it http://, and not https://?" if "WRONG_VERSION" in cause else ""
+        if not sent:
+            hint += " Nothing was submitted; check the connection's host and the network."
         raise LaplasTransportError(
-            f"{what}: {cause}.", sent=sent, cause=cause, generation_id=call.generation_id
+            f"{what}: {cause}.{hint}", sent=sent, cause=cause, generation_id=call.generation_id
         ) from None
 
 

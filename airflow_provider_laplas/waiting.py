@@ -184,8 +184,8 @@ class Wait:
             )
         if generation.state is State.FAILED:
             raise LaplasGenerationFailedError(
-                f"The API could not transcribe generation {self.generation_id}: {generation.reason}. The same audio "
-                "will fail again: check that it is playable and in a format that the API takes.",
+                f"The API could not transcribe generation {self.generation_id}: {generation.reason}. See "
+                "whether the audio is reachable and playable; a Clear submits it again.",
                 generation_id=self.generation_id,
                 reason=generation.reason,
             )

@@ -85,7 +85,7 @@ def serve(
     allow_private_urls: bool,
     concurrency: int,
 ) -> None:
-    r"""Serve the API until interrupted.
+    """Serve the API until interrupted.
 
     Every option can be set in the environment too, as LAPLAS_LOCAL_SERVE_<OPTION>. API keys are not taken on
     the command line, where other users of the machine can read them.
@@ -95,7 +95,7 @@ def serve(
       laplas-local serve --weights package
       LAPLAS_API_KEY=... laplas-local serve --weights ~/models/faster-whisper-medium
       laplas-local serve --port 0 --key-file keys.txt --weights small.en --no-substitute
-    """
+    """  # noqa: D301
     # Heavy, and not needed for --help.
     import logging  # noqa: PLC0415
 
