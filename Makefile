@@ -10,7 +10,7 @@ DEV := $(VENV)/.dev-installed
 DEMO := $(VENV)/.demo-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-faults figures lint
+.PHONY: help demo up test test-faults bench figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: $(DEV) ## run every test, those with a real Airflow last, and report branc
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults
+
+bench: $(DEV) ## compare with a bare loop, with other providers' triggers and with curl, side by side
+	$(RUN) tests.benchmarks
 
 figures: $(DEV) ## measure again what the README's figures say, and write them there
 	$(RUN) tests.figures

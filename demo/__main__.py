@@ -8,6 +8,7 @@ the project, into the user's home or into an Airflow that is already there.
 import json
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -61,6 +62,8 @@ class Demo:
 @click.group()
 def main() -> None:
     """Try the provider out: a real Airflow and a real Whisper model, on this machine."""
+    # A shell starts what it puts into the background with SIGINT ignored; who sends one all the same means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @main.command()

@@ -1,0 +1,1 @@
+"""What the provider costs, beside what one would use otherwise: ``python -m tests.benchmarks``."""

@@ -1,0 +1,153 @@
+"""What the benchmarks share: the server, a contender in a process of its own, and how results are shown."""
+
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from demo.processes import clean_environment, free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Comparison:
+    """
+    One table.
+
+    :ivar rows: a figure for each column, by the column's name
+    :ivar targets: name, target, measured, and whether it is met
+    """
+
+    title: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    targets: list[tuple[str, str, str, bool]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def aim(self, name: str, target: str, measured: float, *, met: bool) -> None:
+        """Note a target and what came of it."""
+        self.targets.append((name, target, show(measured), met))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        parts = [f"\n## {self.title}\n"]
+        if self.rows:
+            parts.append(table(columns, [[show(row.get(name, "")) for name in columns] for row in self.rows]))
+        if self.targets:
+            rows = [[name, target, got, "yes" if met else "NO"] for name, target, got, met in self.targets]
+            parts.append("\n" + table(["target", "aim", "measured", "met"], rows))
+        return "\n".join([*parts, *(f"\n{note}" for note in self.notes)])
+
+
+def show(value: Any) -> str:
+    """Return a figure with three digits that count."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table whose columns are aligned."""
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    lines = [columns, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
+
+
+@dataclass(frozen=True)
+class Server:
+    """The address of a running API."""
+
+    address: str
+
+    @property
+    def laplas(self) -> str:
+        """The connection of our provider, without its budget."""
+        return self.connection()
+
+    def connection(self, **extra: Any) -> str:
+        """Return a connection of our provider as Airflow's environment variable."""
+        extra = {"max_requests_per_second": 0} | extra
+        return json.dumps(
+            {"conn_type": "laplas", "host": f"{self.address}/v1", "password": "key", "extra": extra}
+        )
+
+    @property
+    def http(self) -> str:
+        """The connection of the HTTP provider; it answers 404 for what is not done."""
+        return json.dumps({"conn_type": "http", "host": f"{self.address}/missing"})
+
+    def ask(self, path: str, *, post: bool = False) -> Any:
+        """Return the JSON of an answer."""
+        request = urllib.request.Request(self.address + path, data=b"" if post else None)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def jobs(self, count: int, shortest: float, longest: float) -> list[str]:
+        """Begin so many jobs."""
+        return self.ask(f"/jobs?count={count}&shortest={shortest}&longest={longest}", post=True)
+
+
+@contextmanager
+def running_api(*, shortest: float = 0, longest: float = 0, limit: float = 0) -> Iterator[Server]:
+    """Run the API in a process of its own."""
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tests.benchmarks.api", str(port)),
+            *("--shortest", str(shortest), "--longest", str(longest), "--limit", str(limit)),
+        ],
+        cwd=ROOT,
+    )
+    try:
+        await_port(port)
+        yield Server(f"http://127.0.0.1:{port}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def await_port(port: int, seconds: float = 20) -> None:
+    """Wait until somebody listens."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def in_own_process(module: str, arguments: Mapping[str, Any], **environment: str) -> dict[str, Any]:
+    """Run one of the benchmarks' modules, which reads JSON as its argument, and return the JSON it prints last."""
+    with tempfile.TemporaryDirectory() as home:
+        run = subprocess.run(
+            [sys.executable, "-m", f"tests.benchmarks.{module}", json.dumps(arguments)],
+            cwd=ROOT,
+            env=clean_environment()
+            | {"AIRFLOW_HOME": home, "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"}
+            | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if run.returncode:
+        raise RuntimeError(f"{module} {arguments} failed:\n{run.stdout[-1000:]}\n{run.stderr[-3000:]}")
+    return json.loads(run.stdout.strip().splitlines()[-1])
