@@ -267,18 +267,20 @@ def test_a_clear_begins_a_new_deadline(api, dag, run_and_clear):
     assert run_and_clear().state_of("t") == "success"
 
 
-@pytest.mark.parametrize("how", ["finished", "running"])
+@pytest.mark.parametrize("how", ["finished", "finished behind a failing gateway", "running"])
 def test_when_airflow_gives_the_trigger_up_the_task_looks_once_more(api, dag, run_dag, monkeypatch, how):
     """``dag.test()`` has no trigger time-outs: what Airflow would call is called here."""
 
     def give_up(self, context, event=None):
-        api.looks_until_done = 0 if how == "finished" else 10_000
+        api.looks_until_done = 10_000 if how == "running" else 0
+        if "gateway" in how:
+            api.script("GET", reply(503))
         return self.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
 
     monkeypatch.setattr(completion.CompletionMixin, "execute_complete", give_up)
     TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0)
     run = run_dag(dag)
-    if how == "finished":
+    if how.startswith("finished"):
         assert run.xcom("t")["text"] == TEXT
     else:
         (error,) = run.errors
