@@ -6,7 +6,6 @@ and body become a value or a typed error. Whoever has a socket (the hook) carrie
 """
 
 import json
-import logging
 import math
 import random
 import re
@@ -38,8 +37,6 @@ from airflow_provider_laplas.errors import (
 from airflow_provider_laplas.options import DEFAULT_MODEL, OPTION_NAMES, RESERVED
 from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.transcript import Transcript, find_result
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

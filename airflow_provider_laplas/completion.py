@@ -170,10 +170,7 @@ class CompletionMixin:
 
     def hook(self) -> "LaplasHook":
         """Return a hook for the task's connection."""
-        # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
-        from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
-
-        return LaplasHook(check_text("conn_id", self.conn_id))
+        return make_hook(self.conn_id)
 
     def on_kill(self) -> None:
         """Say that the generation goes on: the API cannot cancel one."""
@@ -221,6 +218,18 @@ class CompletionMixin:
             timeout=timeout,
         )
         raise AssertionError("defer() always raises")
+
+
+def make_hook(conn_id: Any) -> "LaplasHook":
+    """
+    Return a hook for a connection id that a template may have filled in.
+
+    :raises LaplasArgumentError: where it is no text
+    """
+    # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
+    from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
+
+    return LaplasHook(check_text("conn_id", conn_id))
 
 
 def _last_look(hook: "LaplasHook", generation_id: str) -> Generation | LaplasError:

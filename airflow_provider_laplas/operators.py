@@ -10,7 +10,13 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_provider_laplas.arguments import check_count, check_flag, check_pause, check_seconds, check_text
 from airflow_provider_laplas.audio import is_web_url
 from airflow_provider_laplas.base import BaseSTTOperator
-from airflow_provider_laplas.completion import BACKSTOP, TRIGGER_FAILED, TRIGGER_TIMEOUT, CompletionMixin
+from airflow_provider_laplas.completion import (
+    BACKSTOP,
+    TRIGGER_FAILED,
+    TRIGGER_TIMEOUT,
+    CompletionMixin,
+    make_hook,
+)
 from airflow_provider_laplas.durable import RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError, from_payload
 from airflow_provider_laplas.exceptions import airflow_errors
@@ -31,8 +37,9 @@ class SubmitSTTOperator(BaseSTTOperator):
     """
     Submit audio and return the generation id.
 
-    An :class:`~airflow_provider_laplas.sensors.STTCompletionSensor` waits for it. The id is pushed to XCom as the return value and under the key ``generation_id``. The arguments are those of
-    :class:`BaseSTTOperator`.
+    An :class:`~airflow_provider_laplas.sensors.STTCompletionSensor` waits for it. The id is pushed to XCom as the
+    return value and under the key ``generation_id``. The arguments are those of
+    :class:`~airflow_provider_laplas.base.BaseSTTOperator`.
 
     The API has no idempotency key. A submission that was sent and not answered is a
     :class:`~airflow_provider_laplas.errors.LaplasAmbiguousSubmitError`, which Airflow does not retry.
@@ -40,10 +47,7 @@ class SubmitSTTOperator(BaseSTTOperator):
 
     def execute(self, context: Context) -> str:
         """Submit, unless an earlier try of this task already has."""
-        # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
-        from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
-
-        with airflow_errors(), LaplasHook(check_text("conn_id", self.conn_id)) as hook:
+        with airflow_errors(), make_hook(self.conn_id) as hook:
             folder = choose_results_path(None, hook.settings.results_path)
             record = self.obtain(context, hook, timeout=DEFAULT_TIMEOUT, folder=folder)
         generation_id = str(record.generation_id)

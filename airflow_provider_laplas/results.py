@@ -11,7 +11,6 @@ in events and return values in place of the reply.
 import base64
 import gzip
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
@@ -22,8 +21,6 @@ from airflow_provider_laplas.options import is_template
 from airflow_provider_laplas.redaction import redact_url
 from airflow_provider_laplas.storage import exists, read_text, write_text
 from airflow_provider_laplas.transcript import Transcript
-
-log = logging.getLogger(__name__)
 
 Reference: TypeAlias = str | dict[str, Any]
 """The URI of a stored reply, or the ids of the XCom that holds it."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from airflow_provider_laplas.api import Generation, State, backoff, check_generation_id
+from airflow_provider_laplas.api import RETENTION, Generation, State, backoff, check_generation_id
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasAuthenticationError,
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 DEFAULT_POLL_INTERVAL = 10.0
 """The longest pause between two looks, in seconds: what the vendor's own client waits."""
 
-DEFAULT_TIMEOUT = 3600.0
+DEFAULT_TIMEOUT = RETENTION
 """How long to wait in all, in seconds: as long as the API keeps a result."""
 
 SHORTEST_PAUSE = 1.0
