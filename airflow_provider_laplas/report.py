@@ -1,0 +1,167 @@
+"""
+A report on a collection of transcripts: one HTML page that needs nothing else. Pure: figures in, a text out.
+
+The page has no script and loads nothing, follows the reader's light or dark colour scheme, and shows every name as it
+is: nothing in one is markup, and none is a link.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from airflow_provider_laplas.figures import DayFigures, Figures
+from airflow_provider_laplas.redaction import redact
+
+CHART_DAYS = 60
+"""The chart ends with the newest day that has a file, and shows this many days at most."""
+
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800, 240, 48, 12, 212
+_WIDEST_BAR = 48.0
+_LABELS = 5
+_SECONDS_PER_MINUTE = 60
+
+
+def render(
+    figures: Figures,
+    *,
+    failed: Iterable[tuple[str, str | None]] = (),
+    title: str = "Transcripts",
+    made_at: datetime | None = None,
+) -> str:
+    """
+    Return the page.
+
+    :param failed: the files that could not be transcribed: where the audio is, as it may be shown, and why
+    :param made_at: stands below the title; a time without a zone is UTC
+    """
+    chart = _chart(figures.days) if figures.days else None
+    page = _template().render(
+        figures=figures,
+        failed=[(source, redact(error or "")) for source, error in failed],
+        title=title,
+        made_at=_time(made_at, zone=" UTC") if made_at else None,
+        chart=chart,
+        days=[day for day in figures.days if chart and day.day >= chart.first],
+    )
+    # A file's name may hold bytes that are no text.
+    return page.encode("utf-8", "replace").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    day: date
+    hours: float
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    y: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    x: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    """A bar chart, in the units of its view box."""
+
+    first: date
+    last: date
+    most: float
+    bars: tuple[_Bar, ...]
+    ticks: tuple[_Tick, ...]
+    labels: tuple[_Label, ...]
+    width: int = _WIDTH
+    height: int = _HEIGHT
+    left: int = _LEFT
+
+
+def _chart(days: Sequence[DayFigures]) -> _Chart:
+    last = days[-1].day
+    # The first days of the calendar have no 59 days before them.
+    earliest = date.fromordinal(max(last.toordinal() - CHART_DAYS + 1, 1))
+    shown = [day for day in days if day.day >= earliest]
+    first = shown[0].day
+    most = max(day.hours for day in shown)
+    step = _step(most)
+    ceiling = step * max(math.ceil(most / step), 1)
+    slot = (_WIDTH - _LEFT) / ((last - first).days + 1)
+    width = min(slot * 0.8, _WIDEST_BAR)
+
+    def middle(day: date) -> float:
+        return _LEFT + ((day - first).days + 0.5) * slot
+
+    def height(hours: float) -> float:
+        return hours / ceiling * (_BOTTOM - _TOP)
+
+    span = (last - first).days + 1
+    count = min(_LABELS, span)
+    labelled = [first + timedelta(days=math.floor((number + 0.5) * span / count)) for number in range(count)]
+    return _Chart(
+        first=first,
+        last=last,
+        most=most,
+        bars=tuple(
+            _Bar(
+                day=day.day,
+                hours=day.hours,
+                x=round(middle(day.day) - width / 2, 2),
+                y=round(_BOTTOM - height(day.hours), 2),
+                width=round(width, 2),
+                height=round(height(day.hours), 2),
+            )
+            for day in shown
+        ),
+        ticks=tuple(
+            _Tick(round(_BOTTOM - height(number * step), 2), f"{number * step:,.10g}")
+            for number in range(round(ceiling / step) + 1)
+        ),
+        labels=tuple(_Label(round(middle(day), 2), day.isoformat()) for day in labelled),
+    )
+
+
+def _step(most: float) -> float:
+    """Return the distance of the chart's lines, in hours: 1, 2 or 5 of some power of ten, four lines at most."""
+    if most <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(most / 4))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power * 4 >= most)
+
+
+def _time(time: datetime | None, zone: str = "") -> str:
+    if time is None:
+        return "–"  # noqa: RUF001 - an en dash is what stands in an empty cell.
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return f"{aware.astimezone(UTC):%Y-%m-%d %H:%M}{zone}"
+
+
+def _length_of_audio(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"  # noqa: RUF001
+    minutes, rest = divmod(round(seconds), _SECONDS_PER_MINUTE)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(time=_time, length_of_audio=_length_of_audio)
+    return environment.from_string(
+        files("airflow_provider_laplas").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    )
