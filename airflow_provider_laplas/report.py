@@ -141,6 +141,11 @@ def _step(most: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power * 4 >= most)
 
 
+def _amount(value: float, digits: int) -> str:
+    """Return a number with its decimals, and with more of them where there would be only zeros."""
+    return f"{value:,.{digits}f}" if value >= 1 or not value else f"{value:.4f}".rstrip("0").rstrip(".")
+
+
 def _time(time: datetime | None, zone: str = "") -> str:
     if time is None:
         return "–"  # noqa: RUF001 - an en dash is what stands in an empty cell.
@@ -161,7 +166,7 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(time=_time, length_of_audio=_length_of_audio)
+    environment.filters.update(amount=_amount, time=_time, length_of_audio=_length_of_audio)
     return environment.from_string(
         files("airflow_provider_laplas").joinpath("report.html.jinja").read_text(encoding="utf-8")
     )

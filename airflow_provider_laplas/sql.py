@@ -21,7 +21,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from airflow_provider_laplas import sql_statements as statements
 from airflow_provider_laplas.errors import LaplasArgumentError
@@ -192,21 +192,21 @@ def figures(hook: SqlHook) -> Figures:
     """
     with _connect(hook) as connection:
         # From one statement, so that the sums agree with each other while others load.
-        totals = connection.fetch(statements.TOTALS)
+        totals = [_Total(*total) for total in connection.fetch(statements.TOTALS)]
         newest = connection.fetch(statements.NEWEST, NEWEST)
-    days: dict[str, list[Sequence[Any]]] = {}
-    languages: dict[str | None, list[Sequence[Any]]] = {}
+    days: dict[str, list[_Total]] = {}
+    languages: dict[str | None, list[_Total]] = {}
     for total in totals:
-        if total[0] is not None:
-            days.setdefault(total[0], []).append(total)
-        languages.setdefault(total[1], []).append(total)
-    costs = [total[5] for total in totals if total[5] is not None]
+        languages.setdefault(total.language, []).append(total)
+        if total.day is not None:
+            days.setdefault(total.day, []).append(total)
+    costs = [total.cost for total in totals if total.cost is not None]
     return Figures(
         files=_files(totals),
         hours=_hours(totals),
-        words=sum(total[4] or 0 for total in totals),
+        words=sum(total.words or 0 for total in totals),
         cost=math.fsum(costs) if costs else None,
-        files_with_cost=sum(total[6] for total in totals),
+        files_with_cost=sum(total.files_with_cost for total in totals),
         languages=tuple(
             sorted(
                 (LanguageFigures(name, _files(of), _hours(of)) for name, of in languages.items()),
@@ -318,9 +318,21 @@ def _timestamp(seconds: float | None) -> str | None:
         ) from None
 
 
-def _files(totals: Iterable[Sequence[Any]]) -> int:
-    return sum(total[2] for total in totals)
+class _Total(NamedTuple):
+    """The sums of one day and language."""
+
+    day: str | None
+    language: str | None
+    files: int
+    seconds: float | None
+    words: int | None
+    cost: float | None
+    files_with_cost: int
 
 
-def _hours(totals: Iterable[Sequence[Any]]) -> float:
-    return math.fsum(total[3] or 0.0 for total in totals) / _SECONDS_PER_HOUR
+def _files(totals: Iterable[_Total]) -> int:
+    return sum(total.files for total in totals)
+
+
+def _hours(totals: Iterable[_Total]) -> float:
+    return math.fsum(total.seconds or 0.0 for total in totals) / _SECONDS_PER_HOUR

@@ -8,6 +8,7 @@ statement may hold a question mark, or a percent sign, of another meaning.
 between. Both databases split that at its spaces, and so agree on what a word is; left to themselves they would not.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 UPSERT = """
@@ -58,6 +59,7 @@ class Dialect:
     :ivar open: statements for a new connection
     :ivar begin: begins the transaction in which the tables are made; one at a time gets past it
     :ivar tables: make what is not there yet
+    :ivar search_parameters: gives those of ``search``, for words with spaces between and a limit
     :ivar arrays: whether many rows are one statement with an array for each column, and not an ``executemany``
     """
 
@@ -68,13 +70,7 @@ class Dialect:
     insert_words: str
     arrays: bool
     search: str
-
-    def search_parameters(self, wanted: str, limit: int) -> tuple[str | int, ...]:
-        """Return the parameters of :attr:`search`, for words with spaces between."""
-        if self.arrays:
-            return wanted, wanted, f" {wanted} ", limit
-        # A string of FTS5. Nothing in it can end it: the words are letters and digits.
-        return f'"{wanted}"', limit
+    search_parameters: Callable[[str, int], tuple[str | int, ...]]
 
 
 SQLITE = Dialect(
@@ -171,6 +167,8 @@ SQLITE = Dialect(
         ORDER BY t.completed_at IS NULL, t.completed_at DESC, s.uri, s.position
         LIMIT ?
     """,
+    # A string of FTS5. Nothing can end it too soon: the words are letters and digits.
+    search_parameters=lambda wanted, limit: (f'"{wanted}"', limit),
 )
 
 POSTGRESQL = Dialect(
@@ -255,6 +253,7 @@ POSTGRESQL = Dialect(
         ORDER BY t.completed_at IS NULL, t.completed_at DESC, s.uri, s.position
         LIMIT ?
     """,
+    search_parameters=lambda wanted, limit: (wanted, wanted, f" {wanted} ", limit),
 )
 
 DIALECTS = {"sqlite": SQLITE, "postgresql": POSTGRESQL}

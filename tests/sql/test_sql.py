@@ -249,6 +249,12 @@ def test_no_text_is_in_the_log(hook, caplog):
     assert "canary" not in caplog.text.lower()
 
 
+def test_no_text_is_in_an_error(empty_hook):
+    with pytest.raises(Exception, match="laplas_transcripts") as raised:
+        load(empty_hook, [row("a.json", "Confidential canary.")])
+    assert "canary" not in str(raised.value)
+
+
 def test_no_text_is_in_a_repr(hook):
     given = row("a.json", "Confidential canary.")
     load(hook, [given])

@@ -81,7 +81,7 @@ def test_a_page_about_one_file_says_all_of_it():
             "Files 1",
             "Hours of audio 0.5",
             "Words 4,200",
-            "cost 0.12",
+            "cost 0.125",
         ),
         *("en 1 0.5", "a.mp3 en 0:30:00 2026-03-01 09:05", "2026-03-01: 0.5 h"),
     ):
@@ -93,6 +93,13 @@ def test_a_page_about_one_file_says_all_of_it():
 def test_a_cost_that_is_known_of_some_files_only_says_of_how_many():
     page = Page(render(Figures(files=1200, cost=1234.5, files_with_cost=1000)))
     assert "1,234.50 of 1,000 files; the others' is not known" in page.text
+
+
+def test_seconds_of_audio_are_not_rounded_to_no_hours():
+    page = Page(render(Figures(files=1, hours=0.0031, cost=0.004, files_with_cost=1, days=(day(0, 0.0031),))))
+    assert "Hours of audio 0.0031" in page.text
+    assert "Estimated cost 0.004" in page.text
+    assert "at most 0.0031 hours" in page.text
 
 
 def test_what_is_not_known_has_a_mark_of_its_own():
