@@ -432,19 +432,17 @@ class Batch:
 
     async def _submit(self, manifest: Manifest, room: int) -> None:
         sources = self.sources()
-        async with shared_client(self.conn_id) as client:
-            await submit_pending(client, manifest, sources, self.request, room=room)
+        await submit_pending(shared_client(self.conn_id), manifest, sources, self.request, room=room)
 
     async def _wait(self, manifest: Manifest) -> None:
-        async with shared_client(self.conn_id) as client:
-            await wait_for_submitted(
-                client,
-                manifest,
-                self.folder,
-                poll_interval=self.poll_interval,
-                timeout=self.request.timeout,
-                resume_at=self.resume_at(manifest),
-            )
+        await wait_for_submitted(
+            shared_client(self.conn_id),
+            manifest,
+            self.folder,
+            poll_interval=self.poll_interval,
+            timeout=self.request.timeout,
+            resume_at=self.resume_at(manifest),
+        )
 
 
 def _content(source: str) -> str:

@@ -1,5 +1,11 @@
-"""How fast one process may ask one API: a budget of requests, shared fairly, that obeys what the API says of it. Pure."""
+"""
+How fast one process may ask one API: a budget of requests, shared fairly, that obeys what the API says of it.
 
+:class:`Pace` is the arithmetic, on any clock; :class:`Turns` hands its turns out on an event loop.
+"""
+
+import asyncio
+import heapq
 import logging
 import time
 from collections.abc import Callable
@@ -19,11 +25,11 @@ RECOVERY = 60.0
 @dataclass(slots=True)
 class Pace:
     """
-    A budget of requests a second, handed out as turns, in the order in which they are asked for.
+    A budget of requests a second, as turns: moments at which one request may be sent.
 
-    A turn is a moment at which one request may be sent: two turns are never closer than the budget allows, so a burst
-    of waiting tasks becomes an even stream. A 429 halves the pace and holds every turn back for as long as the API
-    asks; a minute without one doubles it again, up to the budget.
+    Two turns are never closer than the budget allows, so a burst of waiting tasks becomes an even stream. A 429 halves
+    the pace and holds every turn back for as long as the API asks; a minute without one doubles it again, up to the
+    budget.
 
     :param budget: requests a second; 0 means no limit of our own (a 429's Retry-After is obeyed all the same)
     """
@@ -37,18 +43,18 @@ class Pace:
     def __post_init__(self) -> None:
         self.rate = self.budget
 
-    def turn(self) -> float:
-        """Take the next turn and return the seconds until it comes."""
-        now = self.clock()
-        self._recover(now)
-        at = max(self._next, now)
-        if self.rate:
-            self._next = at + 1.0 / self.rate
-        return at - now
+    def delay(self) -> float:
+        """Return the seconds until the next turn, 0 where it may be taken now."""
+        return max(0.0, self._next - self.clock())
 
-    def share(self, waits: int) -> float:
-        """Return the shortest pause, in seconds, with which so many waits keep within the budget together."""
-        return waits / self.rate if self.rate else 0.0
+    def take(self) -> None:
+        """Take the turn that :meth:`delay` said has come."""
+        now = self.clock()
+        if self.rate < self.budget and now - self._slowed_at >= RECOVERY:
+            self.rate = min(self.budget, self.rate * 2)
+            self._slowed_at = now
+        if self.rate:
+            self._next = max(self._next, now) + 1.0 / self.rate
 
     def slow_down(self, retry_after: float | None) -> None:
         """Take in a 429, with the seconds that the API asks to wait, if it does."""
@@ -60,7 +66,61 @@ class Pace:
             self._slowed_at = now
             log.warning("The API asks for fewer requests: going on with %.3g a second.", self.rate)
 
-    def _recover(self, now: float) -> None:
-        if self.rate < self.budget and now - self._slowed_at >= RECOVERY:
-            self.rate = min(self.budget, self.rate * 2)
-            self._slowed_at = now
+
+class Turn(asyncio.Future[None]):
+    """A turn that somebody waits for, from a time of the loop's clock on."""
+
+    __slots__ = ("due",)
+
+    def __init__(self, due: float) -> None:
+        super().__init__()
+        self.due = due
+
+    def __lt__(self, other: "Turn") -> bool:
+        return self.due < other.due
+
+
+class Turns:
+    """
+    Turns to send a request, in the order in which they are due: of one event loop.
+
+    A pause is a turn that is due later, and nothing but one future: no timer and no coroutine of its own. Thousands of
+    them have to cost the triggerer little memory, and its garbage collector little time.
+
+    :ivar pace: how close turns may be
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self._waiting: list[Turn] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def turn(self, after: float = 0.0) -> Turn:
+        """
+        Return the future of a turn. It comes when it is due and the pace allows it; those due earlier come first.
+
+        :param after: seconds until it is due
+        """
+        turn = Turn(asyncio.get_running_loop().time() + after)
+        heapq.heappush(self._waiting, turn)
+        if self._waiting[0] is turn:
+            self._hand_out()
+        return turn
+
+    def _hand_out(self) -> None:
+        """Give away every turn that has come, and come back for the next one."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting:
+            if self._waiting[0].done():
+                # Whoever waited for it was cancelled.
+                heapq.heappop(self._waiting)
+                continue
+            delay = max(self._waiting[0].due - loop.time(), self.pace.delay())
+            if delay > 0:
+                self._timer = loop.call_later(delay, self._hand_out)
+                return
+            self.pace.take()
+            heapq.heappop(self._waiting).set_result(None)

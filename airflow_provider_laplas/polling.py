@@ -1,16 +1,14 @@
-"""The one client that all waits of a process on the same connection share: its sockets, its look-up, its budget."""
+"""The one client that all waits of an event loop on the same connection share: its sockets, its look-up, its budget."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
 
 from airflow_provider_laplas import api
-from airflow_provider_laplas.api import Call, Generation
+from airflow_provider_laplas.api import Generation
 from airflow_provider_laplas.errors import LaplasError, LaplasRateLimitError
 from airflow_provider_laplas.hooks import LaplasHook
-from airflow_provider_laplas.pacing import Pace
+from airflow_provider_laplas.pacing import Pace, Turns
 from airflow_provider_laplas.waiting import Wait
 
 log = logging.getLogger(__name__)
@@ -20,90 +18,92 @@ class SharedClient:
     """
     A hook whose requests keep to the connection's budget, however many wait with it.
 
+    It belongs to one event loop. Its sockets are open as long as somebody waits; the connection is looked up once for
+    all waits, again every few minutes, and when its key is refused.
+
     :ivar hook: for requests of other kinds
-    :ivar users: how many hold the client
-    :ivar waits: how many waits are under way
     """
 
     def __init__(self, conn_id: str) -> None:
         self.hook = LaplasHook(conn_id)
-        self.users = 0
-        self.waits = 0
-        self._pace: Pace | None = None
+        self._turns = Turns(Pace(0.0))
+        self._budget: float | None = None
+        self._waits = 0
 
     async def wait_for(self, wait: Wait) -> Generation:
         """
         Wait for a generation; see :meth:`~airflow_provider_laplas.waiting.Wait.observe` for the errors that end it.
 
-        Where more wait than the budget can serve at the schedule's pauses, all pauses grow alike.
+        Where more wait than the budget can serve at the schedule's pauses, looks come in the order in which they were
+        due, whether the wait is old or new.
         """
-        call = api.fetch(wait.generation_id)
-        self.waits += 1
+        self._waits += 1
+        self.hook.open_session()
         try:
-            while not (generation := wait.observe(await self._look(call))):
-                least = self._pace.share(self.waits) if self._pace else 0.0
-                await asyncio.sleep(wait.pause(least))
+            while error := await self._connect():
+                wait.observe(error)
+                await asyncio.sleep(wait.pause())
+            pause = 0.0
+            while True:
+                await self._turns.turn(after=pause)
+                generation = wait.observe(await self._look(wait.generation_id))
+                if generation is not None:
+                    return generation
+                pause = wait.pause()
         finally:
-            self.waits -= 1
-        return generation
-
-    async def _look(self, call: Call[Generation]) -> Generation | LaplasError:
-        try:
-            pace = await self.pace()
-        except LaplasError as error:
-            return error
-        if (delay := pace.turn()) > 0:
-            await asyncio.sleep(delay)
-        outcome = await self.hook.alook(call)
-        if isinstance(outcome, LaplasRateLimitError):
-            pace.slow_down(outcome.retry_after)
-        return outcome
+            self._waits -= 1
+            if self._waits == 0:
+                # Before the first await: whoever comes now gets a client of its own.
+                _forget(self)
+                await self.hook.close_session()
 
     async def take_turn(self) -> None:
-        """Wait until the budget allows one more request."""
-        delay = (await self.pace()).turn()
-        if delay > 0:
-            await asyncio.sleep(delay)
+        """
+        Wait until the budget allows one more request.
 
-    async def pace(self) -> Pace:
-        """Return the budget; looking the connection up is what it takes the first time."""
-        if self._pace is None:
+        :raises LaplasError: where the connection cannot be looked up
+        """
+        if error := await self._connect():
+            raise error
+        await self._turns.turn()
+
+    async def _look(self, generation_id: str) -> Generation | LaplasError:
+        if error := await self._connect():
+            return error
+        outcome = await self.hook.alook(api.fetch(generation_id))
+        if isinstance(outcome, LaplasRateLimitError):
+            self._turns.pace.slow_down(outcome.retry_after)
+        return outcome
+
+    async def _connect(self) -> LaplasError | None:
+        """Look the connection up where that is due, take over its budget, and return what went wrong."""
+        try:
             budget = (await self.hook.asettings()).max_requests_per_second
-            # Two that came at once have looked up the same; the first one's stays.
-            if self._pace is None:
-                self._pace = Pace(budget)
-                limit = f"at most {budget:g} requests a second" if budget else "without a limit of requests"
-                log.info(
-                    "Connection %s: this process asks the API %s (extra max_requests_per_second).",
-                    self.hook.conn_id,
-                    limit,
-                )
-        return self._pace
+        except LaplasError as error:
+            return error
+        if budget != self._budget:
+            self._budget, self._turns.pace = budget, Pace(budget)
+            log.info(
+                "Connection %s: this process asks the API %s (extra max_requests_per_second).",
+                self.hook.conn_id,
+                f"at most {budget:g} requests a second" if budget else "without a limit of requests",
+            )
+        return None
 
 
 # By event loop: a session belongs to the loop that opened it, and a forked child has another loop.
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedClient]] = WeakKeyDictionary()
 
 
-@asynccontextmanager
-async def shared_client(conn_id: str) -> AsyncIterator[SharedClient]:
-    """
-    Lend the client that all waits of this event loop on one connection share.
-
-    The connection is looked up once for all of them, again every few minutes, and when its key is refused; the sockets
-    are closed when the last one leaves.
-    """
+def shared_client(conn_id: str) -> SharedClient:
+    """Return the client that all waits of this event loop on one connection share; a new one where nobody waits."""
     clients = _shared.setdefault(asyncio.get_running_loop(), {})
-    client = clients.get(conn_id)
-    if client is None:
-        client = clients[conn_id] = SharedClient(conn_id)
-    client.users += 1
-    client.hook.open_session()
-    try:
-        yield client
-    finally:
-        client.users -= 1
-        if client.users == 0:
-            # Out of the dictionary before the first await: whoever comes now gets a client of its own.
-            del clients[conn_id]
-            await client.hook.close_session()
+    if conn_id not in clients:
+        clients[conn_id] = SharedClient(conn_id)
+    return clients[conn_id]
+
+
+def _forget(client: SharedClient) -> None:
+    clients = _shared.get(asyncio.get_running_loop(), {})
+    if clients.get(client.hook.conn_id) is client:
+        del clients[client.hook.conn_id]

@@ -147,8 +147,7 @@ class STTCompletionTrigger(BaseTrigger):
         wait = Wait(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
         # Spread over two seconds: many tasks that deferred together should not look together.
         await asyncio.sleep(self.first_look + 2 * random.random())  # noqa: S311
-        async with shared_client(self.conn_id) as client:
-            generation = await client.wait_for(wait)
+        generation = await shared_client(self.conn_id).wait_for(wait)
         # Shielded: what is paid for is stored even if the trigger is moved right now.
         return await asyncio.shield(self._store(generation.reply))
 
@@ -240,15 +239,14 @@ class STTBatchTrigger(BaseTrigger):
         try:
             await asyncio.sleep(self.first_look)
             manifest = await off_loop(Manifest.load, self.manifest)
-            async with shared_client(self.conn_id) as client:
-                await wait_for_submitted(
-                    client,
-                    manifest,
-                    self.results_path,
-                    poll_interval=self.poll_interval,
-                    timeout=self.timeout,
-                    resume_at=self.resume_at,
-                )
+            await wait_for_submitted(
+                shared_client(self.conn_id),
+                manifest,
+                self.results_path,
+                poll_interval=self.poll_interval,
+                timeout=self.timeout,
+                resume_at=self.resume_at,
+            )
         except LaplasError as error:
             payload = {"status": "error", "error": to_payload(error)}
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]

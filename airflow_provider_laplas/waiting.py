@@ -128,19 +128,13 @@ class Wait:
             raise self.timed_out()
         return None
 
-    def pause(self, least: float = 0.0) -> float:
-        """
-        Return the seconds until the next look; the last look falls on the deadline.
-
-        :param least: a longer pause than the schedule's, in seconds, where many waits share a budget of requests
-        """
+    def pause(self) -> float:
+        """Return the seconds until the next look; the last look falls on the deadline."""
         now = self.clock()
         pause = next_pause(now - (self.started or now), poll_interval=self.poll_interval, rng=self.rng)
         if self._failures:
             ceiling = max(self.poll_interval, SHORTEST_PAUSE)
             pause = max(pause, backoff(self._failures, self._error, ceiling=ceiling, rng=self.rng))
-        if pause < least:
-            pause = least * (0.9 + 0.2 * self.rng())
         return max(0.0, min(pause, self.deadline - now))
 
     def timed_out(self, why: str = "was not done by its deadline") -> LaplasGenerationTimeoutError:

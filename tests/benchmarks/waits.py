@@ -41,9 +41,11 @@ async def bare(server: Server, given: dict[str, Any]):
     """One session; each wait looks, decodes and sleeps as our schedule says."""
     import aiohttp  # noqa: PLC0415
 
-    # As in a triggerer: the garbage collector's pauses grow with all that the process has loaded.
-    from airflow_provider_laplas import polling, triggers  # noqa: F401, PLC0415
     from airflow_provider_laplas.waiting import next_pause  # noqa: PLC0415
+
+    # As in a triggerer: the garbage collector's pauses grow with all that the process has loaded, so both load the same.
+    async with ours(server, given) as warm:
+        await warm(*server.jobs(1, 0, 0), time.time())
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)) as session:
 
@@ -165,11 +167,11 @@ async def measure(given: dict[str, Any]) -> dict[str, Any]:
         await wait(job, since)
         events[job] = time.time()
 
+    first_look = given.pop("first_look")
+    given["first_look"] = 0.0
     async with CONTENDERS[given["contender"]](server, given) as wait:
         # Imports, the connection and the first files are not what is measured.
-        (warm,) = server.jobs(1, 0, 0)
-        given["first_look"], first_look = 0, given["first_look"]
-        await wait(warm, time.time())
+        await wait(*server.jobs(1, 0, 0), time.time())
         given["first_look"] = first_look
         gc.collect()
         memory = psutil.Process().memory_info().rss

@@ -93,8 +93,7 @@ class OnALoop:
         return asyncio.run(self._wait(wait))
 
     async def _wait(self, wait):
-        async with shared_client("laplas_default") as client:
-            return await client.wait_for(wait)
+        return await shared_client("laplas_default").wait_for(wait)
 
     async def _with_hook(self, method, *args, **kwargs):
         async with LaplasHook() as hook:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextvars import ContextVar
 
 import pytest
 
@@ -16,25 +17,32 @@ from tests.fake_api import KEY, reply
 from tests.wire.conftest import connect
 
 
+async def the_clients_end():
+    """Wait until no client is left; its sockets are closed by then."""
+    clients = list(_shared.get(asyncio.get_running_loop(), {}).values())
+    async with asyncio.timeout(10):
+        while _shared.get(asyncio.get_running_loop()) or any(c.hook._aiohttp for c in clients):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
 def wait_for_all(ids, *, conn_id="laplas_default", seconds=30.0):
     """Wait for generations side by side and return their states."""
 
     async def one(generation_id):
-        async with shared_client(conn_id) as client:
-            wait = Wait(generation_id, time.time() + seconds, 0.01, rng=lambda: 0.01)
-            return (await client.wait_for(wait)).state
+        wait = Wait(generation_id, time.time() + seconds, 0.01, rng=lambda: 0.01)
+        return (await shared_client(conn_id).wait_for(wait)).state
 
     async def all_of_them():
         states = await asyncio.gather(*map(one, ids))
-        return states, dict(_shared.get(asyncio.get_running_loop(), {}))
+        await the_clients_end()
+        return states
 
     return asyncio.run(all_of_them())
 
 
 def test_the_client_is_closed_when_the_last_wait_leaves(api):
-    states, left = wait_for_all([api.create() for _ in range(20)])
+    states = wait_for_all([api.create() for _ in range(20)])
     assert states == [State.COMPLETED] * 20
-    assert left == {}
 
 
 def test_the_budget_is_kept_however_many_wait_and_said_in_the_log(api, monkeypatch, caplog):
@@ -50,7 +58,7 @@ def test_the_budget_is_kept_however_many_wait_and_said_in_the_log(api, monkeypat
 def test_a_429_slows_all_waits_down_and_ends_none(api, monkeypatch, caplog):
     connect(monkeypatch, api, max_requests_per_second=1000)
     api.script("GET", *[reply(429, headers=[("Retry-After", "0")])] * 3)
-    states, _ = wait_for_all([api.create() for _ in range(10)])
+    states = wait_for_all([api.create() for _ in range(10)])
     assert states == [State.COMPLETED] * 10
     assert "fewer requests" in caplog.text
 
@@ -77,7 +85,7 @@ def counting_look_ups(monkeypatch, *failures):
 
 def test_a_first_look_up_that_fails_does_not_end_a_wait(api, monkeypatch):
     calls = counting_look_ups(monkeypatch, 1, 2)
-    states, _ = wait_for_all([api.create()])
+    states = wait_for_all([api.create()])
     assert states == [State.COMPLETED]
     assert len(calls) == 3
 
@@ -87,7 +95,7 @@ def test_the_connection_is_looked_up_again_after_some_minutes_and_its_failure_do
 ):
     calls = counting_look_ups(monkeypatch, 2)
     monkeypatch.setattr(hooks, "LOOK_UP_EVERY", 0.0)
-    states, _ = wait_for_all([api.create()])
+    states = wait_for_all([api.create()])
     assert states == [State.COMPLETED]
     assert len(calls) > 2
     assert "could not be looked up again" in caplog.text
@@ -105,6 +113,67 @@ def test_a_replaced_key_is_looked_up_once_for_all_waits(api, monkeypatch):
         return judged(self, outcome)
 
     monkeypatch.setattr(Wait, "observe", rotate)
-    states, _ = wait_for_all(ids)
+    states = wait_for_all(ids)
     assert states == [State.COMPLETED] * 20
     assert len(calls) == 2
+
+
+def test_waits_that_are_all_given_up_close_the_client_though_their_looks_are_far_off(api):
+    async def scenario():
+        def wait():
+            return Wait(api.create(), time.time() + 3600, 3600.0, started=time.time() - 36_000)
+
+        client = shared_client("laplas_default")
+        waits = [asyncio.create_task(client.wait_for(wait())) for _ in range(5)]
+        while api.count("GET") < 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        for task in waits:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        await the_clients_end()
+
+    api.looks_until_done = 1_000
+    asyncio.run(scenario())
+
+
+def test_old_and_new_waits_take_turns_where_the_budget_is_short(api, monkeypatch):
+    connect(monkeypatch, api, max_requests_per_second=200)
+    api.looks_until_done = 10
+    old, new = [api.create() for _ in range(10)], [api.create() for _ in range(10)]
+
+    async def scenario():
+        client = shared_client("laplas_default")
+        waits = [Wait(g, time.time() + 60, 0.001, started=time.time() - 3600) for g in old]
+        waits += [Wait(g, time.time() + 60, 0.001) for g in new]
+        await asyncio.gather(*map(client.wait_for, waits))
+
+    asyncio.run(scenario())
+    looks = [request.path.rsplit("/", 1)[1] for request in api.requests]
+    # At any time, nobody is ahead of anybody by more than a round or two.
+    for end in range(20, len(looks), 20):
+        counts = [looks[:end].count(generation_id) for generation_id in [*old, *new]]
+        assert max(counts) - min(counts) <= 2
+
+
+def test_what_is_said_of_a_wait_is_said_where_it_waits(api, monkeypatch):
+    """The triggerer tells the logs of its triggers apart by their contexts."""
+    whose = ContextVar("whose", default="nobody's")
+    said = {}
+    observe = Wait.observe
+
+    def observing(self, outcome):
+        said.setdefault(whose.get(), set()).add(self.generation_id)
+        return observe(self, outcome)
+
+    monkeypatch.setattr(Wait, "observe", observing)
+    ids = [api.create() for _ in range(5)]
+
+    async def one(generation_id):
+        whose.set(generation_id)
+        await shared_client("laplas_default").wait_for(Wait(generation_id, time.time() + 60, 0.01))
+
+    async def all_of_them():
+        await asyncio.gather(*map(one, ids))
+
+    asyncio.run(all_of_them())
+    assert said == {generation_id: {generation_id} for generation_id in ids}

@@ -19,6 +19,7 @@ from airflow_provider_laplas.polling import _shared
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.triggers import FIRST_LOOK, CompletionEvent, STTCompletionTrigger
 from tests.fake_api import WORDS, transcript_reply
+from tests.wire.test_polling import the_clients_end
 
 
 @pytest.fixture
@@ -141,6 +142,7 @@ def test_a_trigger_that_is_cancelled_closes_the_client_and_leaves_the_others_run
             await first
         still_open = _shared[asyncio.get_running_loop()]["laplas_default"].hook._aiohttp
         (payload,) = await second
+        await the_clients_end()
         return payload["status"], still_open.closed
 
     assert asyncio.run(scenario()) == ("completed", True)
