@@ -117,11 +117,17 @@ def list_audio(place: str) -> tuple[str, list[str]]:
     List a folder, or what a glob in object storage matches; what has no audio's name is left out of a folder.
 
     :return: the folder whose path the outputs leave out, and the files' URIs, in order
+    :raises LaplasArgumentError: naming ``audio``, where a local folder does not exist; in object storage that is the
+        same as an empty one
     """
     folder, _, pattern = (
         place.rpartition("/") if "*" in place.rpartition("/")[2] else (place.rstrip("/"), "", "")
     )
     root = storage_path(folder)
+    if root.protocol in {"", "file", "local"} and not root.is_dir():
+        raise LaplasArgumentError(
+            f"`audio` is not a folder on this worker: {redact_url(folder)}", argument="audio"
+        )
     paths = root.glob(pattern) if pattern else root.rglob("*")
     found = [path for path in paths if pattern or path.suffix.lower() in AUDIO_SUFFIXES]
     return uri_of(root), sorted(uri_of(path) for path in found if path.is_file())

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
@@ -29,6 +30,7 @@ from airflow_provider_laplas.errors import (
     LaplasValidationError,
 )
 from airflow_provider_laplas.manifest import (
+    ABANDONED_AFTER,
     BAD,
     NAME,
     UNFINISHED,
@@ -43,8 +45,8 @@ from airflow_provider_laplas.manifest import (
 from airflow_provider_laplas.polling import SharedClient, shared_client
 from airflow_provider_laplas.probe import audio_seconds
 from airflow_provider_laplas.redaction import redact_url
-from airflow_provider_laplas.results import TaskKey
-from airflow_provider_laplas.storage import list_files, read_text, write_text
+from airflow_provider_laplas.results import TaskKey, load_transcript
+from airflow_provider_laplas.storage import list_files, modified_at, read_text, write_text
 from airflow_provider_laplas.waiting import Wait
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,9 @@ GROUP = 100
 CONCURRENT_SUBMISSIONS = 16
 SAVE_EVERY = 3.0
 """Seconds between two writings of the manifest while files finish."""
+
+SIGN_OF_LIFE = ABANDONED_AFTER / 5
+"""Seconds after which the manifest is written though nothing finished: it shows that somebody is at work."""
 
 SAY_EVERY = 30.0
 """Seconds between two lines of progress in the log."""
@@ -115,41 +120,58 @@ async def submit_pending(
 
     :param sources: the audio by the entry's output: entries hold what may be shown only
     """
+    # What is cut off without an id is ambiguous, sent or not, so no more than a group is under way at a time.
     limit = asyncio.Semaphore(CONCURRENT_SUBMISSIONS)
     progress = Progress(manifest)
     while group := list(islice(manifest.having(FileState.PENDING), min(max(room, 0), GROUP))):
         for entry in group:
-            entry.state = FileState.INTENT
+            entry.move(FileState.INTENT)
         await off_loop(manifest.save)
-        outcomes = await asyncio.gather(
-            *(_submit(client, entry, sources[entry.output], request, limit) for entry in group),
-            return_exceptions=True,
-        )
-        await off_loop(manifest.save)
+        tasks = [
+            asyncio.create_task(_submit(client, entry, sources.get(entry.output), request, limit))
+            for entry in group
+        ]
+        left = set(tasks)
+        while left:
+            # A group of large uploads takes minutes: the ids that are known by then are noted meanwhile.
+            _, left = await asyncio.wait(left, timeout=SAVE_EVERY)
+            await off_loop(manifest.save)
         progress.say()
-        if errors := [outcome for outcome in outcomes if isinstance(outcome, BaseException)]:
+        if errors := [error for task in tasks if (error := task.exception())]:
             raise errors[0]
         room -= sum(entry.state is FileState.SUBMITTED for entry in group)
 
 
 async def _submit(
-    client: SharedClient, entry: Entry, source: str, request: Request, limit: asyncio.Semaphore
+    client: SharedClient, entry: Entry, source: str | None, request: Request, limit: asyncio.Semaphore
 ) -> None:
     async with limit:
         try:
-            audio = await off_loop(open_source, source)
+            audio = await off_loop(_open, source)
             generation_id = await _submit_once_or_twice(client, audio, request)
         except LaplasAmbiguousSubmitError as error:
             _end(entry, FileState.AMBIGUOUS, error)
         except (LaplasArgumentError, LaplasTooLargeError, LaplasValidationError) as error:
             _end(entry, FileState.FAILED, error)
         except LaplasError:
-            entry.state = FileState.PENDING
+            entry.move(FileState.PENDING)
             raise
         else:
-            entry.state, entry.generation_id = FileState.SUBMITTED, generation_id
-            entry.submitted_at = time.time()
-            entry.deadline = entry.submitted_at + request.timeout
+            now = time.time()
+            entry.move(
+                FileState.SUBMITTED,
+                generation_id=generation_id,
+                submitted_at=now,
+                deadline=now + request.timeout,
+            )
+
+
+def _open(source: str | None) -> Any:
+    if source is None:
+        raise LaplasArgumentError(
+            "`audio`: the file is no longer where it was when the task began.", argument="audio"
+        )
+    return open_source(source)
 
 
 async def _submit_once_or_twice(client: SharedClient, audio: Any, request: Request) -> str:
@@ -189,14 +211,17 @@ async def wait_for_submitted(
         finally:
             finished.put_nowait(None)
 
+    await off_loop(take_stored, manifest, folder)
     submitted = list(manifest.having(FileState.SUBMITTED))
     tasks = [asyncio.ensure_future(wait(entry)) for entry in submitted]
     more = any(manifest.having(FileState.PENDING))
     left, saved_at = len(tasks), time.monotonic()
     try:
         while left > (resume_at if more else 0):
-            await finished.get()
-            left -= 1
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SIGN_OF_LIFE):
+                    await finished.get()
+                    left -= 1
             while not finished.empty():
                 finished.get_nowait()
                 left -= 1
@@ -212,6 +237,22 @@ async def wait_for_submitted(
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
+
+
+def take_stored(manifest: Manifest, folder: str) -> None:
+    """
+    Count as completed what lies in the folder though the manifest missed it. Blocking.
+
+    Whoever wrote it was killed before noting it, and by now the API may have forgotten it. An output that is older than
+    the submission is of an earlier one, with other audio or other options.
+    """
+    submitted = list(manifest.having(FileState.SUBMITTED))
+    stored = set(list_files(folder, ".json")) if submitted else set()
+    for entry in submitted:
+        uri = f"{folder.rstrip('/')}/{entry.output}"
+        if entry.output in stored and modified_at(uri) >= (entry.submitted_at or 0.0):
+            duration = load_transcript(uri).duration
+            entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=modified_at(uri), error=None)
 
 
 async def _finish(
@@ -238,8 +279,8 @@ async def _store(entry: Entry, generation: Generation, folder: str) -> None:
 
     retrying = AsyncRetrying(stop=stop_after_attempt(5), wait=wait_exponential_jitter(), reraise=True)
     write: Callable[..., Awaitable[float | None]] = sync_to_async(_write, thread_sensitive=False)
-    entry.audio_seconds = await retrying(write, generation, f"{folder.rstrip('/')}/{entry.output}")
-    entry.state, entry.completed_at, entry.error = FileState.COMPLETED, time.time(), None
+    duration: float | None = await retrying(write, generation, f"{folder.rstrip('/')}/{entry.output}")
+    entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=time.time(), error=None)
 
 
 def _write(generation: Generation, uri: str) -> float | None:
@@ -251,7 +292,7 @@ def _write(generation: Generation, uri: str) -> float | None:
 
 
 def _end(entry: Entry, state: FileState, error: LaplasError) -> None:
-    entry.state, entry.error, entry.completed_at = state, error.message, time.time()
+    entry.move(state, error=error.message, completed_at=time.time())
     log.warning("%s: %s", entry.source, error)
 
 
@@ -288,12 +329,23 @@ class Batch:
         """The manifest's URI."""
         return f"{self.folder}/{NAME}"
 
-    def load(self) -> Manifest:
-        """Read the manifest that this task has begun."""
+    def load(self, task: TaskKey) -> Manifest:
+        """
+        Read the manifest that this task has begun.
+
+        :raises LaplasArgumentError: where it is gone, or another task has taken the folder over
+        """
         manifest = Manifest.load(self.uri)
         if manifest is None:
             raise LaplasArgumentError(
                 f"The batch's manifest is gone: {redact_url(self.uri)}. Clear the task to begin anew.",
+                argument="results_path",
+            )
+        if manifest.owner != asdict(task):
+            raise LaplasArgumentError(
+                f"`results_path`: task {manifest.task} has taken this folder over, as nothing was written for "
+                f"{ABANDONED_AFTER:g} s. What was submitted is in its manifest. Use a folder for each, or "
+                "max_active_runs=1.",
                 argument="results_path",
             )
         return manifest
@@ -302,7 +354,8 @@ class Batch:
         """
         List the files, check the limits, take over what an earlier try or run has done, and note it.
 
-        :raises LaplasArgumentError: where there are no files, or more than the limits allow
+        :return: without entries where there are no files; nothing is written then
+        :raises LaplasArgumentError: where there are more files than the limits allow, or the folder is taken
         """
         sources = self.sources()
         if self.limits.max_files is not None and len(sources) > self.limits.max_files:
@@ -313,11 +366,14 @@ class Batch:
         with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
             entries = list(threads.map(self._entry, sources.keys(), sources.values()))
         manifest = Manifest(self.uri, asdict(task), max_tries, entries)
+        if not entries:
+            return manifest
         earlier = Manifest.load(self.uri)
         check_owner(manifest, earlier)
         if durable:
             stored = set(list_files(self.folder, ".json")) if earlier else set()
             resume(manifest, earlier, stored, self.policy)
+            take_stored(manifest, self.folder)
         if self.limits.deduplicate:
             self._mark_duplicates(manifest, sources)
         self._check_length(manifest, sources)
@@ -330,8 +386,6 @@ class Batch:
         if not isinstance(self.audio, str):
             return dict(zip(output_names(self.audio, None), self.audio, strict=True))
         folder, found = list_audio(self.audio)
-        if not found:
-            raise LaplasArgumentError(f"`audio`: no file lies in {redact_url(self.audio)}.", argument="audio")
         return dict(zip(output_names(found, folder), found, strict=True))
 
     def submit(self, manifest: Manifest) -> bool:
@@ -412,7 +466,7 @@ class Batch:
             for entry, content in zip(pending, contents, strict=True):
                 original = originals.setdefault(content, entry.output)
                 if original != entry.output:
-                    entry.state, entry.duplicate_of = FileState.DUPLICATE, original
+                    entry.move(FileState.DUPLICATE, duplicate_of=original)
 
     def _check_length(self, manifest: Manifest, sources: Mapping[str, str]) -> None:
         limit = self.limits.max_audio_seconds

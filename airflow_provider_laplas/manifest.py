@@ -10,7 +10,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
@@ -74,6 +74,21 @@ class Entry:
     error: str | None = None
     duplicate_of: str | None = None
 
+    def move(self, state: FileState, **facts: Any) -> None:
+        """
+        Put the file into a state, with what is known of it then.
+
+        The state comes last, and is read first: a thread that writes the manifest meanwhile notes no file as submitted
+        whose id it does not have.
+        """
+        for name, value in facts.items():
+            setattr(self, name, value)
+        self.state = state
+
+
+# In this order they are read, see Entry.move.
+_FIELDS = ("state", *(item.name for item in fields(Entry) if item.name != "state"))
+
 
 @dataclass(slots=True)
 class Manifest:
@@ -98,7 +113,7 @@ class Manifest:
             "version": VERSION,
             **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "uri"},
         }
-        content["entries"] = [asdict(entry) for entry in self.entries]
+        content["entries"] = [{name: getattr(entry, name) for name in _FIELDS} for entry in self.entries]
         write_text(self.uri, json.dumps(content))
 
     @classmethod
@@ -130,6 +145,11 @@ class Manifest:
     def counts(self) -> dict[str, int]:
         """Return how many files are in each state that occurs."""
         return dict(Counter(str(entry.state) for entry in self.entries))
+
+    @property
+    def task(self) -> str:
+        """The owner, for people: the DAG's, the run's and the task's id."""
+        return "/".join(str(self.owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
 
     def audio_seconds(self) -> float:
         """Return the seconds of finished audio."""
@@ -165,7 +185,7 @@ def resume(
 
     :param manifest: of the files to be transcribed now; changed in place
     :param earlier: what lies in the folder
-    :param outputs: the paths of the finished transcripts that lie there
+    :param outputs: the paths of the transcripts that lie there
     """
     known = {(entry.output, entry.fingerprint): entry for entry in earlier.entries} if earlier else {}
     same_run = earlier is not None and earlier.owner == manifest.owner
@@ -174,15 +194,13 @@ def resume(
         old = known.get((entry.output, entry.fingerprint))
         if old is None:
             continue
-        for item in fields(Entry):
-            setattr(entry, item.name, getattr(old, item.name))
-        entry.state = policy.state_after(
-            old, stored=old.output in outputs, same_run=same_run, cleared=cleared
-        )
-        if entry.state is FileState.PENDING:
-            entry.generation_id = entry.submitted_at = entry.error = None
-        if entry.state is FileState.SUBMITTED and cleared:
-            entry.deadline = None
+        state = policy.state_after(old, stored=old.output in outputs, same_run=same_run, cleared=cleared)
+        if state is FileState.PENDING:
+            continue
+        facts = {name: getattr(old, name) for name in _FIELDS}
+        if state is FileState.SUBMITTED and cleared:
+            facts["deadline"] = None
+        entry.move(**facts | {"state": state})
 
 
 def _check_version(version: Any) -> None:
@@ -201,9 +219,9 @@ class ResumePolicy:
         """Return the state in which the file is taken up."""
         submitted = entry.generation_id is not None
         match entry.state:
-            case FileState.COMPLETED | FileState.SUBMITTED | FileState.TIMED_OUT if stored:
+            case FileState.COMPLETED if stored:
                 return FileState.COMPLETED
-            case FileState.SUBMITTED | FileState.TIMED_OUT if submitted:
+            case FileState.INTENT | FileState.SUBMITTED | FileState.TIMED_OUT if submitted:
                 return FileState.SUBMITTED
             case FileState.INTENT | FileState.AMBIGUOUS:
                 again = cleared or self.on_ambiguous == "resubmit"
@@ -227,9 +245,8 @@ def check_owner(manifest: Manifest, earlier: Manifest | None) -> None:
         return
     busy = any(entry.state in UNFINISHED for entry in earlier.entries)
     if busy and time.time() - earlier.written_at < ABANDONED_AFTER:
-        owner = "/".join(str(earlier.owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
         raise LaplasArgumentError(
-            f"`results_path`: task {owner} is at work in this folder. Wait for it, or use a folder for each "
+            f"`results_path`: task {earlier.task} is at work in this folder. Wait for it, or use a folder for each "
             "(max_active_runs=1 keeps runs of one DAG apart).",
             argument="results_path",
         )

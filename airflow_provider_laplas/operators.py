@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_provider_laplas.arguments import check_count, check_flag, check_pause, check_seconds, check_text
 from airflow_provider_laplas.audio import is_web_url
@@ -126,7 +126,7 @@ class TranscribeBatchOperator(BaseSTTOperator):
     ``on_ambiguous`` and ``on_expired`` hold for each file, and ``durable=False`` ignores an earlier manifest.
 
     :param audio: a list of what ``audio`` can be elsewhere; or a folder or a glob in object storage
-        (``s3://bucket/inbox/*.mp3``), whose files are uploaded. Templated
+        (``s3://bucket/inbox/*.mp3``), whose files are uploaded. Where there are none, the task is skipped. Templated
     :param results_path: the folder in object storage for the transcripts (the API's replies) and the manifest. One
         task at a time. Templated
     :param max_in_flight: how many files may be submitted and not finished. Default 200
@@ -199,6 +199,8 @@ class TranscribeBatchOperator(BaseSTTOperator):
             manifest = batch.begin(
                 TaskKey.from_context(context), RecordStore(context).max_tries, durable=self.durable
             )
+            if not manifest.entries:
+                raise AirflowSkipException("There is nothing to transcribe: `audio` holds no file.")
             return self._go_on(batch, manifest)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -207,7 +209,7 @@ class TranscribeBatchOperator(BaseSTTOperator):
             match event:
                 case {"status": "waited"}:
                     batch = self._batch()
-                    return self._go_on(batch, batch.load())
+                    return self._go_on(batch, batch.load(TaskKey.from_context(context)))
                 case {"status": "error", "error": dict() as error}:
                     raise from_payload(error)
             raise LaplasError(
@@ -220,7 +222,7 @@ class TranscribeBatchOperator(BaseSTTOperator):
             self.log.warning("The triggerer gave up waiting; looking once more at every file.")
             with airflow_errors():
                 batch = self._batch()
-                return batch.summarise(batch.wait(batch.load()))
+                return batch.summarise(batch.wait(batch.load(TaskKey.from_context(context))))
         return super().resume_execution(next_method, next_kwargs, context)
 
     def _batch(self) -> "Batch":

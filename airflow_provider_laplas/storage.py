@@ -36,6 +36,17 @@ def exists(uri: str) -> bool:
     return bool(storage_path(uri).exists())
 
 
+def modified_at(uri: str) -> float:
+    """
+    Return when a file was written, in epoch seconds of the storage's clock.
+
+    :raises FileNotFoundError: where there is none
+    """
+    path = storage_path(uri)
+    written: float = path.fs.modified(path.path).timestamp()
+    return written
+
+
 def list_files(folder: str, suffix: str) -> list[str]:
     """Return the paths, below the folder, of all files in it and its folders that end so."""
     root = storage_path(folder)

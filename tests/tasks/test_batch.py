@@ -1,17 +1,29 @@
 """Many files in one task: what is submitted, what is not, and what the manifest says of it."""
 
+import asyncio
 import json
+import time
 import wave
 from itertools import chain, repeat
 
 import pytest
 
+from airflow_provider_laplas import batch as batch_module
 from airflow_provider_laplas import triggers
+from airflow_provider_laplas.batch import take_stored
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasCreditsError
 from airflow_provider_laplas.manifest import Entry, FileState, Manifest
 from airflow_provider_laplas.operators import TranscribeBatchOperator
 from airflow_provider_laplas.results import load_transcript
-from tests.fake_api import WORDS, error_body, reply, reset_after_body, transcript_reply
+from airflow_provider_laplas.storage import write_text
+from tests.fake_api import (
+    WORDS,
+    answer_healthily,
+    error_body,
+    reply,
+    reset_after_body,
+    transcript_reply,
+)
 
 TEXT = " ".join(WORDS)
 URLS = [f"https://example.com/{n}.mp3" for n in range(7)]
@@ -59,6 +71,11 @@ def batch(out, **kwargs):
 
 def manifest_of(out):
     return Manifest.load(f"{out}/manifest.json")
+
+
+def rewrite(out, **changes):
+    path = out / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def states_of(out):
@@ -204,24 +221,80 @@ def test_an_intent_without_an_id_is_ambiguous(api, dag, run_dag, out):
     batch(out, audio=URLS[:2], max_failed=1)
     run_dag(dag)
     manifest = manifest_of(out)
-    entry = manifest.entries[0]
-    entry.state, entry.generation_id = FileState.INTENT, None
-    (out / entry.output).unlink()
-    manifest.written_at = 0.0
-    (out / "manifest.json").write_text(
-        json.dumps(
-            json.loads((out / "manifest.json").read_text())
-            | {
-                "entries": [
-                    e | ({"state": "intent", "generation_id": None} if n == 0 else {})
-                    for n, e in enumerate(json.loads((out / "manifest.json").read_text())["entries"])
-                ],
-                "written_at": 0.0,
-            }
-        )
-    )
+    manifest.entries[0].move(FileState.INTENT, generation_id=None)
+    (out / manifest.entries[0].output).unlink()
+    manifest.save()
+    rewrite(out, written_at=0.0)
     assert run_dag(dag).xcom("batch")["counts"] == {"ambiguous": 1, "completed": 1}
     assert api.count("POST") == 2
+
+
+def test_an_output_of_an_earlier_submission_is_not_taken_for_the_new_one(api, out):
+    write_text(f"{out}/a.json", json.dumps(transcript_reply("an old one")))
+    entry = Entry("a", "f", "a.json", FileState.SUBMITTED, "g", submitted_at=time.time() + 60)
+    manifest = Manifest(f"{out}/manifest.json", {}, 0, [entry])
+    take_stored(manifest, str(out))
+    assert entry.state is FileState.SUBMITTED
+    entry.submitted_at = time.time() - 60
+    take_stored(manifest, str(out))
+    assert (entry.state, entry.audio_seconds) == (FileState.COMPLETED, 1.5)
+
+
+def test_ids_are_noted_while_others_of_their_group_are_still_being_submitted(
+    api, dag, run_dag, out, monkeypatch
+):
+    noted = []
+
+    async def answer_when_noted(api, request):
+        async with asyncio.timeout(20):
+            while not noted:
+                await asyncio.sleep(0.01)
+                noted.extend(entry.generation_id for entry in manifest_of(out).having(FileState.SUBMITTED))
+        await answer_healthily(api, request)
+
+    monkeypatch.setattr(batch_module, "SAVE_EVERY", 0.05)
+    api.script("POST", answer_when_noted)
+    batch(out, audio=URLS[:3])
+    assert run_dag(dag).xcom("batch")["completed"] == 3
+    assert noted
+    assert all(noted)
+
+
+def test_a_batch_that_another_task_has_taken_over_is_left_to_it(api, dag, run_dag, out):
+    batch(out, audio=URLS[:4], max_in_flight=2)
+
+    async def take_over(api, request):
+        rewrite(out, owner={"dag_id": "other", "run_id": "r", "task_id": "t", "map_index": -1})
+        await answer_healthily(api, request)
+
+    api.script("GET", take_over)
+    triggers_manifest = Manifest.save
+
+    def save(self):
+        # The trigger of the first task is on another machine, and killed by now.
+        if not (out / "manifest.json").exists() or manifest_of(out).owner == self.owner:
+            triggers_manifest(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Manifest, "save", save)
+        (error,) = run_dag(dag).errors
+    assert error.argument == "results_path"
+    assert "other/r/t" in str(error)
+    assert api.count("POST") == 2
+
+
+def test_a_file_that_is_gone_when_its_turn_comes_is_its_own_failure(api, dag, run_dag, recordings, out):
+    create = api.create
+
+    def creating():
+        (recordings / "talks" / "b.wav").unlink(missing_ok=True)
+        return create()
+
+    api.create = creating
+    batch(out, audio=str(recordings), max_in_flight=1, max_failed=1)
+    assert run_dag(dag).xcom("batch")["counts"] == {"completed": 2, "failed": 1}
+    (failed,) = manifest_of(out).having(FileState.FAILED)
+    assert "no longer" in failed.error
 
 
 def test_the_same_content_is_transcribed_once_where_asked_for(api, dag, run_dag, recordings, out):
@@ -308,7 +381,15 @@ def test_a_wrong_argument_is_refused_by_name_when_the_dag_is_parsed(arguments, n
     assert caught.value.argument == name
 
 
-def test_an_empty_folder_is_refused(api, dag, run_dag, tmp_path, out):
+def test_a_folder_without_recordings_and_an_empty_list_are_skipped(api, dag, run_dag, tmp_path, out):
+    batch(out, task_id="folder", audio=str(tmp_path))
+    batch(out, task_id="list", audio=[])
+    finished = run_dag(dag)
+    assert [finished.state_of(task) for task in ("folder", "list")] == ["skipped", "skipped"]
+    assert not out.exists()
+
+
+def test_a_local_folder_that_does_not_exist_is_refused(api, dag, run_dag, tmp_path, out):
     batch(out, audio=str(tmp_path / "nothing"))
     (error,) = run_dag(dag).errors
     assert error.argument == "audio"
