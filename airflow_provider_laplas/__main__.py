@@ -14,11 +14,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_laplas.captions import KINDS, CaptionLimits, make_captions
+from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
+from airflow_provider_laplas.formats import FORMATS, write_formats
 from airflow_provider_laplas.transcript import FORMAT, Transcript
 
-FORMATS = ("srt", "vtt", "txt")
+_WRITTEN = tuple(name for name in FORMATS if name != "json")
 STANDARD = "-"
 """The name that stands for standard input and standard output."""
 
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "captions", help="write a stored transcript as SRT, WebVTT or text"
     )
     command.add_argument("transcript", help="a stored reply or transcript, JSON; - is standard input")
-    command.add_argument("-f", "--format", choices=FORMATS, help="default: the output's suffix, else srt")
+    command.add_argument("-f", "--format", choices=_WRITTEN, help="default: the output's suffix, else srt")
     command.add_argument("-o", "--output", default=STANDARD, help="a file; default - is standard output")
     command.add_argument(
         "-q", "--quiet", action="store_true", help="do not report exceptions on standard error"
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _format(options: argparse.Namespace) -> str:
     suffix = Path(options.output).suffix.lower().lstrip(".")
-    chosen: str = options.format or (suffix if suffix in FORMATS else "srt")
+    chosen: str = options.format or (suffix if suffix in _WRITTEN else "srt")
     return chosen
 
 
@@ -95,13 +96,10 @@ def _read(name: str) -> Transcript:
 
 
 def _captions(transcript: Transcript, kind: str, limits: CaptionLimits, *, quiet: bool) -> str:
-    if kind == "txt":
-        return transcript.to_txt()
-    captions = make_captions(transcript, limits)
-    if captions.exceptions and not quiet:
-        counted = "; ".join(f"{count} {KINDS[name]}" for name, count in captions.exceptions.items())
-        sys.stderr.write(f"Of {len(captions.cues)} cues: {counted}.\n")
-    return captions.to_vtt() if kind == "vtt" else captions.to_srt()
+    texts, report = write_formats(transcript, [kind], limits)
+    if report and not quiet:
+        sys.stderr.write(f"{report}\n")
+    return texts[kind]
 
 
 def _write(name: str, text: str) -> None:

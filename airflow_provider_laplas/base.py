@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
+from airflow_provider_laplas import metrics
 from airflow_provider_laplas.api import Generation, State, Upload, ambiguous_submission
 from airflow_provider_laplas.arguments import (
     check_choice,
@@ -172,7 +173,7 @@ class BaseSTTOperator(BaseOperator):
 
     def rendered_audio(self) -> Any:
         """Return ``audio`` as it was rendered, with its signature, unless somebody has set another one since."""
-        return self.check_audio(self._audio if self.audio == _shown(self._audio) else self.audio)
+        return self.check_audio(self._audio if self.audio == shown(self._audio) else self.audio)
 
     def rendered_options(self) -> dict[str, Any]:
         """Return the request's options, as they were rendered and checked."""
@@ -232,9 +233,10 @@ class BaseSTTOperator(BaseOperator):
         except LaplasAmbiguousSubmitError as error:
             self._ambiguous(error)
             generation_id = hook.submit(source, model=self.model, options=options)
+        metrics.submitted()
         now = time.time()
         # Logged before it is stored: should that fail, the log is where the id can be found.
-        self.log.info("Submitted %s as generation %s.", _shown(str(self.audio)), generation_id)
+        self.log.info("Submitted %s as generation %s.", shown(str(self.audio)), generation_id)
         record = replace(record, generation_id=generation_id, submitted_at=now, deadline=now + timeout)
         try:
             store.save(record)
@@ -280,11 +282,11 @@ class BaseSTTOperator(BaseOperator):
         # This one method, and not render_template_fields, is what a mapped task calls as well.
         if parent is self:
             self._audio = self.audio
-            self.audio = _shown(self.audio)
+            self.audio = shown(self.audio)
 
 
-def _shown(audio: Any) -> Any:
+def shown(audio: Any) -> Any:
     """Return what may be shown of ``audio``: a URL without its signature."""
     if isinstance(audio, list | tuple):
-        return [_shown(item) for item in audio]
+        return [shown(item) for item in audio]
     return redact_url(audio) if isinstance(audio, str) and "://" in audio else audio

@@ -1,39 +1,34 @@
-"""A batch: what it consists of, and its two halves, submitting (a worker's) and waiting for all (the trigger's)."""
+"""A batch as its worker sees it: what it consists of, and its steps, blocking, one at a time."""
 
 import asyncio
 import hashlib
-import json
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from typing import Any
 
-from asgiref.sync import sync_to_async
-
-from airflow_provider_laplas.api import Generation
+from airflow_provider_laplas import metrics
 from airflow_provider_laplas.audio import list_audio, open_source
+from airflow_provider_laplas.batch_loops import (
+    CONCURRENT_SUBMISSIONS,
+    Request,
+    submit_pending,
+    take_stored,
+    wait_for_submitted,
+)
 from airflow_provider_laplas.body import CHUNK
 from airflow_provider_laplas.durable import fingerprint_request, fingerprint_version, unsigned
 from airflow_provider_laplas.errors import (
-    LaplasAmbiguousSubmitError,
     LaplasArgumentError,
     LaplasBatchError,
-    LaplasError,
-    LaplasGenerationFailedError,
-    LaplasGenerationGoneError,
-    LaplasGenerationTimeoutError,
-    LaplasTooLargeError,
-    LaplasValidationError,
+    LaplasMalformedReplyError,
+    LaplasQualityError,
 )
 from airflow_provider_laplas.manifest import (
     ABANDONED_AFTER,
     BAD,
     NAME,
-    UNFINISHED,
     Entry,
     FileState,
     Manifest,
@@ -42,258 +37,15 @@ from airflow_provider_laplas.manifest import (
     output_names,
     resume,
 )
-from airflow_provider_laplas.polling import SharedClient, shared_client
+from airflow_provider_laplas.polling import shared_client
 from airflow_provider_laplas.probe import audio_seconds
+from airflow_provider_laplas.publishing import QualitySkip, judge, publish
+from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.redaction import redact_url
 from airflow_provider_laplas.results import TaskKey, load_transcript
-from airflow_provider_laplas.storage import list_files, modified_at, read_text, write_text
-from airflow_provider_laplas.waiting import Wait
+from airflow_provider_laplas.storage import list_files, read_text, write_text
 
 log = logging.getLogger(__name__)
-
-GROUP = 100
-"""Files whose intents are written, and that are then submitted, together."""
-
-CONCURRENT_SUBMISSIONS = 16
-SAVE_EVERY = 3.0
-"""Seconds between two writings of the manifest while files finish."""
-
-SIGN_OF_LIFE = ABANDONED_AFTER / 5
-"""Seconds after which the manifest is written though nothing finished: it shows that somebody is at work."""
-
-SAY_EVERY = 30.0
-"""Seconds between two lines of progress in the log."""
-
-
-async def off_loop(function: Callable[..., Any], *args: Any) -> Any:
-    """Run something that blocks in a thread, from which Airflow's own look-ups still find back to the loop."""
-    return await sync_to_async(function, thread_sensitive=False)(*args)
-
-
-@dataclass(slots=True)
-class Progress:
-    """Says how far a batch is, at sensible intervals."""
-
-    manifest: Manifest
-    started: float = field(default_factory=time.monotonic)
-    _said: float = field(default_factory=time.monotonic)
-    _done_before: int = -1
-
-    def say(self, *, now: bool = False) -> None:
-        """Log a line if it is time to."""
-        clock = time.monotonic()
-        total = len(self.manifest.entries)
-        done = total - sum(1 for entry in self.manifest.entries if entry.state in UNFINISHED)
-        if self._done_before < 0:
-            self._done_before = done
-        if not now and clock - self._said < SAY_EVERY:
-            return
-        self._said = clock
-        rate = (done - self._done_before) / max(clock - self.started, 0.001)
-        left = f", about {(total - done) / rate:.0f} s left" if rate and done < total else ""
-        log.info("%d of %d files done, %.1f a second%s.", done, total, rate, left)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """
-    What all files of a batch are submitted with.
-
-    :ivar timeout: seconds for each generation, from its submission
-    :ivar resubmit: whether a submission that was not answered is repeated, once
-    """
-
-    model: str
-    options: Mapping[str, Any]
-    timeout: float
-    resubmit: bool
-
-
-async def submit_pending(
-    client: SharedClient, manifest: Manifest, sources: Mapping[str, str], request: Request, *, room: int
-) -> None:
-    """
-    Submit pending files until ``room`` are submitted or none is left.
-
-    A file that the API refuses is failed; a refused key, missing credits and an API that cannot be reached end it for
-    all, after what was submitted is noted.
-
-    :param sources: the audio by the entry's output: entries hold what may be shown only
-    """
-    # What is cut off without an id is ambiguous, sent or not, so no more than a group is under way at a time.
-    limit = asyncio.Semaphore(CONCURRENT_SUBMISSIONS)
-    progress = Progress(manifest)
-    while group := list(islice(manifest.having(FileState.PENDING), min(max(room, 0), GROUP))):
-        for entry in group:
-            entry.move(FileState.INTENT)
-        await off_loop(manifest.save)
-        tasks = [
-            asyncio.create_task(_submit(client, entry, sources.get(entry.output), request, limit))
-            for entry in group
-        ]
-        left = set(tasks)
-        while left:
-            # A group of large uploads takes minutes: the ids that are known by then are noted meanwhile.
-            _, left = await asyncio.wait(left, timeout=SAVE_EVERY)
-            await off_loop(manifest.save)
-        progress.say()
-        if errors := [error for task in tasks if (error := task.exception())]:
-            raise errors[0]
-        room -= sum(entry.state is FileState.SUBMITTED for entry in group)
-
-
-async def _submit(
-    client: SharedClient, entry: Entry, source: str | None, request: Request, limit: asyncio.Semaphore
-) -> None:
-    async with limit:
-        try:
-            audio = await off_loop(_open, source)
-            generation_id = await _submit_once_or_twice(client, audio, request)
-        except LaplasAmbiguousSubmitError as error:
-            _end(entry, FileState.AMBIGUOUS, error)
-        except (LaplasArgumentError, LaplasTooLargeError, LaplasValidationError) as error:
-            _end(entry, FileState.FAILED, error)
-        except LaplasError:
-            entry.move(FileState.PENDING)
-            raise
-        else:
-            now = time.time()
-            entry.move(
-                FileState.SUBMITTED,
-                generation_id=generation_id,
-                submitted_at=now,
-                deadline=now + request.timeout,
-            )
-
-
-def _open(source: str | None) -> Any:
-    if source is None:
-        raise LaplasArgumentError(
-            "`audio`: the file is no longer where it was when the task began.", argument="audio"
-        )
-    return open_source(source)
-
-
-async def _submit_once_or_twice(client: SharedClient, audio: Any, request: Request) -> str:
-    await client.take_turn()
-    try:
-        return await client.hook.asubmit(audio, model=request.model, options=request.options)
-    except LaplasAmbiguousSubmitError as error:
-        if not request.resubmit:
-            raise
-        log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
-    await client.take_turn()
-    return await client.hook.asubmit(audio, model=request.model, options=request.options)
-
-
-async def wait_for_submitted(
-    client: SharedClient,
-    manifest: Manifest,
-    folder: str,
-    *,
-    poll_interval: float,
-    timeout: float,  # noqa: ASYNC109 - the generations', not this call's.
-    resume_at: int,
-) -> None:
-    """
-    Wait for the submitted files and write each transcript as it finishes.
-
-    :param folder: where the outputs go
-    :param timeout: seconds for a generation whose deadline a user's Clear has renewed
-    :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
-    """
-    finished: asyncio.Queue[None] = asyncio.Queue()
-    progress = Progress(manifest)
-
-    async def wait(entry: Entry) -> None:
-        try:
-            await _finish(entry, client, folder, poll_interval, timeout)
-        finally:
-            finished.put_nowait(None)
-
-    await off_loop(take_stored, manifest, folder)
-    submitted = list(manifest.having(FileState.SUBMITTED))
-    tasks = [asyncio.ensure_future(wait(entry)) for entry in submitted]
-    more = any(manifest.having(FileState.PENDING))
-    left, saved_at = len(tasks), time.monotonic()
-    try:
-        while left > (resume_at if more else 0):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SIGN_OF_LIFE):
-                    await finished.get()
-                    left -= 1
-            while not finished.empty():
-                finished.get_nowait()
-                left -= 1
-            progress.say(now=left == 0)
-            if time.monotonic() - saved_at >= SAVE_EVERY:
-                await off_loop(manifest.save)
-                saved_at = time.monotonic()
-    finally:
-        for task in tasks:
-            task.cancel()
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        await off_loop(manifest.save)
-    for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome
-
-
-def take_stored(manifest: Manifest, folder: str) -> None:
-    """
-    Count as completed what lies in the folder though the manifest missed it. Blocking.
-
-    Whoever wrote it was killed before noting it, and by now the API may have forgotten it. An output that is older than
-    the submission is of an earlier one, with other audio or other options.
-    """
-    submitted = list(manifest.having(FileState.SUBMITTED))
-    stored = set(list_files(folder, ".json")) if submitted else set()
-    for entry in submitted:
-        uri = f"{folder.rstrip('/')}/{entry.output}"
-        if entry.output in stored and modified_at(uri) >= (entry.submitted_at or 0.0):
-            duration = load_transcript(uri).duration
-            entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=modified_at(uri), error=None)
-
-
-async def _finish(
-    entry: Entry, client: SharedClient, folder: str, poll_interval: float, seconds: float
-) -> None:
-    if entry.deadline is None:
-        entry.deadline = time.time() + seconds
-    wait = Wait(str(entry.generation_id), entry.deadline, poll_interval, entry.submitted_at)
-    try:
-        generation = await client.wait_for(wait)
-    except LaplasGenerationFailedError as error:
-        _end(entry, FileState.FAILED, error)
-    except LaplasGenerationGoneError as error:
-        _end(entry, FileState.GONE, error)
-    except LaplasGenerationTimeoutError as error:
-        _end(entry, FileState.TIMED_OUT, error)
-    else:
-        # Shielded: what is paid for is stored even if the trigger is moved right now.
-        await asyncio.shield(_store(entry, generation, folder))
-
-
-async def _store(entry: Entry, generation: Generation, folder: str) -> None:
-    from tenacity import AsyncRetrying, stop_after_attempt, wait_exponential_jitter  # noqa: PLC0415
-
-    retrying = AsyncRetrying(stop=stop_after_attempt(5), wait=wait_exponential_jitter(), reraise=True)
-    write: Callable[..., Awaitable[float | None]] = sync_to_async(_write, thread_sensitive=False)
-    duration: float | None = await retrying(write, generation, f"{folder.rstrip('/')}/{entry.output}")
-    entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=time.time(), error=None)
-
-
-def _write(generation: Generation, uri: str) -> float | None:
-    write_text(uri, json.dumps(generation.reply, allow_nan=False))
-    try:
-        return generation.transcript().duration
-    except LaplasError:
-        return None
-
-
-def _end(entry: Entry, state: FileState, error: LaplasError) -> None:
-    entry.move(state, error=error.message, completed_at=time.time())
-    log.warning("%s: %s", entry.source, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +75,8 @@ class Batch:
     policy: ResumePolicy
     limits: Limits
     poll_interval: float
+    formats: tuple[str, ...] = ("json",)
+    quality: QualitySettings | None = None
 
     @property
     def uri(self) -> str:
@@ -365,10 +119,10 @@ class Batch:
             )
         with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
             entries = list(threads.map(self._entry, sources.keys(), sources.values()))
+        earlier = Manifest.load(self.uri) if entries else None
         manifest = Manifest(self.uri, asdict(task), max_tries, entries)
         if not entries:
             return manifest
-        earlier = Manifest.load(self.uri)
         check_owner(manifest, earlier)
         if durable:
             stored = set(list_files(self.folder, ".json")) if earlier else set()
@@ -405,17 +159,57 @@ class Batch:
         asyncio.run(self._wait(manifest))
         return manifest
 
+    def publish(self, manifest: Manifest) -> None:
+        """Judge what was completed since, write its other formats, give duplicates their share, and note it."""
+        todo = [entry for entry in manifest.having(FileState.COMPLETED) if self._lacks_formats(entry)]
+        self._in_threads(self._publish, todo)
+        by_output = {entry.output: entry for entry in manifest.entries}
+        shared = [
+            (entry, by_output[str(entry.duplicate_of)])
+            for entry in manifest.having(FileState.DUPLICATE)
+            if entry.duplicate_of in by_output and self._lacks_formats(entry)
+        ]
+        self._in_threads(self._share, shared)
+        if todo or shared:
+            manifest.save()
+
+    def _lacks_formats(self, entry: Entry) -> bool:
+        return entry.formats is None or bool(set(self.formats) - set(entry.formats))
+
+    def _publish(self, entry: Entry) -> None:
+        uri = f"{self.folder}/{entry.output}"
+        try:
+            transcript = load_transcript(uri)
+            judge(transcript, self.quality, str(entry.generation_id))
+            files = publish(uri, transcript, self.formats)
+        except (LaplasQualityError, LaplasArgumentError, LaplasMalformedReplyError) as error:
+            metrics.failed(error)
+            entry.move(FileState.REJECTED, error=error.message)
+        except QualitySkip as skip:
+            entry.move(FileState.SKIPPED, error=str(skip))
+        else:
+            entry.move(FileState.COMPLETED, formats=sorted({*files, *(entry.formats or ())}))
+
+    def _share(self, pair: tuple[Entry, Entry]) -> None:
+        entry, original = pair
+        if original.state is FileState.COMPLETED:
+            for name, other in zip(entry.names(original.formats), original.names(), strict=True):
+                write_text(f"{self.folder}/{name}", read_text(f"{self.folder}/{other}"))
+            entry.move(FileState.DUPLICATE, formats=original.formats, completed_at=original.completed_at)
+        elif original.state in BAD | {FileState.SKIPPED}:
+            entry.move(original.state, error=original.error)
+
+    @staticmethod
+    def _in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> None:
+        with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
+            list(threads.map(function, items))
+
     def summarise(self, manifest: Manifest) -> dict[str, Any]:
         """
-        Write what duplicates share, and return the summary.
+        Return the summary.
 
         :raises LaplasBatchError: more files failed than may, or a limit kept files from being submitted
         """
-        done = {entry.output: entry for entry in manifest.having(FileState.COMPLETED)}
-        for entry in manifest.having(FileState.DUPLICATE):
-            if entry.duplicate_of in done:
-                write_text(f"{self.folder}/{entry.output}", read_text(f"{self.folder}/{entry.duplicate_of}"))
-        manifest.save()
         stopped = self._stopped(manifest)
         log.info(
             "%d files: %s; %.0f s of audio.",
@@ -432,6 +226,7 @@ class Batch:
         return {
             "files": len(manifest.entries),
             "completed": counts.get(FileState.COMPLETED, 0) + counts.get(FileState.DUPLICATE, 0),
+            "new": len(manifest.new()),
             "failed": sum(counts.get(state, 0) for state in BAD),
             "counts": counts,
             "audio_seconds": manifest.audio_seconds(),
@@ -460,10 +255,12 @@ class Batch:
 
     def _mark_duplicates(self, manifest: Manifest, sources: Mapping[str, str]) -> None:
         pending = list(manifest.having(FileState.PENDING))
-        originals: dict[str, str] = {}
+        paid = (FileState.COMPLETED, FileState.SUBMITTED)
+        originals = {entry.content: entry.output for entry in manifest.having(*paid) if entry.content}
         with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
             contents = threads.map(_content, [sources[entry.output] for entry in pending])
             for entry, content in zip(pending, contents, strict=True):
+                entry.content = content
                 original = originals.setdefault(content, entry.output)
                 if original != entry.output:
                     entry.move(FileState.DUPLICATE, duplicate_of=original)

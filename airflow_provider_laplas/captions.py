@@ -161,6 +161,12 @@ class Captions:
     exceptions: Mapping[str, int]
     transcript: Transcript = field(repr=False)
 
+    @property
+    def report(self) -> str:
+        """What limits could not be kept, in one sentence for people; empty where all were."""
+        counted = "; ".join(f"{count} {KINDS[name]}" for name, count in self.exceptions.items())
+        return f"Of {len(self.cues)} cues: {counted}." if counted else ""
+
     def to_srt(self) -> str:
         """Return SubRip. The format has no place for speakers, and no escapes: an arrow ``-->`` becomes ``→``."""
         webvtt = _library()

@@ -6,18 +6,32 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
+from airflow_provider_laplas import metrics
 from airflow_provider_laplas.api import Generation
-from airflow_provider_laplas.arguments import check_text
+from airflow_provider_laplas.arguments import check_flag, check_pause, check_text
 from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
-from airflow_provider_laplas.exceptions import as_airflow_error
+from airflow_provider_laplas.exceptions import task_errors
+from airflow_provider_laplas.formats import check_formats
+from airflow_provider_laplas.lineage import lineage
+from airflow_provider_laplas.publishing import (
+    QualitySkip,
+    asset_uri,
+    check_quality,
+    emit_assets,
+    judge,
+    publish,
+    read_quality,
+)
 from airflow_provider_laplas.results import (
     Reference,
     TaskKey,
+    check_results_path,
     choose_results_path,
     find_reply,
     inline,
@@ -26,6 +40,7 @@ from airflow_provider_laplas.results import (
 )
 from airflow_provider_laplas.transcript import Transcript
 from airflow_provider_laplas.triggers import CompletionEvent, STTCompletionTrigger
+from airflow_provider_laplas.usage import USAGE_KEY, transcript_usage
 from airflow_provider_laplas.waiting import SETTLING, Wait
 
 if TYPE_CHECKING:
@@ -50,14 +65,48 @@ class CompletionMixin:
     deferrable: bool
     defer_after: float | None
     execution_timeout: timedelta | None
+    formats: Any
+    outlets: list[Any]
     poke_interval: float
+    quality: dict[str, Any] | None
     results_path: str | None
     soft_fail: bool
     never_fail: bool
     timeout: float
     _waiting_for: str | None = None
+    _files: Mapping[str, str] = MappingProxyType({})
     usual_stay: float = 0.0
     """Seconds of looking in the worker before deferring, where the user does not say and the task is not mapped."""
+
+    def accept(
+        self, *, results_path: Any, formats: Any, quality: Any, deferrable: Any, defer_after: Any
+    ) -> None:
+        """
+        Take over the arguments that say how to wait and what to make of the transcript.
+
+        :raises LaplasArgumentError: naming the one that cannot be right
+        """
+        check_results_path(results_path)
+        self.results_path = results_path
+        self.formats = check_formats(formats)
+        self.quality = check_quality(quality)
+        self.deferrable = check_flag("deferrable", deferrable)
+        self.defer_after = check_pause("defer_after", defer_after)
+
+    def choose_folder(self, hook: "LaplasHook") -> str | None:
+        """
+        Return the folder for replies.
+
+        :raises LaplasArgumentError: where there is none, and files are asked for
+        """
+        folder = choose_results_path(self.results_path, hook.settings.results_path)
+        if folder is None and set(check_formats(self.formats)) - {"json"}:
+            raise LaplasArgumentError(
+                "`formats` needs a folder: set `results_path`. Nothing was submitted by this try.",
+                argument="formats",
+            )
+        read_quality(self.quality)
+        return folder
 
     def wait_for_generation(self, context: Context, record: Record, *, first_try: bool) -> dict[str, Any]:
         """
@@ -67,7 +116,7 @@ class CompletionMixin:
         """
         generation_id = _known(record.generation_id)
         with self.hook() as hook:
-            folder = choose_results_path(self.results_path, hook.settings.results_path)
+            folder = self.choose_folder(hook)
             if not first_try and (reply := self._find_stored(record, folder)) is not None:
                 log.info("Generation %s is stored; the API is not asked.", generation_id)
                 return self.finish(context, generation_id, reply, folder)
@@ -100,12 +149,16 @@ class CompletionMixin:
         if not stay and wait.submitted_at is not None and time.time() - wait.submitted_at < SETTLING:
             return None
         until = time.time() + stay
-        while True:
-            generation = wait.observe(hook.look(wait.generation_id))
-            pause = wait.pause()
-            if generation is not None or time.time() + pause > until:
-                return generation
-            time.sleep(pause)
+        generation = None
+        try:
+            while True:
+                generation = wait.observe(hook.look(wait.generation_id))
+                pause = wait.pause()
+                if generation is not None or time.time() + pause > until:
+                    return generation
+                time.sleep(pause)
+        finally:
+            metrics.waited(wait, completed=generation is not None)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Take the trigger's event; the API is not asked again."""
@@ -114,9 +167,7 @@ class CompletionMixin:
             if completion.error is not None:
                 raise completion.error
             reference: Any = completion.result
-            reply = load_reply(reference)
-            _remember(context, reference, reply)
-            return summarise(completion.generation_id, reply, reference)
+            return self._hand_on(context, completion.generation_id, load_reply(reference), reference)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; where Airflow gave the trigger up (its time-out, its death), look once more ourselves."""
@@ -134,7 +185,7 @@ class CompletionMixin:
             )
             wait = Wait(generation_id, deadline=float("inf"))
             with self.hook() as hook:
-                folder = choose_results_path(self.results_path, hook.settings.results_path)
+                folder = self.choose_folder(hook)
                 record = RecordStore(context).load() or Record("", 0, 0.0, generation_id)
                 reply = self._find_stored(record, folder)
                 if reply is None:
@@ -160,13 +211,22 @@ class CompletionMixin:
                 "Generation %s cannot be stored in the folder, so it becomes an XCom.", generation_id
             )
             reference = save_reply(reply, generation_id=generation_id, task=task, results_path=None)
-        _remember(context, reference, reply)
-        return summarise(generation_id, reply, reference)
+        return self._hand_on(context, generation_id, reply, reference)
 
     def generation_id_of(self, context: Context) -> str:
         """Return the id of the generation that this task waits for."""
         record = RecordStore(context).load()
         return str(_known(record.generation_id if record else None))
+
+    def source(self) -> str | None:
+        """Return where the audio is, as it may be shown; None for a sensor, which does not know."""
+        audio = getattr(self, "audio", None)
+        return audio if isinstance(audio, str) else None
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return the audio and the files made of it, for OpenLineage."""
+        source = self.source()
+        return lineage([source] if source else [], map(asset_uri, self._files.values()))
 
     def hook(self) -> "LaplasHook":
         """Return a hook for the task's connection."""
@@ -184,12 +244,49 @@ class CompletionMixin:
     @contextmanager
     def task_errors(self) -> Iterator[None]:
         """Turn the core's errors into what Airflow does about them: fail, retry, or skip where the user chose so."""
+        with task_errors(skip=self.soft_fail or self.never_fail):
+            try:
+                yield
+            except QualitySkip as skip:
+                raise AirflowSkipException(str(skip)) from None
+
+    def _hand_on(
+        self, context: Context, generation_id: str, reply: Mapping[str, Any], reference: Reference
+    ) -> dict[str, Any]:
+        """Judge a reply that is kept, write its other formats, tell other tasks, and return the summary."""
+        _remember(context, reference, reply)
+        transcript = Transcript.from_reply(reply)
+        # Before anything can fail: it is billed.
+        context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, self._price()))
+        metrics.finished(transcript.duration)
+        judge(transcript, read_quality(self.quality), generation_id)
+        if isinstance(reference, str):
+            self._files = publish(reference, transcript, self.formats)
+        elif set(self.formats) - {"json"}:
+            raise LaplasArgumentError(
+                f"`formats` cannot be written: the reply of generation {generation_id} could be kept in XCom only. Clear "
+                "the task once `results_path` can be written to; nothing is paid again.",
+                argument="formats",
+            )
+        emit_assets(
+            context,
+            self.outlets,
+            self._files.values(),
+            source=self.source(),
+            duration=transcript.duration,
+            language=transcript.language,
+            generation_id=generation_id,
+        )
+        return summarise(generation_id, transcript, reference, self._files)
+
+    def _price(self) -> float | None:
+        """Return the price of a minute; a connection that is gone by now does not matter to what is finished."""
         try:
-            yield
+            with self.hook() as hook:
+                return hook.settings.price_per_minute
         except LaplasError as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"Skipped, as soft_fail or never_fail says: {error}") from None
-            raise as_airflow_error(error) from None
+            log.warning("The cost cannot be estimated: %s", error)
+            return None
 
     def _find_stored(self, record: Record, folder: str | None) -> dict[str, Any] | None:
         reference = record.result or find_reply(_known(record.generation_id), folder)
@@ -240,14 +337,16 @@ def _last_look(hook: "LaplasHook", generation_id: str) -> Generation | LaplasErr
         return error
 
 
-def summarise(generation_id: str, reply: Mapping[str, Any], reference: Reference) -> dict[str, Any]:
+def summarise(
+    generation_id: str, transcript: Transcript, reference: Reference, files: Mapping[str, str]
+) -> dict[str, Any]:
     """
     Return what a waiting task returns: small, plain JSON.
 
     ``text`` joins several channels with newlines; ``confidence`` is 0 to 1, ``duration`` seconds; ``result`` is what
-    :func:`~airflow_provider_laplas.results.load_transcript` takes to load words and raw reply.
+    :func:`~airflow_provider_laplas.results.load_transcript` takes to load words and raw reply; ``files`` the URI of each
+    format, empty without a ``results_path``.
     """
-    transcript = Transcript.from_reply(reply)
     return {
         "text": transcript.text,
         "generation_id": generation_id,
@@ -256,6 +355,7 @@ def summarise(generation_id: str, reply: Mapping[str, Any], reference: Reference
         "duration": transcript.duration,
         "confidence": transcript.confidence,
         "result": reference,
+        "files": dict(files),
     }
 
 

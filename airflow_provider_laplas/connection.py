@@ -64,6 +64,12 @@ class ConnectionSettings:
         "Requests a second",
         "The most that one process sends to the API; 0 for no limit. Default 50.",
     )
+    price_per_minute: float | None = _extra(
+        None,
+        "number",
+        "Price of a minute",
+        "What a minute of audio costs, for the estimated cost in a task's usage. Default: none is estimated.",
+    )
     results_path: str | None = _extra(
         None,
         "string",
@@ -81,6 +87,8 @@ class ConnectionSettings:
         for name in ("connect_timeout", "timeout", "max_reply_bytes"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise LaplasConfigurationError(f"The connection's extra `{name}` must be more than 0.")
+        if self.price_per_minute is not None and not 0 <= self.price_per_minute < float("inf"):
+            raise LaplasConfigurationError("The connection's extra `price_per_minute` must be 0 or more.")
         if not 0 <= self.max_requests_per_second < float("inf"):
             raise LaplasConfigurationError(
                 "The connection's extra `max_requests_per_second` must be 0 or more."

@@ -21,12 +21,14 @@ Everything that can go wrong with the API, as types. Nothing in here knows of Ai
     └── LaplasGenerationError          one generation's fate
         ├── LaplasGenerationFailedError   the API could not transcribe it
         ├── LaplasGenerationGoneError     the API does not know the id (any more)
-        └── LaplasGenerationTimeoutError  our deadline passed first
+        ├── LaplasGenerationTimeoutError  our deadline passed first
+        └── LaplasQualityError            it is finished, and not good enough
 
 The facts of an error are attributes; its message is one sentence for the log, with what to do next. No message
 holds a key, a query string or a word of a transcript.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -47,6 +49,12 @@ class LaplasError(Exception):
     def __reduce__(self) -> Any:
         """Pickle by message and facts: the constructors of subclasses ask for more."""
         return rebuild, (type(self), self.message, vars(self))
+
+    @property
+    def kind(self) -> str:
+        """The class's name for metrics: ``LaplasGenerationGoneError`` is ``generation_gone``."""
+        name = type(self).__name__.removeprefix("Laplas").removesuffix("Error") or "unknown"
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
     @property
     def message(self) -> str:
@@ -233,6 +241,18 @@ class LaplasGenerationTimeoutError(LaplasGenerationError):
     def __init__(self, message: str, *, generation_id: str, status: str | None) -> None:
         super().__init__(message, generation_id=generation_id)
         self.status = status
+
+
+class LaplasQualityError(LaplasGenerationError):
+    """
+    The transcript is finished, billed and kept, and one of the task's quality checks says ``fail``.
+
+    :ivar findings: the checks that do, in a line
+    """
+
+    def __init__(self, message: str, *, generation_id: str, findings: str) -> None:
+        super().__init__(message, generation_id=generation_id)
+        self.findings = findings
 
 
 def to_payload(error: LaplasError) -> dict[str, Any]:

@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
 
-from airflow_provider_laplas import errors
+from airflow_provider_laplas import errors, metrics
 from airflow_provider_laplas.errors import (
     LaplasError,
     LaplasGenerationTimeoutError,
@@ -46,6 +51,22 @@ def airflow_errors() -> Iterator[None]:
     try:
         yield
     except LaplasError as error:
+        raise as_airflow_error(error) from None
+
+
+@contextmanager
+def task_errors(*, skip: bool = False) -> Iterator[None]:
+    """
+    Count what a task fails with, and turn it into what Airflow does about it.
+
+    :param skip: whether the user chose, with ``soft_fail``, to have the task skipped instead
+    """
+    try:
+        yield
+    except LaplasError as error:
+        metrics.failed(error)
+        if skip:
+            raise AirflowSkipException(f"Skipped, as soft_fail or never_fail says: {error}") from None
         raise as_airflow_error(error) from None
 
 

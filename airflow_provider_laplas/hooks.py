@@ -24,7 +24,7 @@ from airflow.providers.http.hooks.http import HttpHook
 from asgiref.sync import sync_to_async
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from airflow_provider_laplas import api
+from airflow_provider_laplas import api, metrics
 from airflow_provider_laplas.api import Call, Generation, Response
 from airflow_provider_laplas.audio import open_source
 from airflow_provider_laplas.connection import (
@@ -333,8 +333,12 @@ class LaplasHook(HttpHook):
     def wait_for(self, wait: Wait) -> Generation:
         """Block until a wait is over; see :meth:`wait`."""
         call = api.fetch(wait.generation_id)
-        while not (generation := wait.observe(self._outcome(call))):
-            time.sleep(wait.pause())
+        generation = None
+        try:
+            while not (generation := wait.observe(self._outcome(call))):
+                time.sleep(wait.pause())
+        finally:
+            metrics.waited(wait, completed=generation is not None)
         return generation
 
     async def await_generation(
@@ -479,6 +483,7 @@ def _policy(call: Call[Any]) -> dict[str, Any]:
 
     def say(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
+        metrics.retried()
         log.warning(
             "Sending it again in %.1f s: %s", state.next_action.sleep if state.next_action else 0, error
         )

@@ -41,11 +41,24 @@ class FileState(StrEnum):
     AMBIGUOUS = "ambiguous"
     TIMED_OUT = "timed_out"
     DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
 
 
 UNFINISHED = frozenset({FileState.PENDING, FileState.INTENT, FileState.SUBMITTED})
-BAD = frozenset({FileState.FAILED, FileState.GONE, FileState.AMBIGUOUS, FileState.TIMED_OUT})
-"""States that count as failures of a batch."""
+BAD = frozenset(
+    {
+        FileState.FAILED,
+        FileState.GONE,
+        FileState.AMBIGUOUS,
+        FileState.TIMED_OUT,
+        FileState.REJECTED,
+    }
+)
+"""States that count as failures of a batch; rejected is what a quality check, or a format, did not take."""
+
+TRANSCRIBED = frozenset({FileState.COMPLETED, FileState.REJECTED, FileState.SKIPPED})
+"""States of files whose transcript is there, and was billed."""
 
 
 @dataclass(slots=True)
@@ -60,6 +73,8 @@ class Entry:
     :ivar audio_seconds: of the finished audio
     :ivar error: why it failed, in a sentence
     :ivar duplicate_of: the output of the file with the same content, which is the one that is submitted
+    :ivar content: what tells the same content from another, where duplicates are looked for
+    :ivar formats: what lies in the folder and was judged; None where a worker has not seen the transcript yet
     """
 
     source: str
@@ -73,6 +88,13 @@ class Entry:
     audio_seconds: float | None = None
     error: str | None = None
     duplicate_of: str | None = None
+    content: str | None = None
+    formats: list[str] | None = None
+
+    def names(self, formats: Iterable[str] | None = None) -> list[str]:
+        """Return the paths of the file's formats below the batch's folder, by default of those that are there."""
+        stem = self.output.removesuffix(".json")
+        return [f"{stem}.{name}" for name in (formats or self.formats or ())]
 
     def move(self, state: FileState, **facts: Any) -> None:
         """
@@ -98,6 +120,7 @@ class Manifest:
     :ivar uri: where it lies
     :ivar owner: the task that writes it: dag_id, run_id, task_id, map_index
     :ivar max_tries: Airflow's count of allowed tries, which a user's Clear raises
+    :ivar began_at: epoch seconds at which the owner first began
     """
 
     uri: str
@@ -105,6 +128,7 @@ class Manifest:
     max_tries: int
     entries: list[Entry] = field(default_factory=list)
     written_at: float = 0.0
+    began_at: float = field(default_factory=time.time)
 
     def save(self) -> None:
         """Write it, whole or not at all. Blocking."""
@@ -153,7 +177,11 @@ class Manifest:
 
     def audio_seconds(self) -> float:
         """Return the seconds of finished audio."""
-        return sum(entry.audio_seconds or 0.0 for entry in self.having(FileState.COMPLETED))
+        return sum(entry.audio_seconds or 0.0 for entry in self.having(*TRANSCRIBED))
+
+    def new(self) -> list[Entry]:
+        """Return the files that the owner has completed, and not an earlier run; duplicates are others' copies."""
+        return [e for e in self.having(FileState.COMPLETED) if (e.completed_at or 0.0) >= self.began_at]
 
 
 def output_names(sources: Iterable[str], folder: str | None) -> list[str]:
@@ -187,20 +215,33 @@ def resume(
     :param earlier: what lies in the folder
     :param outputs: the paths of the transcripts that lie there
     """
-    known = {(entry.output, entry.fingerprint): entry for entry in earlier.entries} if earlier else {}
-    same_run = earlier is not None and earlier.owner == manifest.owner
-    cleared = earlier is not None and same_run and earlier.max_tries != manifest.max_tries
+    if earlier is None:
+        return
+    known = {entry.output: entry for entry in earlier.entries}
+    same_run = earlier.owner == manifest.owner
+    cleared = same_run and earlier.max_tries != manifest.max_tries
+    if same_run:
+        manifest.began_at = earlier.began_at
     for entry in manifest.entries:
-        old = known.get((entry.output, entry.fingerprint))
-        if old is None:
+        old = known.get(entry.output)
+        if old is None or not _same_work(entry, old):
             continue
         state = policy.state_after(old, stored=old.output in outputs, same_run=same_run, cleared=cleared)
         if state is FileState.PENDING:
             continue
         facts = {name: getattr(old, name) for name in _FIELDS}
+        if old.state in {FileState.REJECTED, FileState.SKIPPED}:
+            facts |= {"error": None, "formats": None}
         if state is FileState.SUBMITTED and cleared:
             facts["deadline"] = None
         entry.move(**facts | {"state": state})
+
+
+def _same_work(entry: Entry, old: Entry) -> bool:
+    """Tell whether both are the same request; of audio that cannot be read any more, nobody knows the version."""
+    if entry.state is FileState.FAILED:
+        return old.fingerprint.startswith(entry.fingerprint) and old.state in TRANSCRIBED
+    return old.fingerprint == entry.fingerprint
 
 
 def _check_version(version: Any) -> None:
@@ -219,8 +260,10 @@ class ResumePolicy:
         """Return the state in which the file is taken up."""
         submitted = entry.generation_id is not None
         match entry.state:
-            case FileState.COMPLETED if stored:
-                return FileState.COMPLETED
+            # What was rejected or skipped is judged again: the checks may be others now.
+            case FileState.COMPLETED | FileState.REJECTED | FileState.SKIPPED | FileState.DUPLICATE if stored:
+                duplicate = entry.state is FileState.DUPLICATE
+                return FileState.DUPLICATE if duplicate else FileState.COMPLETED
             case FileState.INTENT | FileState.SUBMITTED | FileState.TIMED_OUT if submitted:
                 return FileState.SUBMITTED
             case FileState.INTENT | FileState.AMBIGUOUS:

@@ -1,33 +1,25 @@
 """The operators: submit audio, submit it and wait in one task, or do so with thousands of files."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, Context
+from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_laplas.arguments import check_count, check_flag, check_pause, check_seconds, check_text
+from airflow_provider_laplas.arguments import check_flag, check_seconds, check_text
 from airflow_provider_laplas.audio import is_web_url
 from airflow_provider_laplas.base import BaseSTTOperator
-from airflow_provider_laplas.completion import (
-    BACKSTOP,
-    TRIGGER_FAILED,
-    TRIGGER_TIMEOUT,
-    CompletionMixin,
-    make_hook,
-)
+from airflow_provider_laplas.batch_completion import BatchMixin
+from airflow_provider_laplas.completion import CompletionMixin, make_hook
 from airflow_provider_laplas.durable import RecordStore
-from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError, from_payload
-from airflow_provider_laplas.exceptions import airflow_errors
-from airflow_provider_laplas.manifest import FileState, Manifest, ResumePolicy
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.exceptions import task_errors
+from airflow_provider_laplas.formats import check_formats
 from airflow_provider_laplas.options import is_template
-from airflow_provider_laplas.results import TaskKey, check_results_path, choose_results_path
-from airflow_provider_laplas.triggers import STTBatchTrigger
+from airflow_provider_laplas.publishing import TranscriptLink, check_quality
+from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
+from airflow_provider_laplas.results import check_results_path, choose_results_path
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
-
-if TYPE_CHECKING:
-    from airflow_provider_laplas.batch import Batch
 
 GENERATION_ID_KEY = "generation_id"
 """The XCom key under which a submission's id is found, beside the task's return value."""
@@ -47,7 +39,7 @@ class SubmitSTTOperator(BaseSTTOperator):
 
     def execute(self, context: Context) -> str:
         """Submit, unless an earlier try of this task already has."""
-        with airflow_errors(), make_hook(self.conn_id) as hook:
+        with task_errors(), make_hook(self.conn_id) as hook:
             folder = choose_results_path(None, hook.settings.results_path)
             record = self.obtain(context, hook, timeout=DEFAULT_TIMEOUT, folder=folder)
         generation_id = str(record.generation_id)
@@ -63,6 +55,11 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
     arguments are those of :class:`~airflow_provider_laplas.sensors.STTCompletionSensor`.
 
     :param results_path: a folder in object storage for the API's whole reply. Templated
+    :param formats: what is written into ``results_path``, of ``json`` (the API's whole reply, always written), ``srt``,
+        ``vtt`` and ``txt``. Default ``json``. Templated
+    :param quality: checks of the finished transcript, as the settings of
+        :class:`~airflow_provider_laplas.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
+        or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
     :param deferrable: wait in the triggerer, without a worker slot. Default True
     :param defer_after: seconds of looking in the worker before the task defers. Default 10, and 0 for a mapped task: a
         short clip is then done without the two task starts and the seconds that a deferral costs, and hundreds of
@@ -72,13 +69,16 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
     :param soft_fail: skip the task instead of failing it
     """
 
-    template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path")
+    template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path", "formats", "quality")
+    operator_extra_links = (TranscriptLink(),)
     usual_stay = 10.0
 
     def __init__(
         self,
         *,
         results_path: str | None = None,
+        formats: Sequence[str] | str = ("json",),
+        quality: QualitySettings | Mapping[str, Any] | None = DEFAULT_QUALITY,
         deferrable: bool = True,
         defer_after: float | timedelta | None = None,
         poke_interval: float | timedelta = DEFAULT_POLL_INTERVAL,
@@ -86,12 +86,15 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
         soft_fail: bool = False,
         **kwargs: Any,
     ) -> None:
-        check_results_path(results_path)
         kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
-        self.results_path = results_path
-        self.deferrable = check_flag("deferrable", deferrable)
-        self.defer_after = check_pause("defer_after", defer_after)
+        self.accept(
+            results_path=results_path,
+            formats=formats,
+            quality=quality,
+            deferrable=deferrable,
+            defer_after=defer_after,
+        )
         self.poke_interval = check_seconds("poke_interval", poke_interval)
         self.timeout = check_seconds("timeout", timeout)
         self.soft_fail = check_flag("soft_fail", soft_fail)
@@ -101,7 +104,7 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
         """Submit, unless an earlier try of this task already has; then wait in the way that was chosen."""
         with self.task_errors():
             with self.hook() as hook:
-                folder = choose_results_path(self.results_path, hook.settings.results_path)
+                folder = self.choose_folder(hook)
                 earlier = RecordStore(context).load()
                 record = self.obtain(context, hook, timeout=self.timeout, folder=folder)
             context["ti"].xcom_push(key=GENERATION_ID_KEY, value=record.generation_id)
@@ -109,7 +112,7 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
             return self.wait_for_generation(context, record, first_try=not known)
 
 
-class TranscribeBatchOperator(BaseSTTOperator):
+class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
     """
     Transcribe many files in one task: thousands of files cost one task, not thousands.
 
@@ -119,8 +122,11 @@ class TranscribeBatchOperator(BaseSTTOperator):
     finished files are not submitted again, running ones are attached to, and files that failed are submitted again by
     a retry or a Clear only.
 
-    Returns a summary: ``files``, ``completed``, ``failed``, ``counts`` by state, ``audio_seconds``, ``manifest`` and
-    ``results_path``; never the texts.
+    Returns a summary: ``files``, ``completed``, ``new`` (of these, in this DAG run), ``failed``, ``counts`` by state,
+    ``audio_seconds``, ``manifest`` and ``results_path``; never the texts. The XCom key ``usage`` holds the
+    ``audio_seconds`` of the new ones, and their ``estimated_cost`` where a price is known.
+
+    Each asset alias among the task's ``outlets`` gets one event, for the manifest, where there are new files.
 
     The request's remaining arguments are those of :class:`~airflow_provider_laplas.base.BaseSTTOperator`;
     ``on_ambiguous`` and ``on_expired`` hold for each file, and ``durable=False`` ignores an earlier manifest.
@@ -129,6 +135,10 @@ class TranscribeBatchOperator(BaseSTTOperator):
         (``s3://bucket/inbox/*.mp3``), whose files are uploaded. Where there are none, the task is skipped. Templated
     :param results_path: the folder in object storage for the transcripts (the API's replies) and the manifest. One
         task at a time. Templated
+    :param formats: what is written beside each reply, of ``srt``, ``vtt`` and ``txt``. A format that is added later is
+        made of what is there. Default none (``json``). Templated
+    :param quality: checks of each transcript, as for :class:`TranscribeOperator`: with ``fail`` the file counts as
+        failed, with ``skip`` it counts as neither; its reply is kept, and a later run judges it again. Templated
     :param max_in_flight: how many files may be submitted and not finished. Default 200
     :param max_failed: how many files may fail without failing the task. When more have, nothing more is submitted.
         Default 0
@@ -142,13 +152,16 @@ class TranscribeBatchOperator(BaseSTTOperator):
     :param timeout: seconds for each file, from its submission. Default 3600
     """
 
-    template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path")
+    template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path", "formats", "quality")
+    operator_extra_links = (TranscriptLink(),)
 
     def __init__(
         self,
         *,
         audio: Any,
         results_path: str,
+        formats: Sequence[str] | str = ("json",),
+        quality: QualitySettings | Mapping[str, Any] | None = DEFAULT_QUALITY,
         max_in_flight: int = 200,
         max_failed: int = 0,
         deduplicate: bool = False,
@@ -163,16 +176,18 @@ class TranscribeBatchOperator(BaseSTTOperator):
         check_results_path(results_path)
         super().__init__(audio=audio, **kwargs)
         self.results_path = results_path
-        self.max_in_flight = check_count("max_in_flight", max_in_flight, least=1)
-        self.max_failed = check_count("max_failed", max_failed)
-        self.deduplicate = check_flag("deduplicate", deduplicate)
-        self.max_files = None if max_files is None else check_count("max_files", max_files, least=1)
-        self.max_audio_seconds = (
-            None if max_audio_seconds is None else check_seconds("max_audio_seconds", max_audio_seconds)
-        )
+        self.formats = check_formats(formats)
+        self.quality = check_quality(quality)
         self.deferrable = check_flag("deferrable", deferrable)
         self.poke_interval = check_seconds("poke_interval", poke_interval)
         self.timeout = check_seconds("timeout", timeout)
+        self.accept_limits(
+            max_in_flight=max_in_flight,
+            max_failed=max_failed,
+            deduplicate=deduplicate,
+            max_files=max_files,
+            max_audio_seconds=max_audio_seconds,
+        )
 
     def check_audio(self, audio: Any) -> Any:
         """Return a list of sources, or a folder or glob."""
@@ -194,74 +209,4 @@ class TranscribeBatchOperator(BaseSTTOperator):
 
     def execute(self, context: Context) -> Any:
         """List the files, take over what is done already, submit, and wait."""
-        with airflow_errors():
-            batch = self._batch()
-            manifest = batch.begin(
-                TaskKey.from_context(context), RecordStore(context).max_tries, durable=self.durable
-            )
-            if not manifest.entries:
-                raise AirflowSkipException("There is nothing to transcribe: `audio` holds no file.")
-            return self._go_on(batch, manifest)
-
-    def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Go on where the trigger has called the worker back."""
-        with airflow_errors():
-            match event:
-                case {"status": "waited"}:
-                    batch = self._batch()
-                    return self._go_on(batch, batch.load(TaskKey.from_context(context)))
-                case {"status": "error", "error": dict() as error}:
-                    raise from_payload(error)
-            raise LaplasError(
-                "The task was resumed with an event that its trigger never sends. Clear the task."
-            )
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; where Airflow's time-out ended the trigger, look at each file once more."""
-        if next_method == TRIGGER_FAILED and (next_kwargs or {}).get("error") == TRIGGER_TIMEOUT:
-            self.log.warning("The triggerer gave up waiting; looking once more at every file.")
-            with airflow_errors():
-                batch = self._batch()
-                return batch.summarise(batch.wait(batch.load(TaskKey.from_context(context))))
-        return super().resume_execution(next_method, next_kwargs, context)
-
-    def _batch(self) -> "Batch":
-        # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
-        from airflow_provider_laplas.batch import Batch, Limits, Request  # noqa: PLC0415
-
-        check_results_path(self.results_path)
-        return Batch(
-            conn_id=check_text("conn_id", self.conn_id),
-            audio=self.rendered_audio(),
-            folder=self.results_path.rstrip("/"),
-            request=Request(
-                self.model, self.rendered_options(), self.timeout, resubmit=self.on_ambiguous == "resubmit"
-            ),
-            policy=ResumePolicy(self.on_ambiguous, self.on_expired),
-            limits=Limits(
-                self.max_in_flight, self.max_failed, self.max_files, self.max_audio_seconds, self.deduplicate
-            ),
-            poll_interval=self.poke_interval,
-        )
-
-    def _go_on(self, batch: "Batch", manifest: Manifest) -> dict[str, Any]:
-        while batch.submit(manifest):
-            if self.deferrable:
-                latest = max(
-                    (entry.deadline or 0.0 for entry in manifest.having(FileState.SUBMITTED)), default=0.0
-                )
-                seconds = max(latest - time.time(), self.timeout) + BACKSTOP
-                self.defer(
-                    trigger=STTBatchTrigger(
-                        conn_id=self.conn_id,
-                        manifest=manifest.uri,
-                        results_path=batch.folder,
-                        poll_interval=self.poke_interval,
-                        timeout=self.timeout,
-                        resume_at=batch.resume_at(manifest),
-                    ),
-                    method_name="execute_complete",
-                    timeout=timedelta(seconds=seconds),
-                )
-            manifest = batch.wait(manifest)
-        return batch.summarise(manifest)
+        return self.begin_batch(context)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from weakref import WeakKeyDictionary
 
-from airflow_provider_laplas import api
+from airflow_provider_laplas import api, metrics
 from airflow_provider_laplas.api import Generation
 from airflow_provider_laplas.errors import LaplasError, LaplasRateLimitError
 from airflow_provider_laplas.hooks import LaplasHook
@@ -39,6 +39,7 @@ class SharedClient:
         """
         self._waits += 1
         self.hook.open_session()
+        generation = None
         try:
             while error := await self._connect():
                 wait.observe(error)
@@ -51,6 +52,7 @@ class SharedClient:
                     return generation
                 pause = wait.pause()
         finally:
+            metrics.waited(wait, completed=generation is not None)
             self._waits -= 1
             if self._waits == 0:
                 # Before the first await: whoever comes now gets a client of its own.

@@ -24,6 +24,10 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators")],
         "sensors": [_modules("sensors")],
         "triggers": [_modules("triggers")],
+        "task-decorators": [
+            {"name": "transcribe", "class-name": "airflow_provider_laplas.decorators.transcribe_task"}
+        ],
+        "extra-links": ["airflow_provider_laplas.publishing.TranscriptLink"],
         "config": {
             "laplas": {
                 "description": "Speech-to-text with the Laplas API.",

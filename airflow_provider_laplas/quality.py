@@ -266,3 +266,7 @@ def _primary(language: str) -> str:
 def _require(right: bool, name: str, expected: str) -> None:
     if not right:
         raise LaplasArgumentError(f"`{name}` must be {expected}.", argument=name)
+
+
+DEFAULT_QUALITY = QualitySettings()
+"""Every check warns."""

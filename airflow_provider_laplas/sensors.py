@@ -1,7 +1,7 @@
 """The sensor: wait for a generation that another task submitted."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +13,14 @@ from airflow.providers.common.compat.sdk import (
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_provider_laplas.api import Generation, check_generation_id
-from airflow_provider_laplas.arguments import (
-    check_flag,
-    check_keywords,
-    check_pause,
-    check_seconds,
-    check_text,
-)
+from airflow_provider_laplas.arguments import check_keywords, check_seconds, check_text
 from airflow_provider_laplas.completion import CompletionMixin
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
 from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.options import is_template
-from airflow_provider_laplas.results import check_results_path
+from airflow_provider_laplas.publishing import TranscriptLink
+from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
 
 if TYPE_CHECKING:
@@ -42,9 +37,12 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
     Wait until a generation is completed and return its transcript.
 
     Returns a dict of ``text``, ``generation_id``, ``model``, ``language``, ``duration`` (seconds), ``confidence``
-    (0 to 1) and ``result``, each of them an XCom key as well, so that ``wait.output["text"]`` works. Several channels'
-    texts are joined with newlines. ``load_transcript(wait.output["result"])`` in a downstream task loads the words and
-    the raw reply.
+    (0 to 1), ``result`` and ``files`` (the URI of each format), each of them an XCom key as well, so that
+    ``wait.output["text"]`` works. Several channels' texts are joined with newlines.
+    ``load_transcript(wait.output["result"])`` in a downstream task loads the words and the raw reply. The XCom key
+    ``usage`` holds ``audio_seconds``, and ``tokens`` and ``estimated_cost`` where they are known.
+
+    Each asset alias among the task's ``outlets`` gets an event for each file that was written.
 
     A look that fails does not end the wait. A sensor never submits: to a generation that failed or is gone it says so,
     and the task fails without an Airflow retry.
@@ -54,6 +52,11 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
     :param results_path: a folder in object storage to which the API's whole reply is written, as
         ``<generation_id>.json``; without one it becomes an XCom of this task, which Airflow deletes when the task is
         tried again or cleared. Templated
+    :param formats: what is written into ``results_path``, of ``json`` (the API's whole reply, always written), ``srt``,
+        ``vtt`` and ``txt``. Default ``json``. Templated
+    :param quality: checks of the finished transcript, as the settings of
+        :class:`~airflow_provider_laplas.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
+        or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
     :param deferrable: wait in the triggerer, without a worker slot. Default True, whatever Airflow's
         ``[operators] default_deferrable`` says
     :param defer_after: seconds of looking in the worker before the task defers, which is quicker for short clips and
@@ -65,7 +68,8 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
     :param soft_fail: skip the task instead of failing it, in every mode
     """
 
-    template_fields: Sequence[str] = ("generation_id", "conn_id", "results_path")
+    template_fields: Sequence[str] = ("generation_id", "conn_id", "results_path", "formats", "quality")
+    operator_extra_links = (TranscriptLink(),)
     ui_color = "#d6e9f8"
 
     def __init__(
@@ -74,6 +78,8 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         generation_id: str,
         conn_id: str = DEFAULT_CONN_ID,
         results_path: str | None = None,
+        formats: Sequence[str] | str = ("json",),
+        quality: QualitySettings | Mapping[str, Any] | None = DEFAULT_QUALITY,
         deferrable: bool = True,
         defer_after: float | timedelta | None = None,
         poke_interval: float | timedelta = DEFAULT_POLL_INTERVAL,
@@ -84,7 +90,6 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         for name in _MEANINGLESS & kwargs.keys():
             raise LaplasArgumentError(f"`{name}` means nothing here: {_MEANINGLESS_WHY}", argument=name)
         check_text("conn_id", conn_id)
-        check_results_path(results_path)
         if not is_template(generation_id):
             check_generation_id(generation_id)
         kwargs.setdefault("multiple_outputs", True)
@@ -95,9 +100,13 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         )
         self.generation_id = generation_id
         self.conn_id = conn_id
-        self.results_path = results_path
-        self.deferrable = check_flag("deferrable", deferrable)
-        self.defer_after = check_pause("defer_after", defer_after)
+        self.accept(
+            results_path=results_path,
+            formats=formats,
+            quality=quality,
+            deferrable=deferrable,
+            defer_after=defer_after,
+        )
 
     def generation_id_of(self, context: Context) -> str:
         """Return the id that the sensor was given."""

@@ -231,7 +231,7 @@ class STTBatchTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, store, and yield the one event."""
         # The HTTP clients cost half a second to import, which the DAG processor should not pay.
-        from airflow_provider_laplas.batch import off_loop, wait_for_submitted  # noqa: PLC0415
+        from airflow_provider_laplas.batch_loops import off_loop, wait_for_submitted  # noqa: PLC0415
         from airflow_provider_laplas.manifest import Manifest  # noqa: PLC0415
         from airflow_provider_laplas.polling import shared_client  # noqa: PLC0415
 

@@ -84,6 +84,9 @@ class Wait:
         :data:`SETTLING` seconds of it is looked for again
     :param started: epoch seconds at which the waiting began, if not at the submission or now; a task that is
         rescheduled goes on waiting
+    :ivar status: the last status that was seen
+    :ivar looks: how often it was looked
+    :ivar failed_looks: how many of them saw no status
     :raises LaplasArgumentError: where an argument cannot be right
     """
 
@@ -95,6 +98,8 @@ class Wait:
     clock: Callable[[], float] = field(default=time.time, repr=False)
     rng: Callable[[], float] = field(default=random.random, repr=False)
     status: str | None = field(default=None, init=False)
+    looks: int = field(default=0, init=False)
+    failed_looks: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False, repr=False)
     _error: LaplasError | None = field(default=None, init=False, repr=False)
 
@@ -120,6 +125,7 @@ class Wait:
         :raises LaplasGenerationTimeoutError: the deadline has passed
         :raises LaplasAuthenticationError: the key is refused
         """
+        self.looks += 1
         if isinstance(outcome, LaplasError):
             self._note_failure(outcome)
         elif self._note_status(outcome):
@@ -156,6 +162,7 @@ class Wait:
         if isinstance(error, ENDS_A_WAIT) and not settling:
             raise error
         self._failures += 1
+        self.failed_looks += 1
         self._error = error
         log.log(
             logging.WARNING if self._failures == 1 else logging.INFO,

@@ -8,9 +8,8 @@ from itertools import chain, repeat
 
 import pytest
 
-from airflow_provider_laplas import batch as batch_module
-from airflow_provider_laplas import triggers
-from airflow_provider_laplas.batch import take_stored
+from airflow_provider_laplas import batch_loops, triggers
+from airflow_provider_laplas.batch_loops import take_stored
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasCreditsError
 from airflow_provider_laplas.manifest import Entry, FileState, Manifest
 from airflow_provider_laplas.operators import TranscribeBatchOperator
@@ -89,6 +88,7 @@ def test_every_file_is_submitted_once_and_its_transcript_written(api, dag, run_d
     assert summary == {
         "files": 7,
         "completed": 7,
+        "new": 7,
         "failed": 0,
         "counts": {"completed": 7},
         "audio_seconds": 7 * 3.5,
@@ -252,7 +252,7 @@ def test_ids_are_noted_while_others_of_their_group_are_still_being_submitted(
                 noted.extend(entry.generation_id for entry in manifest_of(out).having(FileState.SUBMITTED))
         await answer_healthily(api, request)
 
-    monkeypatch.setattr(batch_module, "SAVE_EVERY", 0.05)
+    monkeypatch.setattr(batch_loops, "SAVE_EVERY", 0.05)
     api.script("POST", answer_when_noted)
     batch(out, audio=URLS[:3])
     assert run_dag(dag).xcom("batch")["completed"] == 3
