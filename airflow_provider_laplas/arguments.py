@@ -94,6 +94,22 @@ def check_count(name: str, value: Any, *, least: int = 0) -> int:
     return value
 
 
+def check_age(name: str, value: Any) -> Any:
+    """
+    Return a duration in seconds that may be 0, or a template of one; a template's text is read as a number.
+
+    :raises LaplasArgumentError: naming the argument
+    """
+    if is_template(value):
+        return value
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise LaplasArgumentError(f"`{name}` must be seconds, not {value!r}.", argument=name) from None
+    return 0.0 if value == 0 and not isinstance(value, bool) else check_seconds(name, value)
+
+
 def check_pause(name: str, value: Any) -> float | None:
     """
     Return a duration in seconds that may be 0, or None.

@@ -2,6 +2,7 @@
 
 import mimetypes
 import os
+import time
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -112,10 +113,11 @@ def open_upload(audio: str | os.PathLike[str]) -> Upload:
     )
 
 
-def list_audio(place: str) -> tuple[str, list[str]]:
+def list_audio(place: str, *, min_age: float = 0.0) -> tuple[str, list[str]]:
     """
     List a folder, or what a glob in object storage matches; what has no audio's name is left out of a folder.
 
+    :param min_age: seconds; what was changed less than so long ago may still be being written, and is left out
     :return: the folder whose path the outputs leave out, and the files' URIs, in order
     :raises LaplasArgumentError: naming ``audio``, where a local folder does not exist; in object storage that is the
         same as an empty one
@@ -130,7 +132,11 @@ def list_audio(place: str) -> tuple[str, list[str]]:
         )
     paths = root.glob(pattern) if pattern else root.rglob("*")
     found = [path for path in paths if pattern or path.suffix.lower() in AUDIO_SUFFIXES]
-    return uri_of(root), sorted(uri_of(path) for path in found if path.is_file())
+    files = [path for path in found if path.is_file()]
+    if min_age:
+        latest = time.time() - min_age
+        files = [path for path in files if path.fs.modified(path.path).timestamp() <= latest]
+    return uri_of(root), sorted(map(uri_of, files))
 
 
 def open_source(audio: Any) -> str | Upload:

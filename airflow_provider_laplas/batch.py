@@ -66,6 +66,7 @@ class Batch:
 
     :ivar audio: a list of sources, or a folder or glob
     :ivar folder: where transcripts and manifest go
+    :ivar min_age: seconds; a file of a folder that was changed less than so long ago is left out
     """
 
     conn_id: str
@@ -75,6 +76,7 @@ class Batch:
     policy: ResumePolicy
     limits: Limits
     poll_interval: float
+    min_age: float = 0.0
     formats: tuple[str, ...] = ("json",)
     quality: QualitySettings | None = None
 
@@ -139,7 +141,7 @@ class Batch:
         """Return the audio of each file, by the path of its output."""
         if not isinstance(self.audio, str):
             return dict(zip(output_names(self.audio, None), self.audio, strict=True))
-        folder, found = list_audio(self.audio)
+        folder, found = list_audio(self.audio, min_age=self.min_age)
         return dict(zip(output_names(found, folder), found, strict=True))
 
     def submit(self, manifest: Manifest) -> bool:

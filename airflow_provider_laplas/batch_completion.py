@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_provider_laplas import metrics
-from airflow_provider_laplas.arguments import check_count, check_flag, check_seconds, check_text
+from airflow_provider_laplas.arguments import check_age, check_count, check_flag, check_seconds, check_text
 from airflow_provider_laplas.completion import BACKSTOP, TRIGGER_FAILED, TRIGGER_TIMEOUT, make_hook
 from airflow_provider_laplas.durable import RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError, from_payload
@@ -32,6 +32,7 @@ class BatchMixin:
     conn_id: str
     deferrable: bool
     durable: bool
+    min_age: Any = 0.0
     formats: Any
     model: str
     on_ambiguous: str
@@ -133,6 +134,7 @@ class BatchMixin:
                 self.max_in_flight, self.max_failed, self.max_files, self.max_audio_seconds, self.deduplicate
             ),
             poll_interval=self.poke_interval,
+            min_age=check_age("min_age", self.min_age),
             formats=tuple(check_formats(self.formats)),
             quality=read_quality(self.quality),
         )

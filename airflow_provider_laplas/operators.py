@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_laplas.arguments import check_flag, check_seconds, check_text
+from airflow_provider_laplas.arguments import check_age, check_flag, check_seconds, check_text
 from airflow_provider_laplas.audio import is_web_url
 from airflow_provider_laplas.base import BaseSTTOperator
 from airflow_provider_laplas.batch_completion import BatchMixin
@@ -139,6 +139,8 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
         made of what is there. Default none (``json``). Templated
     :param quality: checks of each transcript, as for :class:`TranscribeOperator`: with ``fail`` the file counts as
         failed, with ``skip`` it counts as neither; its reply is kept, and a later run judges it again. Templated
+    :param min_age: seconds, or a timedelta; files of a folder that were changed less than so long ago may still be being
+        written, and are left for a later run. Default 0. Templated
     :param max_in_flight: how many files may be submitted and not finished. Default 200
     :param max_failed: how many files may fail without failing the task. When more have, nothing more is submitted.
         Default 0
@@ -152,7 +154,13 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
     :param timeout: seconds for each file, from its submission. Default 3600
     """
 
-    template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path", "formats", "quality")
+    template_fields: Sequence[str] = (
+        *BaseSTTOperator.template_fields,
+        "results_path",
+        "formats",
+        "quality",
+        "min_age",
+    )
     operator_extra_links = (TranscriptLink(),)
 
     def __init__(
@@ -162,6 +170,7 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
         results_path: str,
         formats: Sequence[str] | str = ("json",),
         quality: QualitySettings | Mapping[str, Any] | None = DEFAULT_QUALITY,
+        min_age: float | timedelta | str = 0.0,
         max_in_flight: int = 200,
         max_failed: int = 0,
         deduplicate: bool = False,
@@ -181,6 +190,7 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
         self.deferrable = check_flag("deferrable", deferrable)
         self.poke_interval = check_seconds("poke_interval", poke_interval)
         self.timeout = check_seconds("timeout", timeout)
+        self.min_age = check_age("min_age", min_age)
         self.accept_limits(
             max_in_flight=max_in_flight,
             max_failed=max_failed,

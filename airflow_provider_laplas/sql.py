@@ -156,6 +156,12 @@ def load(hook: SqlHook, rows: Iterable[TranscriptRow]) -> dict[str, int]:
     return counts
 
 
+def generations(hook: SqlHook) -> dict[str, str | None]:
+    """Return the generation id of each transcript that is loaded, by its ``uri``: what need not be loaded again."""
+    with _connect(hook) as connection:
+        return {row[0]: row[1] for row in connection.fetch(statements.GENERATIONS)}
+
+
 def search(hook: SqlHook, phrase: str, limit: int = 20) -> tuple[SearchHit, ...]:
     """
     Return the segments in which a phrase was said: those of the newest transcripts first, each in order of position.

@@ -31,6 +31,7 @@ UPSERT = """
 """
 DELETE_SEGMENTS = "DELETE FROM laplas_segments WHERE uri = ?"
 DELETE_WORDS = "DELETE FROM laplas_words WHERE uri = ?"
+GENERATIONS = "SELECT uri, generation_id FROM laplas_transcripts"
 TOTALS = """
     SELECT
         substr(completed_at, 1, 10) AS completed_on,

@@ -1,5 +1,5 @@
 """
-The demo's commands: ``python -m demo run`` transcribes one recording, ``python -m demo up`` stays.
+The demo's commands: ``python -m demo run`` sends recordings through the ingestion pipeline, ``python -m demo up`` stays.
 
 Both start a real Airflow and a local server with a real Whisper model, in a temporary folder. Neither writes into
 the project, into the user's home or into an Airflow that is already there.
@@ -20,23 +20,29 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from airflow_provider_laplas.audio import AUDIO_SUFFIXES
+from airflow_provider_laplas.manifest import BAD, FileState, Manifest
+from airflow_provider_laplas.manifest import NAME as MANIFEST
+from airflow_provider_laplas.results import load_transcript
 from demo.file_server import FileServer
 from demo.local_server import LocalServer
-from demo.processes import interrupted_by_sigterm
+from demo.processes import await_condition, interrupted_by_sigterm
 from demo.rest import TaskState
 from demo.stack import AirflowStack
 
 PROJECT = Path(__file__).parents[1]
-RECORDING = PROJECT / "demo" / "recordings" / "jfk.mp3"
-DAG_ID = "transcribe_url"
-# The sensor's own timeout is an hour; a run that outlasts it has failed.
+RECORDINGS = PROJECT / "demo" / "recordings"
+RECORDING = RECORDINGS / "jfk.mp3"
+PIPELINE, REPORT = "ingest_recordings", "report_transcripts"
+# A recording's own timeout is an hour; a run that outlasts it has failed.
 RUN_SECONDS = 3700.0
+REPORT_SECONDS = 120.0
+DATABASE = "transcripts.db"
 
 AUDIO = click.option(
     "--audio",
     type=click.Path(exists=True, dir_okay=False, readable=True, resolve_path=True, path_type=Path),
-    default=RECORDING,
-    help="The recording; by default eleven seconds of John F. Kennedy, 1961.",
+    help="A recording; by default those in demo/recordings.",
 )
 
 
@@ -52,11 +58,15 @@ class Demo:
     :ivar stack: the Airflow
     :ivar server: the local Laplas server
     :ivar url: where the recording is
+    :ivar inbox: the pipeline's folder of recordings
+    :ivar transcripts: its folder of transcripts
     """
 
     stack: AirflowStack
     server: LocalServer
     url: str
+    inbox: Path
+    transcripts: Path
 
 
 @click.group()
@@ -68,68 +78,115 @@ def main() -> None:
 
 @main.command()
 @AUDIO
-def run(audio: Path) -> None:
-    """Transcribe one recording and print its text."""
+def run(audio: Path | None) -> None:
+    """Send recordings through the ingestion pipeline; print what was said, and where everything lies."""
     console = Console(stderr=True, highlight=False)
     with _workspace(console) as folder:
         started = time.monotonic()
-        with _demo(console, folder, audio, transcripts=folder / "transcripts") as demo:
-            console.print(
-                f"Airflow runs, after {time.monotonic() - started:.0f} s; transcribing {audio.name}"
-            )
-            run_id = demo.stack.trigger(DAG_ID, {"audio": demo.url})
-            state = demo.stack.wait(DAG_ID, run_id, RUN_SECONDS, progress=_reporter(console, demo.server))
-            if state != "success":
-                raise RunFailedError(f"The run failed.\n{demo.stack.failure_report(DAG_ID, run_id)}")
-            text = demo.stack.xcom(DAG_ID, run_id, "wait", key="text")
+        with _demo(console, folder, audio) as demo:
+            console.print(f"Airflow runs, after {time.monotonic() - started:.0f} s; transcribing")
+            _run_pipeline(console, demo)
             console.print(f"Done, after {time.monotonic() - started:.0f} s; stopping.")
-    print(text)
+        manifest = _manifest(demo.transcripts)
+        for entry in manifest.having(*BAD):
+            console.print(f"{entry.source}: {entry.error}", style="red", markup=False, soft_wrap=True)
+        finished = list(manifest.having(FileState.COMPLETED))
+        if not finished:
+            raise RunFailedError("No recording could be transcribed.")
+        texts = {
+            entry.output.removesuffix(".json"): load_transcript(str(demo.transcripts / entry.output)).text
+            for entry in finished
+        }
+    print("\n\n".join(f"{name}:\n{text}" for name, text in texts.items()))
+    console.print(_places(demo.transcripts), markup=False, soft_wrap=True)
 
 
 @main.command()
 @AUDIO
-def up(audio: Path) -> None:
+def up(audio: Path | None) -> None:
     """Start Airflow and the local server, and leave them running until Ctrl-C."""
     console = Console(stderr=True, highlight=False)
-    transcripts = Path(tempfile.mkdtemp(prefix="laplas-transcripts-"))
-    with suppress(KeyboardInterrupt), _workspace(console) as folder:
-        inbox = folder / "inbox"
-        with _demo(console, folder, audio, transcripts=transcripts) as demo:
-            print(_instructions(demo, inbox, transcripts), flush=True)
-            while True:
-                demo.stack.check()
-                demo.server.program.check()
-                time.sleep(1)
-    try:
-        transcripts.rmdir()
-    except OSError:
-        console.print(f"Transcripts are kept in {transcripts}", markup=False, soft_wrap=True)
+    kept = None
+    with suppress(KeyboardInterrupt), _workspace(console) as folder, _demo(console, folder, audio) as demo:
+        kept = demo.transcripts
+        print(_instructions(demo), flush=True)
+        while True:
+            demo.stack.check()
+            demo.server.program.check()
+            time.sleep(1)
+    if kept is not None and kept.exists():
+        console.print(f"Transcripts are kept in {kept}", markup=False, soft_wrap=True)
+
+
+def _run_pipeline(console: Console, demo: Demo) -> None:
+    """Run the pipeline's DAG, then wait for the run of the report that its asset starts."""
+    reporter = _reporter(console, demo.server)
+    run_id = demo.stack.trigger(PIPELINE, {"settle_seconds": 0})
+    if demo.stack.wait(PIPELINE, run_id, RUN_SECONDS, progress=reporter) != "success":
+        raise RunFailedError(f"The run failed.\n{demo.stack.failure_report(PIPELINE, run_id)}")
+    if not any(_manifest(demo.transcripts).having(FileState.COMPLETED)):
+        return
+    await_condition(
+        lambda: demo.stack.runs(REPORT),
+        timeout=REPORT_SECONDS,
+        what="a run of the report that the asset starts",
+    )
+    [(report_id, _)] = demo.stack.runs(REPORT)
+    if demo.stack.wait(REPORT, report_id, REPORT_SECONDS, progress=reporter) != "success":
+        raise RunFailedError(f"The report failed.\n{demo.stack.failure_report(REPORT, report_id)}")
+
+
+def _manifest(transcripts: Path) -> Manifest:
+    manifest = Manifest.load(f"{transcripts}/{MANIFEST}")
+    if manifest is None:
+        raise RunFailedError(f"Nothing was transcribed: there is no manifest in {transcripts}.")
+    return manifest
+
+
+def _places(transcripts: Path) -> str:
+    return f"""
+Transcripts and captions:  {transcripts}
+Database (SQLite):         {transcripts / DATABASE}
+Report:                    {transcripts / "report.html"}"""
 
 
 @contextmanager
-def _demo(console: Console, folder: Path, audio: Path, *, transcripts: Path) -> Iterator[Demo]:
-    """Start everything, side by side, and end it after the block."""
-    inbox = folder / "inbox"
+def _demo(console: Console, folder: Path, audio: Path | None) -> Iterator[Demo]:
+    """Start everything, side by side, and end it after the block; an empty folder of transcripts is removed."""
+    inbox, transcripts = folder / "inbox", Path(tempfile.mkdtemp(prefix="laplas-transcripts-"))
     inbox.mkdir()
-    with interrupted_by_sigterm(), ExitStack() as started:
-        with console.status("Starting Airflow and the local Laplas server"):
-            server = started.enter_context(LocalServer(folder))
-            files = started.enter_context(FileServer(audio))
-            environment = {
-                "AIRFLOW_CONN_LAPLAS_DEFAULT": server.connection,
-                "AIRFLOW_VAR_LAPLAS_INBOX": inbox.as_uri(),
-                "AIRFLOW_VAR_LAPLAS_TRANSCRIPTS": transcripts.as_uri(),
-            }
-            stack = started.enter_context(
-                AirflowStack(
-                    PROJECT / "dags",
-                    home=folder / "airflow",
-                    config={"laplas": {"results_path": (folder / "replies").as_uri()}},
-                    environment=environment,
+    for recording in [audio] if audio else RECORDINGS.iterdir():
+        if recording.suffix in AUDIO_SUFFIXES:
+            shutil.copy(recording, inbox)
+        elif audio:
+            # Whatever its name says, it was asked for.
+            shutil.copy(recording, inbox / f"{recording.name}.mp3")
+    try:
+        with interrupted_by_sigterm(), ExitStack() as started:
+            with console.status("Starting Airflow and the local Laplas server"):
+                server = started.enter_context(LocalServer(folder))
+                files = started.enter_context(FileServer(audio or RECORDING))
+                environment = {
+                    "AIRFLOW_CONN_LAPLAS_DEFAULT": server.connection,
+                    "AIRFLOW_CONN_TRANSCRIPTS_DB": json.dumps(
+                        {"conn_type": "sqlite", "host": str(transcripts / DATABASE)}
+                    ),
+                    "AIRFLOW_VAR_LAPLAS_INBOX": inbox.as_uri(),
+                    "AIRFLOW_VAR_LAPLAS_TRANSCRIPTS": transcripts.as_uri(),
+                }
+                stack = started.enter_context(
+                    AirflowStack(
+                        PROJECT / "dags",
+                        home=folder / "airflow",
+                        config={"laplas": {"results_path": (folder / "replies").as_uri()}},
+                        environment=environment,
+                    )
                 )
-            )
-            server.await_ready()
-        yield Demo(stack, server, files.url)
+                server.await_ready()
+            yield Demo(stack, server, files.url, inbox, transcripts)
+    finally:
+        with suppress(OSError):
+            transcripts.rmdir()
 
 
 @contextmanager
@@ -163,7 +220,7 @@ def _reporter(console: Console, server: LocalServer) -> Callable[[list[TaskState
     return report
 
 
-def _instructions(demo: Demo, inbox: Path, transcripts: Path) -> str:
+def _instructions(demo: Demo) -> str:
     command = [
         f"AIRFLOW_HOME={shlex.quote(str(demo.stack.home))}",
         shlex.quote(sys.executable),
@@ -171,19 +228,19 @@ def _instructions(demo: Demo, inbox: Path, transcripts: Path) -> str:
         "airflow",
     ]
     trigger = " ".join([*command, "dags", "trigger"])
-    conf = shlex.quote(json.dumps({"audio": demo.url}))
+    url, now = (shlex.quote(json.dumps(conf)) for conf in ({"audio": demo.url}, {"settle_seconds": 0}))
     return f"""\
 Airflow:      {demo.stack.base_url}  (everyone is an administrator)
 Laplas API:   {demo.server.base_url}
 Recording:    {demo.url}
 
 Transcribe the recording; the text becomes the XCom "text" of the task "wait":
-  {trigger} {DAG_ID} --conf {conf}
+  {trigger} transcribe_url --conf {url}
 
-Put recordings into  {inbox}
-and their transcripts come to  {transcripts}
+Put recordings into  {demo.inbox}
+and transcripts, captions, a database and a report come to  {demo.transcripts}
 every hour, or now:
-  {trigger} ingest_folder
+  {trigger} {PIPELINE} --conf {now}
 
 Ctrl-C ends it."""
 

@@ -129,6 +129,12 @@ class AirflowRest:
                 raise TimeoutError(f"run {run_id} of {dag_id}: not finished within {timeout:g} s ({states})")
             time.sleep(RUN_PAUSE_SECONDS)
 
+    def runs(self, dag_id: str) -> list[tuple[str, str]]:
+        """Return the id and the state of each of a DAG's runs, at most a hundred, the oldest first."""
+        path = f"/dags/{quote(dag_id)}/dagRuns"
+        page = self._call("GET", path, params={"limit": PAGE, "order_by": "id"})
+        return [(run["dag_run_id"], run["state"]) for run in page["dag_runs"]]
+
     def task_states(self, dag_id: str, run_id: str) -> list[TaskState]:
         """Return every task instance of a run, mapped ones included."""
         path = f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id)}/taskInstances"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 import wave
 from itertools import chain, repeat
@@ -373,6 +374,8 @@ def test_a_signature_is_in_no_manifest(api, dag, run_dag, out):
         ({"max_audio_seconds": 0}, "max_audio_seconds"),
         ({"deduplicate": "yes"}, "deduplicate"),
         ({"max_inflight": 3}, "max_inflight"),
+        ({"min_age": -1}, "min_age"),
+        ({"min_age": "soon"}, "min_age"),
     ],
 )
 def test_a_wrong_argument_is_refused_by_name_when_the_dag_is_parsed(arguments, name):
@@ -393,3 +396,13 @@ def test_a_local_folder_that_does_not_exist_is_refused(api, dag, run_dag, tmp_pa
     batch(out, audio=str(tmp_path / "nothing"))
     (error,) = run_dag(dag).errors
     assert error.argument == "audio"
+
+
+@pytest.mark.parametrize("min_age", ["{{ params.age }}", 60])
+def test_a_file_that_was_changed_just_now_is_left_for_a_later_run(
+    api, dag, run_dag, recordings, out, min_age
+):
+    dag.params = {"age": 60}
+    os.utime(recordings / "a.mp3", (0, 0))
+    batch(out, audio=str(recordings), min_age=min_age)
+    assert run_dag(dag).xcom("batch")["files"] == 1

@@ -1,0 +1,128 @@
+"""
+Transcribe every new recording of a folder, once an hour, load the transcripts into a database, and report.
+
+``ingest_recordings`` sends what is new in the inbox through one task, however many recordings there are. Transcripts
+and captions land in the other folder under the recording's own path: ``talks/a.mp3`` becomes ``talks/a.mp3.json``,
+``.srt``, ``.vtt`` and ``.txt``. A recording that has a transcript is never submitted again; one that cannot be
+transcribed is reported, holds nobody back, and is not paid for again every hour: clear the task to try it again.
+Transcripts that the database does not have yet are loaded into it, and ``report_transcripts`` then writes
+``report.html`` beside them.
+
+The folders are object storage URIs, such as ``s3://aws_default@bucket/inbox`` or ``file:///data/inbox``. They come
+from the Airflow Variables ``laplas_inbox`` and ``laplas_transcripts``, so also from the environment variables
+AIRFLOW_VAR_LAPLAS_INBOX and AIRFLOW_VAR_LAPLAS_TRANSCRIPTS; a run's own parameters come first. The database is the
+Airflow connection ``transcripts_db``, SQLite or PostgreSQL.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, BaseHook, Param, Variable, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_provider_laplas.manifest import BAD, FileState, Manifest
+from airflow_provider_laplas.operators import TranscribeBatchOperator
+from airflow_provider_laplas.results import load_transcript
+from airflow_provider_laplas.storage import write_text
+
+DATABASE_CONN_ID = "transcripts_db"
+DATABASE = Asset("laplas_transcripts")
+"""Says that the database has new transcripts; the event names the folder in which they lie."""
+
+TAGS = ["laplas", "speech-to-text"]
+FOLDER = {"type": ["null", "string"]}
+
+
+@dag(
+    schedule="@hourly",
+    catchup=False,
+    # Two runs at once would both find the same recording without a transcript, and both pay for it.
+    max_active_runs=1,
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    tags=TAGS,
+    params={
+        "inbox": Param(None, **FOLDER, description="Folder of recordings; by default Variable laplas_inbox."),
+        "transcripts": Param(
+            None, **FOLDER, description="Folder of results; by default Variable laplas_transcripts."
+        ),
+        "settle_seconds": Param(
+            60,
+            type="number",
+            minimum=0,
+            description="A recording that changed less than so many seconds ago is left for the next run.",
+        ),
+    },
+    doc_md=__doc__,
+)
+def ingest_recordings() -> None:
+    """Transcribe what is new, and load it."""
+    transcribe = TranscribeBatchOperator(
+        task_id="transcribe",
+        audio="{{ params.inbox or var.value.laplas_inbox }}",
+        results_path="{{ params.transcripts or var.value.laplas_transcripts }}",
+        formats=["srt", "vtt", "txt"],
+        min_age="{{ params.settle_seconds }}",
+        # More than these in one folder is not a broken recording, but something to look at.
+        max_failed=100,
+    )
+
+    @task(outlets=[DATABASE])
+    def load(batch: dict[str, Any], *, outlet_events: Any = None) -> dict[str, int]:
+        """Load the transcripts that the database does not have; skip, and so say nothing, where it has them all."""
+        from airflow_provider_laplas import sql  # noqa: PLC0415
+        from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
+        from airflow_provider_laplas.usage import estimated_cost  # noqa: PLC0415
+
+        database: Any = BaseHook.get_hook(DATABASE_CONN_ID)
+        price = LaplasHook().settings.price_per_minute
+        sql.create_tables(database)
+        known = sql.generations(database)
+
+        def rows() -> Iterator[sql.TranscriptRow]:
+            for entry in Manifest.load(batch["manifest"]).having(FileState.COMPLETED, FileState.DUPLICATE):
+                uri = f"{batch['results_path']}/{entry.output}"
+                if uri in known and known[uri] == entry.generation_id:
+                    continue
+                yield sql.TranscriptRow(
+                    uri=uri,
+                    source=entry.source,
+                    transcript=load_transcript(uri),
+                    generation_id=entry.generation_id,
+                    completed_at=entry.completed_at,
+                    estimated_cost=estimated_cost(entry.audio_seconds, price),
+                )
+
+        counts = sql.load(database, rows())
+        if not counts["transcripts"]:
+            raise AirflowSkipException("The database has every transcript already.")
+        outlet_events[DATABASE].extra = {"results_path": batch["results_path"]}
+        return counts
+
+    load(transcribe.output)
+
+
+@dag(schedule=[DATABASE], catchup=False, max_active_runs=1, tags=TAGS, doc_md=__doc__)
+def report_transcripts() -> None:
+    """Write one HTML page on all transcripts: files, hours, languages, words, cost, and what failed."""
+
+    @task
+    def report(*, triggering_asset_events: Any = None) -> str:
+        """Write the page beside the transcripts, and return its URI."""
+        from airflow_provider_laplas import sql  # noqa: PLC0415
+        from airflow_provider_laplas.report import render  # noqa: PLC0415
+
+        events = (triggering_asset_events or {}).get(DATABASE)
+        # Triggered by hand, there is no event.
+        folder = events[-1].extra["results_path"] if events else Variable.get("laplas_transcripts")
+        manifest = Manifest.load(f"{folder}/manifest.json")
+        failed = [(entry.source, entry.error) for entry in manifest.having(*BAD)]
+        database: Any = BaseHook.get_hook(DATABASE_CONN_ID)
+        write_text(f"{folder}/report.html", render(sql.figures(database), failed=failed))
+        return f"{folder}/report.html"
+
+    report()
+
+
+ingest_recordings()
+report_transcripts()
