@@ -15,6 +15,8 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+pytest_plugins = ["tests.postgresql"]
+
 RECORDINGS = Path(__file__).parents[1] / "demo" / "recordings"
 
 

@@ -1,7 +1,12 @@
 """One real Airflow and one real local server for all tests of this folder; they run after all others."""
 
+import json
+import re
 import shutil
+import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +63,64 @@ def recording_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def stack(server, tmp_path_factory) -> Iterator[AirflowStack]:
+def database(tmp_path_factory) -> Path:
+    """Return the file of the pipeline's database."""
+    return tmp_path_factory.mktemp("database") / "transcripts.db"
+
+
+@pytest.fixture(scope="session")
+def lineage_file(tmp_path_factory) -> Path:
+    """Return the file to which OpenLineage's events are appended."""
+    return tmp_path_factory.mktemp("lineage") / "events.jsonl"
+
+
+@pytest.fixture(scope="session")
+def statsd() -> Iterator[socket.socket]:
+    """Return a socket to which Airflow sends its metrics."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        listening.bind(("127.0.0.1", 0))
+        yield listening
+
+
+@pytest.fixture
+def metrics(statsd) -> Callable[[], Counter[str]]:
+    """Return a function that adds up what was sent by now: a counter's sum, how often a duration was."""
+
+    def add_up() -> Counter[str]:
+        sums = Counter[str]()
+        statsd.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                for line in statsd.recv(65536).decode().splitlines():
+                    name, value, kind = re.match(r"airflow\.([^:]+):([-\d.e]+)\|(\w+)", line).groups()
+                    sums[name] += 1 if kind == "ms" else float(value)
+        return sums
+
+    return add_up
+
+
+def submissions(server: LocalServer) -> int:
+    """Return how many generations the server has accepted."""
+    return server.program.log.read_text().count("POST /v1/stt/create 201")
+
+
+@pytest.fixture(scope="session")
+def stack(server, database, lineage_file, statsd, tmp_path_factory) -> Iterator[AirflowStack]:
     """Run the project's own DAGs and those of this folder."""
     dags = tmp_path_factory.mktemp("dags")
     for file in [*PROJECT.glob("dags/*.py"), *HERE.glob("dags/*.py")]:
         shutil.copy(file, dags)
-    environment = {"AIRFLOW_CONN_LAPLAS_DEFAULT": server.connection}
-    with AirflowStack(dags, environment=environment) as running:
+    environment = {
+        "AIRFLOW_CONN_LAPLAS_DEFAULT": server.connection,
+        "AIRFLOW_CONN_TRANSCRIPTS_DB": json.dumps({"conn_type": "sqlite", "host": str(database)}),
+    }
+    lineage = {"type": "file", "log_file_path": str(lineage_file), "append": True}
+    config = {
+        "metrics": {"statsd_on": True, "statsd_host": "127.0.0.1", "statsd_port": statsd.getsockname()[1]},
+        "openlineage": {"transport": json.dumps(lineage)},
+    }
+    with AirflowStack(dags, environment=environment, config=config) as running:
         server.await_ready()
         yield running
 
