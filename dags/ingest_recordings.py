@@ -63,6 +63,7 @@ def ingest_recordings() -> None:
         results_path="{{ params.transcripts or var.value.laplas_transcripts }}",
         formats=["srt", "vtt", "txt"],
         min_age="{{ params.settle_seconds }}",
+        detect_language=True,
         # More than these in one folder is not a broken recording, but something to look at.
         max_failed=100,
     )

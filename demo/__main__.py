@@ -155,7 +155,7 @@ def _demo(console: Console, folder: Path, audio: Path | None) -> Iterator[Demo]:
     """Start everything, side by side, and end it after the block; an empty folder of transcripts is removed."""
     inbox, transcripts = folder / "inbox", Path(tempfile.mkdtemp(prefix="laplas-transcripts-"))
     inbox.mkdir()
-    for recording in [audio] if audio else RECORDINGS.iterdir():
+    for recording in [audio] if audio else sorted(RECORDINGS.iterdir()):
         if recording.suffix in AUDIO_SUFFIXES:
             shutil.copy(recording, inbox)
         elif audio:

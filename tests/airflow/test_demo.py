@@ -45,16 +45,26 @@ def demo(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedPr
     )
 
 
-def test_it_prints_the_words_and_leaves_nothing_behind(environment, tmp_path):
-    outcome = demo("run", environment=environment)
+def test_it_prints_the_words_and_where_everything_lies_and_leaves_nothing_else_behind(environment, tmp_path):
+    outcome = demo("run", "--audio", str(PROJECT / "demo/recordings/jfk.mp3"), environment=environment)
 
     assert outcome.returncode == 0, outcome.stderr
-    assert word_error_rate(outcome.stdout) == 0
-    assert list(tmp_path.iterdir()) == []
+    name, _, text = outcome.stdout.partition("\n")
+    assert name == "jfk.mp3:"
+    assert word_error_rate(text) == 0
+    [kept] = tmp_path.iterdir()
+    assert sorted(path.name for path in kept.iterdir()) == [
+        *(f"jfk.mp3.{name}" for name in ("json", "srt", "txt", "vtt")),
+        "manifest.json",
+        "report.html",
+        "transcripts.db",
+    ]
+    for path in (kept, kept / "transcripts.db", kept / "report.html"):
+        assert str(path) in outcome.stderr
     assert left_running(tmp_path) == []
 
 
-def test_a_file_that_is_not_audio_shows_the_log_of_the_failed_task(environment, tmp_path):
+def test_a_file_that_is_not_audio_is_said_to_be_none_and_everything_is_kept(environment, tmp_path):
     notes = tmp_path / "minutes of a meeting.txt"
     notes.write_text("We met. " * 200)
 
@@ -62,8 +72,8 @@ def test_a_file_that_is_not_audio_shows_the_log_of_the_failed_task(environment, 
 
     assert outcome.returncode == 1
     assert outcome.stdout == ""
-    assert "=== wait ===" in outcome.stderr
-    assert "LaplasGenerationFailed" in outcome.stderr
+    assert "minutes of a meeting.txt.mp3: The API could not transcribe" in outcome.stderr
+    assert "No recording could be transcribed." in outcome.stderr
     [kept] = tmp_path.glob("laplas-demo-*")
     assert f"Everything is kept in {kept}" in outcome.stderr
     assert (kept / "airflow" / "scheduler.log").is_file()
