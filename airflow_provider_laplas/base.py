@@ -22,8 +22,8 @@ from airflow_provider_laplas.durable import (
     Record,
     RecordStore,
     decide,
+    fingerprint,
     fingerprint_request,
-    fingerprint_version,
 )
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
@@ -198,10 +198,10 @@ class BaseSTTOperator(BaseOperator):
             # The audio may have been moved away since: what was submitted is paid for all the same.
             if record is None or record.generation_id is None or not record.fingerprint.startswith(work):
                 raise
-            source, fingerprint = audio, record.fingerprint
+            source, known = audio, record.fingerprint
         else:
-            fingerprint = f"{work}-{fingerprint_version(source)}"
-        decision, why = decide(record, fingerprint, store.max_tries)
+            known = fingerprint(work, source)
+        decision, why = decide(record, known, store.max_tries)
         if record is not None and decision in {Decision.ATTACH, Decision.TAKE}:
             refused = None if decision is Decision.TAKE else self._not_to_attach_to(hook, record, folder)
             if refused is None:
@@ -214,7 +214,7 @@ class BaseSTTOperator(BaseOperator):
             self._ambiguous(ambiguous_submission(f"{why[0].upper()}{why[1:]}."))
         if record is not None:
             self.log.info("Submitting: %s.", why)
-        record = Record(fingerprint, store.max_tries, now + timeout)
+        record = Record(known, store.max_tries, now + timeout)
         # The intent: a try that finds it without an id knows that the submission may have been made.
         store.save(record)
         return self._submit(hook, store, record, source, options, timeout)

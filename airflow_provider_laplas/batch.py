@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,7 @@ from airflow_provider_laplas.batch_loops import (
     wait_for_submitted,
 )
 from airflow_provider_laplas.body import CHUNK
-from airflow_provider_laplas.durable import fingerprint_request, fingerprint_version, unsigned
+from airflow_provider_laplas.durable import fingerprint, fingerprint_request, unsigned
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasBatchError,
@@ -29,6 +30,7 @@ from airflow_provider_laplas.manifest import (
     ABANDONED_AFTER,
     BAD,
     NAME,
+    TRANSCRIBED,
     Entry,
     FileState,
     Manifest,
@@ -113,12 +115,7 @@ class Batch:
         :return: without entries where there are no files; nothing is written then
         :raises LaplasArgumentError: where there are more files than the limits allow, or the folder is taken
         """
-        sources = self.sources()
-        if self.limits.max_files is not None and len(sources) > self.limits.max_files:
-            raise LaplasArgumentError(
-                f"`max_files` is {self.limits.max_files}, and there are {len(sources)} files. Nothing was submitted.",
-                argument="max_files",
-            )
+        sources = self.sources(min_age=self.min_age)
         with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
             entries = list(threads.map(self._entry, sources.keys(), sources.values()))
         earlier = Manifest.load(self.uri) if entries else None
@@ -132,16 +129,21 @@ class Batch:
             take_stored(manifest, self.folder)
         if self.limits.deduplicate:
             self._mark_duplicates(manifest, sources)
+        self._check_count(manifest)
         self._check_length(manifest, sources)
         manifest.save()
         log.info("%d files: %s.", len(entries), _listed(manifest))
         return manifest
 
-    def sources(self) -> dict[str, str]:
-        """Return the audio of each file, by the path of its output."""
+    def sources(self, *, min_age: float = 0.0) -> dict[str, str]:
+        """
+        Return the audio of each file, by the path of its output.
+
+        :param min_age: seconds; a file of a folder that was changed less than so long ago is left out
+        """
         if not isinstance(self.audio, str):
             return dict(zip(output_names(self.audio, None), self.audio, strict=True))
-        folder, found = list_audio(self.audio, min_age=self.min_age)
+        folder, found = list_audio(self.audio, min_age=min_age)
         return dict(zip(output_names(found, folder), found, strict=True))
 
     def submit(self, manifest: Manifest) -> bool:
@@ -228,7 +230,7 @@ class Batch:
         return {
             "files": len(manifest.entries),
             "completed": counts.get(FileState.COMPLETED, 0) + counts.get(FileState.DUPLICATE, 0),
-            "new": len(manifest.new()),
+            "new": len(manifest.new(FileState.COMPLETED)),
             "failed": sum(counts.get(state, 0) for state in BAD),
             "counts": counts,
             "audio_seconds": manifest.audio_seconds(),
@@ -238,12 +240,13 @@ class Batch:
 
     def _stopped(self, manifest: Manifest) -> str | None:
         """Return why nothing more is submitted, None where nothing forbids it."""
-        bad = list(manifest.having(*BAD))
+        # What failed in an earlier run was reported by that.
+        bad = manifest.new(*BAD)
         if len(bad) > self.limits.max_failed:
             first = f"{bad[0].source}: {bad[0].error}"
             return f"{len(bad)} files failed (max_failed={self.limits.max_failed}), the first: {first}"
         limit = self.limits.max_audio_seconds
-        if limit is not None and manifest.audio_seconds() > limit and any(manifest.having(FileState.PENDING)):
+        if limit is not None and _new_seconds(manifest) > limit and any(manifest.having(FileState.PENDING)):
             return f"The finished audio passed max_audio_seconds={limit:g}, so nothing more was submitted:"
         return None
 
@@ -251,9 +254,10 @@ class Batch:
         work = fingerprint_request(source, self.request.model, self.request.options)
         shown = redact_url(source) if "://" in source else source
         try:
-            return Entry(shown, f"{work}-{fingerprint_version(open_source(source))}", output)
+            return Entry(shown, fingerprint(work, open_source(source)), output)
         except LaplasArgumentError as error:
-            return Entry(shown, work, output, state=FileState.FAILED, error=error.message)
+            now = time.time()
+            return Entry(shown, work, output, FileState.FAILED, completed_at=now, error=error.message)
 
     def _mark_duplicates(self, manifest: Manifest, sources: Mapping[str, str]) -> None:
         pending = list(manifest.having(FileState.PENDING))
@@ -267,6 +271,14 @@ class Batch:
                 if original != entry.output:
                     entry.move(FileState.DUPLICATE, duplicate_of=original)
 
+    def _check_count(self, manifest: Manifest) -> None:
+        limit, pending = self.limits.max_files, sum(1 for _ in manifest.having(FileState.PENDING))
+        if limit is not None and pending > limit:
+            raise LaplasArgumentError(
+                f"`max_files` is {limit}, and {pending} files are to be submitted. Nothing was.",
+                argument="max_files",
+            )
+
     def _check_length(self, manifest: Manifest, sources: Mapping[str, str]) -> None:
         limit = self.limits.max_audio_seconds
         if limit is None:
@@ -276,7 +288,7 @@ class Batch:
             lengths = threads.map(
                 audio_seconds, (upload for upload in uploads if not isinstance(upload, str))
             )
-            total = manifest.audio_seconds() + sum(length or 0.0 for length in lengths)
+            total = _new_seconds(manifest) + sum(length or 0.0 for length in lengths)
         if total > limit:
             raise LaplasArgumentError(
                 f"`max_audio_seconds` is {limit:g}, and the uploads hold {total:.0f} s. Nothing was submitted.",
@@ -308,6 +320,10 @@ def _content(source: str) -> str:
         while piece := file.read(CHUNK):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _new_seconds(manifest: Manifest) -> float:
+    return sum(entry.audio_seconds or 0.0 for entry in manifest.new(*TRANSCRIBED))
 
 
 def _listed(manifest: Manifest) -> str:

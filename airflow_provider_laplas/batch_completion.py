@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_provider_laplas import metrics
 from airflow_provider_laplas.arguments import check_age, check_count, check_flag, check_seconds, check_text
-from airflow_provider_laplas.completion import BACKSTOP, TRIGGER_FAILED, TRIGGER_TIMEOUT, make_hook
+from airflow_provider_laplas.completion import BACKSTOP, TRIGGER_FAILED, TRIGGER_TIMEOUT, price_of
 from airflow_provider_laplas.durable import RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError, from_payload
 from airflow_provider_laplas.exceptions import task_errors
@@ -99,7 +99,7 @@ class BatchMixin:
         """Return the new files and what was made of them, for OpenLineage; of very many, the folders."""
         if self._manifest is None:
             return lineage([], [])
-        new = self._manifest.new()
+        new = self._manifest.new(FileState.COMPLETED)
         folder = self._manifest.uri.rpartition("/")[0]
         if len(new) > MOST_DATASETS:
             place = [self.audio] if isinstance(self.audio, str) else []
@@ -167,11 +167,9 @@ class BatchMixin:
     def _hand_on_batch(self, context: Context, batch: "Batch", manifest: Manifest) -> dict[str, Any]:
         """Tell other tasks what is new, and return the summary."""
         self._manifest = manifest
-        new = manifest.new()
+        new = manifest.new(FileState.COMPLETED)
         seconds = sum(entry.audio_seconds or 0.0 for entry in new)
-        with make_hook(self.conn_id) as hook:
-            price = hook.settings.price_per_minute
-        context["ti"].xcom_push(key=USAGE_KEY, value=usage(seconds, price))
+        context["ti"].xcom_push(key=USAGE_KEY, value=usage(seconds, price_of(self.conn_id)))
         metrics.finished(seconds)
         summary: Mapping[str, Any] = batch.summarise(manifest)
         if new:

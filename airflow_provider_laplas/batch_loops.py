@@ -15,6 +15,7 @@ from asgiref.sync import sync_to_async
 from airflow_provider_laplas import metrics
 from airflow_provider_laplas.api import Generation
 from airflow_provider_laplas.audio import open_source
+from airflow_provider_laplas.durable import fingerprint
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasArgumentError,
@@ -130,6 +131,8 @@ async def _submit(
     async with limit:
         try:
             audio = await off_loop(_open, source)
+            # It may have been changed since the files were listed.
+            entry.fingerprint = fingerprint(entry.fingerprint, audio)
             generation_id = await _submit_once_or_twice(client, audio, request)
         except LaplasAmbiguousSubmitError as error:
             _end(entry, FileState.AMBIGUOUS, error)

@@ -257,7 +257,7 @@ class CompletionMixin:
         _remember(context, reference, reply)
         transcript = Transcript.from_reply(reply)
         # Before anything can fail: it is billed.
-        context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, self._price()))
+        context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, price_of(self.conn_id)))
         metrics.finished(transcript.duration)
         judge(transcript, read_quality(self.quality), generation_id)
         if isinstance(reference, str):
@@ -278,15 +278,6 @@ class CompletionMixin:
             generation_id=generation_id,
         )
         return summarise(generation_id, transcript, reference, self._files)
-
-    def _price(self) -> float | None:
-        """Return the price of a minute; a connection that is gone by now does not matter to what is finished."""
-        try:
-            with self.hook() as hook:
-                return hook.settings.price_per_minute
-        except LaplasError as error:
-            log.warning("The cost cannot be estimated: %s", error)
-            return None
 
     def _find_stored(self, record: Record, folder: str | None) -> dict[str, Any] | None:
         reference = record.result or find_reply(_known(record.generation_id), folder)
@@ -327,6 +318,16 @@ def make_hook(conn_id: Any) -> "LaplasHook":
     from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
 
     return LaplasHook(check_text("conn_id", conn_id))
+
+
+def price_of(conn_id: str) -> float | None:
+    """Return a connection's price of a minute; one that is gone by now does not matter to what is finished."""
+    try:
+        with make_hook(conn_id) as hook:
+            return hook.settings.price_per_minute
+    except LaplasError as error:
+        log.warning("The cost cannot be estimated: %s", error)
+        return None
 
 
 def _last_look(hook: "LaplasHook", generation_id: str) -> Generation | LaplasError:

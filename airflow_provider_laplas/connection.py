@@ -62,7 +62,7 @@ class ConnectionSettings:
         50.0,
         "number",
         "Requests a second",
-        "The most that one process sends to the API; 0 for no limit. Default 50.",
+        "The most that the waits and batches of one process send to the API; 0 for no limit. Default 50.",
     )
     price_per_minute: float | None = _extra(
         None,

@@ -156,9 +156,15 @@ def fingerprint_request(audio: str, model: str, options: Mapping[str, Any]) -> s
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def fingerprint_version(source: str | Upload) -> str:
-    """Return which version of the audio a request submits: for an upload its size and its ETag or time, else nothing."""
-    return "" if isinstance(source, str) else f"{source.size}-{source.version}"
+def fingerprint(request: str, source: str | Upload) -> str:
+    """
+    Return what work it is: the request, and which version of the audio it submits.
+
+    :param request: what :func:`fingerprint_request` returned, or a whole fingerprint, whose version is replaced
+    :param source: for an upload its size and its ETag or time count, for a URL nothing
+    """
+    version = "" if isinstance(source, str) else f"{source.size}-{source.version}"
+    return f"{request.partition('-')[0]}-{version}"
 
 
 def unsigned(url: str) -> str:

@@ -70,6 +70,7 @@ class Entry:
     :ivar fingerprint: what is submitted: audio, its version, model and options
     :ivar output: the transcript's path below the batch's folder
     :ivar deadline: epoch seconds
+    :ivar completed_at: epoch seconds at which it was finished, well or badly
     :ivar audio_seconds: of the finished audio
     :ivar error: why it failed, in a sentence
     :ivar duplicate_of: the output of the file with the same content, which is the one that is submitted
@@ -179,9 +180,9 @@ class Manifest:
         """Return the seconds of finished audio."""
         return sum(entry.audio_seconds or 0.0 for entry in self.having(*TRANSCRIBED))
 
-    def new(self) -> list[Entry]:
-        """Return the files that the owner has completed, and not an earlier run; duplicates are others' copies."""
-        return [e for e in self.having(FileState.COMPLETED) if (e.completed_at or 0.0) >= self.began_at]
+    def new(self, *states: FileState) -> list[Entry]:
+        """Return the entries that came into one of some states by the owner's doing, and not by an earlier run's."""
+        return [e for e in self.having(*states) if (e.completed_at or 0.0) >= self.began_at]
 
 
 def output_names(sources: Iterable[str], folder: str | None) -> list[str]:
@@ -232,6 +233,9 @@ def resume(
         facts = {name: getattr(old, name) for name in _FIELDS}
         if old.state in {FileState.REJECTED, FileState.SKIPPED}:
             facts |= {"error": None, "formats": None}
+        if old.state is FileState.INTENT and state is FileState.AMBIGUOUS:
+            error = "The task was cut off between submitting it and learning its id: it may have been billed."
+            facts |= {"error": error, "completed_at": time.time()}
         if state is FileState.SUBMITTED and cleared:
             facts["deadline"] = None
         entry.move(**facts | {"state": state})
@@ -240,7 +244,8 @@ def resume(
 def _same_work(entry: Entry, old: Entry) -> bool:
     """Tell whether both are the same request; of audio that cannot be read any more, nobody knows the version."""
     if entry.state is FileState.FAILED:
-        return old.fingerprint.startswith(entry.fingerprint) and old.state in TRANSCRIBED
+        known = old.state in TRANSCRIBED | {FileState.FAILED}
+        return known and old.fingerprint.startswith(entry.fingerprint)
     return old.fingerprint == entry.fingerprint
 
 

@@ -142,13 +142,13 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
     :param min_age: seconds, or a timedelta; files of a folder that were changed less than so long ago may still be being
         written, and are left for a later run. Default 0. Templated
     :param max_in_flight: how many files may be submitted and not finished. Default 200
-    :param max_failed: how many files may fail without failing the task. When more have, nothing more is submitted.
-        Default 0
+    :param max_failed: how many files may fail in a DAG run without failing the task. When more have, nothing more is
+        submitted. Default 0
     :param deduplicate: transcribe files with the same content once (uploads are read whole to find out). Default False
-    :param max_files: more files than these are refused before anything is submitted. Default no limit
-    :param max_audio_seconds: uploads are probed, and refused before anything is submitted if they are longer together;
-        for URLs, submission stops once the finished audio is longer. Needs the extra ``probe`` for uploads. Default no
-        limit
+    :param max_files: more files than these to submit are refused before anything is submitted. Default no limit
+    :param max_audio_seconds: the audio of one DAG run: uploads are probed, and refused before anything is submitted if
+        they are longer together; for URLs, submission stops once the finished audio is longer. Needs the extra
+        ``probe`` for uploads. Default no limit
     :param deferrable: wait in the triggerer, without a worker slot. Default True
     :param poke_interval: the longest pause between two looks at one file, in seconds. Default 10
     :param timeout: seconds for each file, from its submission. Default 3600

@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -242,7 +243,11 @@ def _check_size(content: bytearray, call: Call[Any], route: Route, status: int) 
 
 def _ssl_context(bundle: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=bundle)
+        # As requests has it: a file, or a folder of hashed certificates.
+        folder = Path(bundle).is_dir()
+        return ssl.create_default_context(
+            cafile=None if folder else bundle, capath=bundle if folder else None
+        )
     except OSError as error:
         raise LaplasConfigurationError(
             f"The CA bundle cannot be read: {redact(str(error))}. It is named by the connection's extra `verify` or by "

@@ -15,7 +15,7 @@ Airflow connection ``transcripts_db``, SQLite or PostgreSQL.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, BaseHook, Param, Variable, dag, task
@@ -119,7 +119,9 @@ def report_transcripts() -> None:
         manifest = Manifest.load(f"{folder}/manifest.json")
         failed = [(entry.source, entry.error) for entry in manifest.having(*BAD)]
         database: Any = BaseHook.get_hook(DATABASE_CONN_ID)
-        write_text(f"{folder}/report.html", render(sql.figures(database), failed=failed))
+        write_text(
+            f"{folder}/report.html", render(sql.figures(database), failed=failed, made_at=datetime.now(UTC))
+        )
         return f"{folder}/report.html"
 
     report()

@@ -169,6 +169,34 @@ def test_a_file_that_failed_is_not_paid_for_again_by_every_later_run(api, dag, r
     assert api.count("POST") == 7
 
 
+def test_what_failed_in_an_earlier_run_does_not_fail_the_later_ones(api, dag, run_dag, recordings, out):
+    (recordings / "empty.mp3").touch()
+    api.script("POST", reply(400, error_body(400, "not audio")))
+    batch(out, audio=str(recordings))
+    assert run_dag(dag).state == "failed"
+    run_dag(dag)
+    (recordings / "new.mp3").write_bytes(b"new")
+    summary = run_dag(dag).xcom("batch")
+    assert (summary["completed"], summary["failed"]) == (3, 2)
+
+
+def test_a_file_that_is_changed_while_it_waits_for_its_turn_is_known_by_what_was_submitted(
+    api, dag, run_dag, recordings, out
+):
+    create = api.create
+
+    def creating():
+        if not api.generations:
+            (recordings / "talks" / "b.wav").write_bytes(b"longer than it was")
+        return create()
+
+    api.create = creating
+    batch(out, audio=str(recordings), max_in_flight=1)
+    run_dag(dag)
+    assert run_dag(dag).xcom("batch")["new"] == 0
+    assert api.count("POST") == 3
+
+
 def test_a_generation_that_fails_is_the_files_failure(api, dag, run_dag, out):
     api.script("GET", reply(200, {"status": "failed", "error": "silence"}))
     batch(out, audio=URLS[:1], max_failed=1)
@@ -320,10 +348,14 @@ def test_two_tasks_do_not_write_into_one_folder(api, dag, run_dag, out):
 
 
 def test_more_files_than_allowed_are_refused_before_anything_is_submitted(api, dag, run_dag, out):
-    batch(out, audio=URLS, max_files=6)
+    operator = batch(out, audio=URLS, max_files=6)
     (error,) = run_dag(dag).errors
     assert error.argument == "max_files"
     assert not api.requests
+    operator.audio = operator._audio = URLS[:6]
+    run_dag(dag)
+    operator.audio = operator._audio = URLS
+    assert run_dag(dag).xcom("batch")["completed"] == 7
 
 
 def test_longer_uploads_than_allowed_are_refused_before_anything_is_submitted(
