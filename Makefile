@@ -34,7 +34,7 @@ test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and
 bench: $(DEV) ## compare with a bare loop, with other providers' triggers and with curl, side by side
 	$(RUN) tests.benchmarks
 
-figures: $(DEV) ## measure again what the README's figures say, and write them there
+figures: $(DEV) ## measure again what the documentation's figures say, and write them there
 	$(RUN) tests.figures
 
 lint: $(DEV) ## check style, format and types

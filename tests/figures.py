@@ -1,7 +1,8 @@
 """
-Measure what the README's figures say, and write them there: ``make figures``.
+Measure what the documentation's figures say, and write them there: ``make figures``.
 
-Nothing else writes into the repository.
+Nothing else writes into the repository. A figure stands between two marks, ``<!-- figures: NAME -->`` and
+``<!-- end -->``, in whichever page it is read.
 """
 
 import json
@@ -12,37 +13,56 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.common import table
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+PLOT = ROOT / "docs" / "waits.svg"
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "faults.json"
-        subprocess.run(
-            [sys.executable, "-m", "pytest", "tests/faults"],
-            cwd=ROOT,
-            env=os.environ | {"LAPLAS_FIGURES": str(path)},
-            check=True,
-        )
-        README.write_text(
-            replace_block(README.read_text(), "faults", faults_table(json.loads(path.read_text())))
-        )
+        bench, faults = Path(folder) / "bench.json", Path(folder) / "faults.json"
+        run("tests.benchmarks", "--json", str(bench), "--svg", str(PLOT))
+        write("bench", bench_table(json.loads(bench.read_text())))
+        run("pytest", "tests/faults", environment={"LAPLAS_FIGURES": str(faults)})
+        write("faults", faults_table(json.loads(faults.read_text())))
+
+
+def run(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    command = [sys.executable, "-m", module, *arguments]
+    subprocess.run(command, cwd=ROOT, env=os.environ | dict(environment or {}), check=True)
+
+
+def bench_table(comparisons: Mapping[str, Any]) -> str:
+    """Every target of every comparison, and what was measured beside it, as Markdown."""
+    rows = [
+        [comparison["title"], *target[:3], "yes" if target[3] else "no"]
+        for comparison in comparisons.values()
+        for target in comparison["targets"]
+    ]
+    return table(["compared", "what", "aim", "measured", "met"], rows)
 
 
 def faults_table(figures: Mapping[str, int]) -> str:
-    """The suite's counts as a Markdown table, in the order in which they were first counted."""
-    return "\n".join(
-        ["| counted | |", "|---|---|", *(f"| {name} | {count} |" for name, count in figures.items())]
-    )
+    """The suite's counts as Markdown, in the order in which they were first counted."""
+    return table(["counted", ""], [[name, f"{count:,}"] for name, count in figures.items()])
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def write(name: str, content: str) -> None:
+    """Put the content between the marks of that name, in the page that has them."""
+    [page] = [page for page in pages() if f"<!-- figures: {name} -->" in page.read_text()]
+    page.write_text(replace_block(page.read_text(), name, content))
 
 
 def replace_block(text: str, name: str, content: str) -> str:
     """The text with what stands between the marks of that name replaced."""
     pattern = re.compile(rf"(<!-- figures: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-    if not pattern.search(text):
-        raise ValueError(f"the README has no block for {name}")
     return pattern.sub(lambda found: f"{found[1]}\n{content}\n\n{found[2]}", text, count=1)
 
 
