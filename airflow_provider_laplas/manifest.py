@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_provider_laplas.api import ambiguous_submission
 from airflow_provider_laplas.durable import unsigned
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.redaction import redact_url
@@ -238,6 +239,10 @@ def resume(
             facts |= {"error": error, "completed_at": time.time()}
         if state is FileState.SUBMITTED and cleared:
             facts["deadline"] = None
+        if old.state is FileState.INTENT and state is FileState.AMBIGUOUS:
+            facts["error"] = ambiguous_submission(
+                "An earlier try was cut off before the generation's id was noted."
+            ).message
         entry.move(**facts | {"state": state})
 
 

@@ -256,6 +256,7 @@ def test_an_intent_without_an_id_is_ambiguous(api, dag, run_dag, out):
     rewrite(out, written_at=0.0)
     assert run_dag(dag).xcom("batch")["counts"] == {"ambiguous": 1, "completed": 1}
     assert api.count("POST") == 2
+    assert "usage page" in manifest_of(out).entries[0].error
 
 
 def test_an_output_of_an_earlier_submission_is_not_taken_for_the_new_one(api, out):
