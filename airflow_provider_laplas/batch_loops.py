@@ -201,20 +201,21 @@ async def wait_for_submitted(
     submitted = list(manifest.having(FileState.SUBMITTED))
     tasks = [asyncio.ensure_future(wait(entry)) for entry in submitted]
     more = any(manifest.having(FileState.PENDING))
-    left, saved_at = len(tasks), time.monotonic()
+    left, saved_at, unsaved = len(tasks), time.monotonic(), False
     try:
         while left > (resume_at if more else 0):
             with suppress(TimeoutError):
-                async with asyncio.timeout(SIGN_OF_LIFE):
+                async with asyncio.timeout(SAVE_EVERY if unsaved else SIGN_OF_LIFE):
                     await finished.get()
                     left -= 1
+                    unsaved = True
             while not finished.empty():
                 finished.get_nowait()
                 left -= 1
             progress.say(now=left == 0)
             if time.monotonic() - saved_at >= SAVE_EVERY:
                 await off_loop(manifest.save)
-                saved_at = time.monotonic()
+                saved_at, unsaved = time.monotonic(), False
     finally:
         for task in tasks:
             task.cancel()

@@ -290,6 +290,25 @@ def test_ids_are_noted_while_others_of_their_group_are_still_being_submitted(
     assert all(noted)
 
 
+def test_what_finished_is_noted_though_nothing_else_finishes(api, dag, run_dag, out, monkeypatch):
+    noted = []
+
+    async def answer_when_noted(api, request):
+        async with asyncio.timeout(20):
+            while not noted:
+                await asyncio.sleep(0.01)
+                noted.extend(manifest_of(out).having(FileState.COMPLETED))
+        await answer_healthily(api, request)
+
+    # Longer than it takes until the first file is done, so that it is not noted right then.
+    monkeypatch.setattr(batch_loops, "SAVE_EVERY", 2.0)
+    api.looks_until_done = 0
+    api.script("GET", answer_when_noted)
+    batch(out, audio=URLS[:2])
+    assert run_dag(dag).xcom("batch")["completed"] == 2
+    assert len(noted) == 1
+
+
 def test_a_batch_that_another_task_has_taken_over_is_left_to_it(api, dag, run_dag, out):
     batch(out, audio=URLS[:4], max_in_flight=2)
 
