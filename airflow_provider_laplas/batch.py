@@ -89,7 +89,7 @@ class Batch:
 
     def load(self, task: TaskKey) -> Manifest:
         """
-        Read the manifest that this task has begun.
+        Read the manifest that this task has begun, and take it up.
 
         :raises LaplasArgumentError: where it is gone, or another task has taken the folder over
         """
@@ -106,6 +106,7 @@ class Batch:
                 "max_active_runs=1.",
                 argument="results_path",
             )
+        manifest.take_up()
         return manifest
 
     def begin(self, task: TaskKey, max_tries: int, *, durable: bool) -> Manifest:
@@ -123,6 +124,10 @@ class Batch:
         if not entries:
             return manifest
         check_owner(manifest, earlier)
+        if earlier is not None:
+            # At once: what an earlier try that is still at work submits after this look would be submitted here again.
+            earlier.take_up()
+            manifest.writer = earlier.writer
         if durable:
             stored = set(list_files(self.folder, ".json")) if earlier else set()
             resume(manifest, earlier, stored, self.policy)

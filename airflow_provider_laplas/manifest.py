@@ -3,11 +3,15 @@ What became of each file of a batch: the one thing from which a retry, a Clear o
 
 The manifest is a JSON file beside the outputs. Intents are in it before a group is submitted, ids right after, and what
 finished every few seconds. What it lags behind is found again: an output that lies in the folder counts as finished.
+
+Airflow can start a retry while the try before it is still at work: that one has lost its supervisor only. So whoever is
+to submit takes the manifest up first. From then on nobody else can write it, and nobody submits what is not written.
 """
 
 import hashlib
 import json
 import time
+import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, fields
@@ -123,6 +127,7 @@ class Manifest:
     :ivar owner: the task that writes it: dag_id, run_id, task_id, map_index
     :ivar max_tries: Airflow's count of allowed tries, which a user's Clear raises
     :ivar began_at: epoch seconds at which the owner first began
+    :ivar writer: who may write it: the try that took it up last, and its triggers
     """
 
     uri: str
@@ -131,10 +136,34 @@ class Manifest:
     entries: list[Entry] = field(default_factory=list)
     written_at: float = 0.0
     began_at: float = field(default_factory=time.time)
+    writer: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def save(self) -> None:
-        """Write it, whole or not at all. Blocking."""
+        """
+        Write it, whole or not at all. Blocking.
+
+        :raises LaplasArgumentError: where somebody else has taken it up
+        """
+        current = _read(self.uri)
+        if current is not None and current.get("writer", self.writer) != self.writer:
+            raise LaplasArgumentError(
+                f"`results_path`: another try of this task, or another task, has taken up the batch in "
+                f"{redact_url(self.uri)}. It is left to that one: nothing more is submitted here.",
+                argument="results_path",
+            )
         self.written_at = time.time()
+        self._write()
+
+    def take_up(self) -> None:
+        """
+        Keep everybody who has read it before from writing it, and so from submitting more. Blocking.
+
+        It is no sign of life: what is abandoned stays so.
+        """
+        self.writer = uuid.uuid4().hex
+        self._write()
+
+    def _write(self) -> None:
         content = {
             "version": VERSION,
             **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "uri"},
@@ -149,20 +178,16 @@ class Manifest:
 
         :raises LaplasArgumentError: where the file is no manifest of ours
         """
+        content = _read(uri)
+        if content is None:
+            return None
         try:
-            content = json.loads(read_text(uri))
-            _check_version(content.pop("version"))
             entries = [
                 Entry(**entry | {"state": FileState(entry["state"])}) for entry in content.pop("entries")
             ]
             return cls(uri, entries=entries, **content)
-        except FileNotFoundError:
-            return None
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise LaplasArgumentError(
-                f"{redact_url(uri)} is no manifest of this version. Use another `results_path`, or move it away.",
-                argument="results_path",
-            ) from None
+            raise _no_manifest(uri) from None
 
     def having(self, *states: FileState) -> Iterator[Entry]:
         """Iterate over the entries in one of some states."""
@@ -234,15 +259,11 @@ def resume(
         facts = {name: getattr(old, name) for name in _FIELDS}
         if old.state in {FileState.REJECTED, FileState.SKIPPED}:
             facts |= {"error": None, "formats": None}
-        if old.state is FileState.INTENT and state is FileState.AMBIGUOUS:
-            error = "The task was cut off between submitting it and learning its id: it may have been billed."
-            facts |= {"error": error, "completed_at": time.time()}
         if state is FileState.SUBMITTED and cleared:
             facts["deadline"] = None
         if old.state is FileState.INTENT and state is FileState.AMBIGUOUS:
-            facts["error"] = ambiguous_submission(
-                "An earlier try was cut off before the generation's id was noted."
-            ).message
+            error = ambiguous_submission("An earlier try was cut off before the generation's id was noted.")
+            facts |= {"error": error.message, "completed_at": time.time()}
         entry.move(**facts | {"state": state})
 
 
@@ -254,9 +275,23 @@ def _same_work(entry: Entry, old: Entry) -> bool:
     return old.fingerprint == entry.fingerprint
 
 
-def _check_version(version: Any) -> None:
-    if version != VERSION:
-        raise ValueError(version)
+def _read(uri: str) -> dict[str, Any] | None:
+    try:
+        content = json.loads(read_text(uri))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise _no_manifest(uri) from None
+    if not isinstance(content, dict) or content.pop("version", None) != VERSION:
+        raise _no_manifest(uri)
+    return content
+
+
+def _no_manifest(uri: str) -> LaplasArgumentError:
+    return LaplasArgumentError(
+        f"{redact_url(uri)} is no manifest of this version. Use another `results_path`, or move it away.",
+        argument="results_path",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -332,6 +332,36 @@ def test_a_batch_that_another_task_has_taken_over_is_left_to_it(api, dag, run_da
     assert api.count("POST") == 2
 
 
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_try_that_is_still_at_work_when_another_has_taken_its_batch_up_writes_and_submits_no_more(
+    api, dag, run_dag, out, monkeypatch, method
+):
+    found = []
+
+    async def take_up(api, request):
+        manifest = manifest_of(out)
+        manifest.take_up()
+        found.append(manifest)
+        await answer_healthily(api, request)
+
+    monkeypatch.setattr(batch_module, "GROUP", 2)
+    api.script(method, take_up)
+    batch(out, audio=URLS, max_in_flight=2 if method == "GET" else 7)
+    (error,) = run_dag(dag).errors
+    assert error.argument == "results_path"
+    assert "another try" in str(error)
+    assert api.count("POST") == 2
+    assert manifest_of(out) == found[0]
+
+
+def test_of_two_tries_that_begin_at_once_the_later_writer_gives_way(api, out):
+    first, second = (Manifest(f"{out}/manifest.json", {}, 0) for _ in range(2))
+    first.save()
+    with pytest.raises(LaplasArgumentError, match="another try"):
+        second.save()
+    assert manifest_of(out) == first
+
+
 def test_a_file_that_is_gone_when_its_turn_comes_is_its_own_failure(api, dag, run_dag, recordings, out):
     create = api.create
 
