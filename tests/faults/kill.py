@@ -1,5 +1,6 @@
 """Ending a client's processes at an exact point of its conversation with the API."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable
@@ -48,3 +49,51 @@ def killing(target: Target, behaviour: Behaviour | None = None) -> Behaviour:
         request.writer.close()
 
     return act
+
+
+class Midway:
+    """
+    Kills a process once, in the middle of POSTs that come together.
+
+    A behaviour for all the POSTs that are under way then. Each is taken whole, and paid for, and held; the first one
+    kills when the time has come. They are let go together, without an answer if there is no ``behaviour``.
+
+    :param when: the time to kill
+    :param until: the time to let go, by default right then
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        when: Callable[[], bool],
+        until: Callable[[], bool] = lambda: True,
+        behaviour: Behaviour | None = None,
+    ) -> None:
+        self._target = target
+        self._when = when
+        self._until = until
+        self._behaviour = behaviour
+        self._first = True
+        self._let_go = asyncio.Event()
+
+    async def __call__(self, api: FakeAPI, request: Request) -> None:
+        await request.read_body()
+        # One kill only: once the supervisor is gone, the task has another parent, who must live.
+        if self._first:
+            self._first = False
+            await _come_true(self._when)
+            kill_owner(self._target)(request.writer.get_extra_info("peername")[1])
+            await _come_true(self._until)
+            self._let_go.set()
+        await self._let_go.wait()
+        if self._behaviour is not None:
+            await self._behaviour(api, request)
+            return
+        api.create()
+        request.writer.close()
+
+
+async def _come_true(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - what it waits for is another process's doing.
+        await asyncio.sleep(0.05)

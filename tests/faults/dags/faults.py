@@ -9,7 +9,11 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
+from airflow_provider_laplas.operators import (
+    SubmitSTTOperator,
+    TranscribeBatchOperator,
+    TranscribeOperator,
+)
 from airflow_provider_laplas.sensors import STTCompletionSensor
 
 RETRY: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=1)}
@@ -51,8 +55,8 @@ class KilledWithTheReply(TranscribeOperator):
         return super().execute({**context, "task_state_store": store})
 
 
-class KilledWhenResumed(TranscribeOperator):
-    """Is killed when it is resumed, once the test has seen it there."""
+class KillWhenResumed:
+    """Is killed when it is resumed for the first time, and leaves a file that says so."""
 
     def execute_complete(self, context: Any, event: Any = None) -> dict[str, Any]:
         marker = Path(os.environ["FAULTS_FOLDER"]) / f"resumed-{context['run_id']}"
@@ -60,6 +64,14 @@ class KilledWhenResumed(TranscribeOperator):
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().execute_complete(context, event)
+
+
+class KilledWhenResumed(KillWhenResumed, TranscribeOperator):
+    """One recording."""
+
+
+class BatchKilledWhenResumed(KillWhenResumed, TranscribeBatchOperator):
+    """Many recordings."""
 
 
 def parameters(**more: Any) -> dict[str, Any]:
@@ -94,6 +106,24 @@ with DAG("many", schedule=None, params=parameters(), max_active_tasks=64):
     TranscribeOperator.partial(
         task_id="transcribe", conn_id=CONN, poke_interval=5, timeout=900, **RETRY
     ).expand(audio=[f"https://example.com/{n}.mp3" for n in range(50)])
+
+# A group is a hundred files: of the second of these DAGs, a part is in no group yet when the first one is submitted.
+BATCHES: tuple[tuple[str, type[TranscribeBatchOperator], int, dict[str, int]], ...] = (
+    ("batch", TranscribeBatchOperator, 50, {}),
+    ("batch_that_may_fail", TranscribeBatchOperator, 120, {"max_failed": 120}),
+    ("batch_killed_when_resumed", BatchKilledWhenResumed, 20, {"max_in_flight": 10}),
+)
+for dag_id, operator, files, limits in BATCHES:
+    with DAG(dag_id, schedule=None, params=parameters(results_path=Param(type="string"))):
+        operator(
+            task_id="transcribe",
+            audio=[f"https://example.com/{n}.mp3" for n in range(files)],
+            conn_id=CONN,
+            poke_interval=1,
+            results_path="{{ params.results_path }}",
+            **limits,
+            **RETRY,
+        )
 
 with DAG("busy_pool", schedule=None, params=parameters(results_path=Param(type=["null", "string"]))):
     TranscribeOperator(

@@ -1,0 +1,202 @@
+"""Batches whose processes are killed: what the manifest knows goes on, and what it does not know is left to the user."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_laplas.manifest import FileState, Manifest
+from airflow_provider_laplas.results import load_transcript
+from tests.fake_api import FakeAPI, answer_healthily
+from tests.faults.conftest import TEXT
+from tests.faults.kill import Midway
+
+SECONDS = 400
+ANSWERED = 20
+HELD = 16
+"""Submissions that a batch has under way at a time."""
+
+
+@dataclass
+class Run:
+    """A run of a batch, with a server and a folder of its own."""
+
+    dag_id: str
+    run_id: str
+    api: FakeAPI
+    results: Path
+    written_at: set[float] = field(default_factory=set)
+
+    @property
+    def manifest(self):
+        return Manifest.load(f"{self.results}/manifest.json")
+
+    def counts(self):
+        manifest = self.manifest
+        return manifest.counts() if manifest else {}
+
+    def noted(self):
+        return self.counts().get("submitted", 0)
+
+    def texts(self):
+        return [load_transcript(str(path)).text for path in self.results.glob("*.mp3-*.json")]
+
+    def times_submitted(self):
+        """How often each file was submitted."""
+        return Counter(request.json["url"] for request in self.api.requests if request.method == "POST")
+
+
+@pytest.fixture(scope="module")
+def start(stack, free_apis, folder):
+    """Start a batch; ``prepare`` tells its server what to do to it."""
+
+    def run(dag_id, name, prepare=lambda run: None):
+        number, api = next(free_apis)
+        started = Run(dag_id, name, api, folder / name)
+        prepare(started)
+        conf = {"conn_id": f"laplas_{number}", "results_path": str(started.results)}
+        stack.trigger(dag_id, conf, run_id=name)
+        return started
+
+    return run
+
+
+@pytest.fixture
+def finish(stack):
+    """Wait for a run, which has to succeed."""
+
+    def wait(run):
+        state = stack.wait(run.dag_id, run.run_id, SECONDS)
+        assert state == "success", stack.failure_report(run.dag_id, run.run_id)
+
+    return wait
+
+
+@pytest.fixture(scope="module")
+def runs(start):
+    """All that kill a worker, at once: most of the time is Airflow noticing that somebody is gone."""
+
+    def cut(target):
+        def prepare(run):
+            midway = Midway(target, when=lambda: run.noted() == ANSWERED)
+            run.api.script("POST", *[answer_healthily] * ANSWERED, *[midway] * HELD)
+
+        return prepare
+
+    def outlive(run):
+        def retried():
+            run.written_at.add(run.manifest.written_at)
+            return "ambiguous" in run.counts()
+
+        midway = Midway(
+            "supervisor",
+            when=lambda: run.noted() == ANSWERED,
+            until=retried,
+            behaviour=answer_healthily,
+        )
+        run.api.script("POST", *[answer_healthily] * ANSWERED, *[midway] * HELD)
+
+    return {
+        "task": start("batch", "cut-task", cut("task")),
+        "supervisor": start("batch", "cut-supervisor", cut("supervisor")),
+        "outlived": start("batch_that_may_fail", "outlived", outlive),
+        "resumed": start("batch_killed_when_resumed", "resumed-batch"),
+    }
+
+
+def test_a_batch_outlasts_a_killed_triggerer_though_the_api_forgot_what_the_manifest_had_not_noted(
+    stack, runs, start, finish, eventually, figures
+):
+    def hold(run):
+        run.api.looks_until_done = 100_000
+        run.api.forget_when_done = True
+
+    run = start("batch", "triggerer", hold)
+    eventually(lambda: run.api.count("GET") > 50, "a triggerer that looks", timeout=SECONDS)
+    first, *others = list(run.api.generations)[:25]
+    run.api.complete(first)
+    # The manifest has just been written then, and is not again for some seconds.
+    eventually(lambda: run.counts().get("completed"), "a first transcript that is noted")
+    for generation_id in others:
+        run.api.complete(generation_id)
+    eventually(lambda: len(run.texts()) == 25, "transcripts of the half")
+    stack.kill("triggerer")
+    noted = run.counts()["completed"]
+    left = len(run.api.generations)
+    run.api.looks_until_done = 0
+    stack.start_process("triggerer")
+    finish(run)
+    figures.tally(run.api, work=50, texts=run.texts())
+    assert (noted < 25, left) == (True, 25)
+    assert stack.xcom(run.dag_id, run.run_id, "transcribe")["counts"] == {"completed": 50}
+    assert run.texts() == [TEXT] * 50
+    assert run.times_submitted().total() == len(run.times_submitted()) == 50
+
+
+@pytest.mark.parametrize("target", ["task", "supervisor"])
+def test_a_kill_amid_a_group_leaves_what_was_not_noted_ambiguous_and_completes_what_was(
+    stack, runs, figures, target
+):
+    run = runs[target]
+    assert stack.wait(run.dag_id, run.run_id, SECONDS) == "failed"
+    counts = run.counts()
+    figures["submissions that were left ambiguous, and said so"] += counts.get("ambiguous", 0)
+    figures.tally(run.api, work=50, owed=50 - counts.get("ambiguous", 0), texts=run.texts())
+    assert set(counts) == {"ambiguous", "completed"}
+    assert counts["completed"] >= ANSWERED
+    assert counts["ambiguous"] >= HELD
+    assert run.texts() == [TEXT] * counts["completed"]
+    assert set(run.times_submitted().values()) == {1}
+    log = stack.task_log(run.dag_id, run.run_id, "transcribe")
+    assert f"LaplasBatchError: {counts['ambiguous']} files failed" in log
+    assert "usage page" in log
+    assert all("usage page" in entry.error for entry in run.manifest.having(FileState.AMBIGUOUS))
+
+
+def test_a_task_that_outlives_its_supervisor_does_not_submit_beside_the_retry(stack, runs, finish, figures):
+    run = runs["outlived"]
+    finish(run)
+    counts = run.counts()
+    figures["submissions that were left ambiguous, and said so"] += counts.get("ambiguous", 0)
+    figures.tally(run.api, work=120, owed=120 - counts.get("ambiguous", 0), texts=run.texts())
+    # The task that was left alone was at work until the retry: it wrote the manifest in between.
+    assert len(run.written_at) > 2
+    assert set(run.times_submitted().values()) == {1}
+    assert counts == {"ambiguous": 100 - ANSWERED, "completed": ANSWERED + 20}
+    assert stack.xcom(run.dag_id, run.run_id, "transcribe")["counts"] == counts
+    assert run.texts() == [TEXT] * counts["completed"]
+
+
+def test_a_worker_that_is_killed_when_it_is_called_back_goes_on_from_the_manifest(
+    stack, runs, finish, folder, figures
+):
+    run = runs["resumed"]
+    finish(run)
+    figures.tally(run.api, work=20, texts=run.texts())
+    assert (folder / f"resumed-{run.run_id}").exists()
+    assert stack.xcom(run.dag_id, run.run_id, "transcribe")["counts"] == {"completed": 20}
+    assert run.texts() == [TEXT] * 20
+    assert run.times_submitted().total() == len(run.times_submitted()) == 20
+
+
+def test_a_user_clears_a_finished_batch_and_the_api_is_not_asked(stack, runs, finish):
+    run = runs["resumed"]
+    stack.wait(run.dag_id, run.run_id, SECONDS)
+    summary = stack.xcom(run.dag_id, run.run_id, "transcribe")
+    asked = len(run.api.requests)
+    stack.clear(run.dag_id, run.run_id, ["transcribe"])
+    finish(run)
+    assert stack.xcom(run.dag_id, run.run_id, "transcribe") == summary
+    assert len(run.api.requests) == asked
+
+
+def test_a_user_clears_a_batch_that_was_cut_and_only_the_ambiguous_are_submitted(stack, runs, finish):
+    run = runs["task"]
+    stack.wait(run.dag_id, run.run_id, SECONDS)
+    ambiguous = {entry.source for entry in run.manifest.having(FileState.AMBIGUOUS)}
+    before = run.times_submitted()
+    stack.clear(run.dag_id, run.run_id, ["transcribe"])
+    finish(run)
+    assert run.times_submitted() - before == Counter(ambiguous)
+    assert run.counts() == {"completed": 50}
