@@ -44,6 +44,9 @@ SAVE_EVERY = 3.0
 SIGN_OF_LIFE = ABANDONED_AFTER / 5
 """Seconds after which the manifest is written though nothing finished: it shows that somebody is at work."""
 
+CLOCK_SKEW = 2.0
+"""Seconds by which a storage's clock, which may count whole seconds only, may differ from the worker's."""
+
 SAY_EVERY = 30.0
 """Seconds between two lines of progress in the log."""
 
@@ -237,9 +240,12 @@ def take_stored(manifest: Manifest, folder: str) -> None:
     stored = set(list_files(folder, ".json")) if submitted else set()
     for entry in submitted:
         uri = f"{folder.rstrip('/')}/{entry.output}"
-        if entry.output in stored and modified_at(uri) >= (entry.submitted_at or 0.0):
+        if entry.output not in stored:
+            continue
+        written_at = modified_at(uri)
+        if written_at >= (entry.submitted_at or 0.0) - CLOCK_SKEW:
             duration = load_transcript(uri).duration
-            entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=modified_at(uri), error=None)
+            entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=written_at, error=None)
 
 
 async def _finish(

@@ -344,7 +344,7 @@ def test_a_try_that_is_still_at_work_when_another_has_taken_its_batch_up_writes_
         found.append(manifest)
         await answer_healthily(api, request)
 
-    monkeypatch.setattr(batch_module, "GROUP", 2)
+    monkeypatch.setattr(batch_loops, "GROUP", 2)
     api.script(method, take_up)
     batch(out, audio=URLS, max_in_flight=2 if method == "GET" else 7)
     (error,) = run_dag(dag).errors
