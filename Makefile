@@ -25,8 +25,9 @@ demo: $(DEMO) ## transcribe a recording in a real Airflow, here: make demo AUDIO
 up: $(DEMO) ## start Airflow and the local server, and leave them running until Ctrl-C
 	@$(RUN) demo up $${AUDIO:+--audio "$$AUDIO"}
 
-test: $(DEV) ## run every test, those with a real Airflow last, and report branch coverage
-	$(RUN) pytest --cov --cov-branch --cov-report=term-missing
+# One process for each core, four at most: one of them has the real Airflow, the others all else.
+test: $(DEV) ## run every test, those with a real Airflow beside the others, and report branch coverage
+	$(RUN) pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --cov --cov-branch --cov-report=term-missing
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from airflow_provider_laplas.api import Upload
-from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasTransportError
 from airflow_provider_laplas.redaction import redact, redact_url
 from airflow_provider_laplas.storage import storage_path, uri_of
 
@@ -87,13 +87,11 @@ def open_upload(audio: str | os.PathLike[str]) -> Upload:
     shown = redact_url(text) if "://" in text else text
     try:
         path = storage_path(text) if "://" in text else Path(text)
-        if not path.is_file():
-            raise LaplasArgumentError(f"`audio` is not a file on this worker: {shown}", argument="audio")
-        found = path.stat()
+        found = path.stat() if path.is_file() else None
     except FileNotFoundError:
-        raise LaplasArgumentError(
-            f"`audio` is not a file on this worker: {shown}", argument="audio"
-        ) from None
+        found = None
+    except PermissionError:
+        raise LaplasArgumentError(f"`audio` may not be read: {shown}", argument="audio") from None
     except (ImportError, ValueError) as error:
         raise LaplasArgumentError(
             f"`audio` lies in a storage that this Airflow cannot read: {shown} ({redact(str(error))}). Install its "
@@ -101,6 +99,10 @@ def open_upload(audio: str | os.PathLike[str]) -> Upload:
             "gs://.",
             argument="audio",
         ) from None
+    except Exception as error:  # noqa: BLE001
+        raise unreadable(error) from None
+    if found is None:
+        raise LaplasArgumentError(f"`audio` is not a file on this worker: {shown}", argument="audio")
     size = int(found.st_size)
     if size == 0:
         raise LaplasArgumentError(f"`audio` is empty: {shown}", argument="audio")
@@ -149,6 +151,14 @@ def open_source(audio: Any) -> str | Upload:
         return audio
     audio = check_audio(audio)
     return audio if is_web_url(audio) else open_upload(audio)
+
+
+def unreadable(error: Exception) -> LaplasTransportError:
+    """Return the error for audio that its storage does not give: whatever its library raises, the API is not to blame."""
+    cause = redact(f"{type(error).__name__}: {error}")
+    return LaplasTransportError(
+        f"The audio could not be read, so nothing was submitted: {cause}", sent=False, cause=cause
+    )
 
 
 def _version(found: Any) -> str:

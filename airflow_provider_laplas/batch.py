@@ -45,7 +45,7 @@ from airflow_provider_laplas.publishing import QualitySkip, judge, publish
 from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.redaction import redact_url
 from airflow_provider_laplas.results import TaskKey, load_transcript
-from airflow_provider_laplas.storage import list_files, read_text, write_text
+from airflow_provider_laplas.storage import list_files, modified_at, read_text, write_text
 
 log = logging.getLogger(__name__)
 
@@ -109,18 +109,23 @@ class Batch:
         manifest.take_up()
         return manifest
 
-    def begin(self, task: TaskKey, max_tries: int, *, durable: bool) -> Manifest:
+    def begin(
+        self, task: TaskKey, max_tries: int, *, durable: bool, last_tries: int | None = None
+    ) -> Manifest:
         """
         List the files, check the limits, take over what an earlier try or run has done, and note it.
 
+        :param last_tries: ``max_tries`` when this task last began, None where it has not
         :return: without entries where there are no files; nothing is written then
         :raises LaplasArgumentError: where there are more files than the limits allow, or the folder is taken
         """
+        # Before anything is judged: what fails from here on is this run's.
+        began_at = time.time()
         sources = self.sources(min_age=self.min_age)
         with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
             entries = list(threads.map(self._entry, sources.keys(), sources.values()))
         earlier = Manifest.load(self.uri) if entries else None
-        manifest = Manifest(self.uri, asdict(task), max_tries, entries)
+        manifest = Manifest(self.uri, asdict(task), max_tries, entries, began_at=began_at)
         if not entries:
             return manifest
         check_owner(manifest, earlier)
@@ -128,12 +133,15 @@ class Batch:
             # At once: what an earlier try that is still at work submits after this look would be submitted here again.
             earlier.take_up()
             manifest.writer = earlier.writer
+        stored = set(list_files(self.folder, ".json"))
         if durable:
-            stored = set(list_files(self.folder, ".json")) if earlier else set()
-            resume(manifest, earlier, stored, self.policy)
+            resume(manifest, earlier, stored, self.policy, last_tries=last_tries)
             take_stored(manifest, self.folder)
         if self.limits.deduplicate:
             self._mark_duplicates(manifest, sources)
+        for entry in manifest.having(FileState.PENDING):
+            if entry.output in stored:
+                entry.replaces = modified_at(f"{self.folder}/{entry.output}")
         self._check_count(manifest)
         self._check_length(manifest, sources)
         manifest.save()
@@ -170,14 +178,16 @@ class Batch:
 
     def publish(self, manifest: Manifest) -> None:
         """Judge what was completed since, write its other formats, give duplicates their share, and note it."""
-        todo = [entry for entry in manifest.having(FileState.COMPLETED) if self._lacks_formats(entry)]
-        self._in_threads(self._publish, todo)
         by_output = {entry.output: entry for entry in manifest.entries}
-        shared = [
-            (entry, by_output[str(entry.duplicate_of)])
-            for entry in manifest.having(FileState.DUPLICATE)
-            if entry.duplicate_of in by_output and self._lacks_formats(entry)
+        lacking = [
+            entry
+            for entry in manifest.having(FileState.COMPLETED, FileState.DUPLICATE)
+            if self._lacks_formats(entry)
         ]
+        # A duplicate whose original has left the folder is a file like others: its reply is there.
+        shared = [(e, by_output[e.duplicate_of]) for e in lacking if e.duplicate_of in by_output]
+        todo = [entry for entry in lacking if entry.duplicate_of not in by_output]
+        self._in_threads(self._publish, todo)
         self._in_threads(self._share, shared)
         if todo or shared:
             manifest.save()
@@ -206,12 +216,21 @@ class Batch:
                 write_text(f"{self.folder}/{name}", read_text(f"{self.folder}/{other}"))
             entry.move(FileState.DUPLICATE, formats=original.formats, completed_at=original.completed_at)
         elif original.state in BAD | {FileState.SKIPPED}:
-            entry.move(original.state, error=original.error)
+            entry.move(original.state, error=original.error, completed_at=original.completed_at)
 
     @staticmethod
     def _in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> None:
         with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
             list(threads.map(function, items))
+
+    def announce(self, manifest: Manifest) -> bool:
+        """Note that an asset event tells of all finished files; False where one has told of them already."""
+        fresh = [e for e in manifest.having(FileState.COMPLETED, FileState.DUPLICATE) if not e.announced]
+        for entry in fresh:
+            entry.announced = True
+        if fresh:
+            manifest.save()
+        return bool(fresh)
 
     def summarise(self, manifest: Manifest) -> dict[str, Any]:
         """
@@ -227,6 +246,8 @@ class Batch:
             manifest.audio_seconds(),
         )
         if stopped is not None:
+            # Files that were not submitted are left for whoever comes next.
+            manifest.leave()
             raise LaplasBatchError(
                 f"{stopped} {_listed(manifest)}. The manifest says what became of each: {redact_url(manifest.uri)}",
                 manifest=redact_url(manifest.uri),
@@ -251,7 +272,7 @@ class Batch:
             first = f"{bad[0].source}: {bad[0].error}"
             return f"{len(bad)} files failed (max_failed={self.limits.max_failed}), the first: {first}"
         limit = self.limits.max_audio_seconds
-        if limit is not None and _new_seconds(manifest) > limit and any(manifest.having(FileState.PENDING)):
+        if limit is not None and new_seconds(manifest) > limit and any(manifest.having(FileState.PENDING)):
             return f"The finished audio passed max_audio_seconds={limit:g}, so nothing more was submitted:"
         return None
 
@@ -293,7 +314,7 @@ class Batch:
             lengths = threads.map(
                 audio_seconds, (upload for upload in uploads if not isinstance(upload, str))
             )
-            total = _new_seconds(manifest) + sum(length or 0.0 for length in lengths)
+            total = new_seconds(manifest) + sum(length or 0.0 for length in lengths)
         if total > limit:
             raise LaplasArgumentError(
                 f"`max_audio_seconds` is {limit:g}, and the uploads hold {total:.0f} s. Nothing was submitted.",
@@ -327,7 +348,8 @@ def _content(source: str) -> str:
     return digest.hexdigest()
 
 
-def _new_seconds(manifest: Manifest) -> float:
+def new_seconds(manifest: Manifest) -> float:
+    """Return the seconds of audio that were transcribed, and billed, in this DAG run."""
     return sum(entry.audio_seconds or 0.0 for entry in manifest.new(*TRANSCRIBED))
 
 

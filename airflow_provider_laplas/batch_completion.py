@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
-from airflow_provider_laplas import metrics
 from airflow_provider_laplas.arguments import check_age, check_count, check_flag, check_seconds, check_text
-from airflow_provider_laplas.completion import BACKSTOP, TRIGGER_FAILED, TRIGGER_TIMEOUT, price_of
-from airflow_provider_laplas.durable import RecordStore
-from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError, from_payload
+from airflow_provider_laplas.completion import deferral_timeout, price_of, trigger_timed_out
+from airflow_provider_laplas.durable import Record, RecordStore
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasError, from_payload
 from airflow_provider_laplas.exceptions import task_errors
 from airflow_provider_laplas.formats import check_formats
 from airflow_provider_laplas.lineage import MOST_DATASETS, lineage
 from airflow_provider_laplas.manifest import FileState, Manifest, ResumePolicy
 from airflow_provider_laplas.publishing import asset_uri, emit_assets, read_quality
+from airflow_provider_laplas.redaction import redact_url
 from airflow_provider_laplas.results import TaskKey, check_results_path
 from airflow_provider_laplas.triggers import STTBatchTrigger
 from airflow_provider_laplas.usage import USAGE_KEY, usage
@@ -32,6 +32,7 @@ class BatchMixin:
     conn_id: str
     deferrable: bool
     durable: bool
+    execution_timeout: timedelta | None
     min_age: Any = 0.0
     formats: Any
     model: str
@@ -41,6 +42,7 @@ class BatchMixin:
     poke_interval: float
     quality: dict[str, Any] | None
     results_path: str | None
+    soft_fail: bool = False
     timeout: float
     _manifest: Manifest | None = None
 
@@ -62,10 +64,17 @@ class BatchMixin:
 
     def begin_batch(self, context: Context) -> Any:
         """List the files, take over what is done already, submit, and wait."""
-        with task_errors():
+        with task_errors(skip=self.soft_fail):
             batch = self._batch()
+            store = RecordStore(context)
+            # The manifest may be a later run's by now: only the task itself knows whether it has begun before.
+            earlier = store.load()
+            store.save(Record("batch", store.max_tries, 0.0))
             manifest = batch.begin(
-                TaskKey.from_context(context), RecordStore(context).max_tries, durable=self.durable
+                TaskKey.from_context(context),
+                store.max_tries,
+                durable=self.durable,
+                last_tries=earlier.max_tries if earlier else None,
             )
             if not manifest.entries:
                 raise AirflowSkipException("There is nothing to transcribe: `audio` holds no file.")
@@ -73,7 +82,7 @@ class BatchMixin:
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Go on where the trigger has called the worker back."""
-        with task_errors():
+        with task_errors(skip=self.soft_fail):
             match event:
                 case {"status": "waited"}:
                     batch = self._batch()
@@ -85,15 +94,29 @@ class BatchMixin:
             )
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; where Airflow's time-out ended the trigger, look at each file once more."""
-        if next_method == TRIGGER_FAILED and (next_kwargs or {}).get("error") == TRIGGER_TIMEOUT:
-            self.log.warning("The triggerer gave up waiting; looking once more at every file.")  # type: ignore[attr-defined]
-            with task_errors():
-                batch = self._batch()
-                manifest = batch.wait(batch.load(TaskKey.from_context(context)))
-                batch.publish(manifest)
-                return self._hand_on_batch(context, batch, manifest)
+        """Resume, also where Airflow's time-out ended the trigger."""
+        if trigger_timed_out(next_method, next_kwargs):
+            return self.resume_timed_out(context)
         return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
+
+    def resume_timed_out(self, context: Context) -> Any:
+        """
+        Look once more at every file whose deadline has passed unseen, and go on.
+
+        :raises LaplasBatchError: where ``execution_timeout`` ended the wait before that; a Clear takes it up again
+        """
+        with task_errors(skip=self.soft_fail):
+            batch = self._batch()
+            manifest = batch.load(TaskKey.from_context(context))
+            open_yet = [e for e in manifest.having(FileState.SUBMITTED) if (e.deadline or 0.0) > time.time()]
+            if open_yet:
+                raise LaplasBatchError(
+                    f"`execution_timeout` passed while {len(open_yet)} files were waited for. They go on at the API and "
+                    f"are billed. A Clear takes them up, from {redact_url(manifest.uri)}.",
+                    manifest=redact_url(manifest.uri),
+                )
+            self.log.warning("The triggerer gave up waiting; looking once more at every file.")  # type: ignore[attr-defined]
+            return self._go_on(context, batch, batch.wait(manifest))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return the new files and what was made of them, for OpenLineage; of very many, the folders."""
@@ -161,18 +184,20 @@ class BatchMixin:
                 resume_at=batch.resume_at(manifest),
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=max(latest - time.time(), self.timeout) + BACKSTOP),
+            timeout=deferral_timeout(max(latest - time.time(), self.timeout), self.execution_timeout),
         )
 
     def _hand_on_batch(self, context: Context, batch: "Batch", manifest: Manifest) -> dict[str, Any]:
         """Tell other tasks what is new, and return the summary."""
+        from airflow_provider_laplas.batch import new_seconds  # noqa: PLC0415
+
         self._manifest = manifest
-        new = manifest.new(FileState.COMPLETED)
-        seconds = sum(entry.audio_seconds or 0.0 for entry in new)
+        seconds = new_seconds(manifest)
+        # Before anything can fail: it is billed.
         context["ti"].xcom_push(key=USAGE_KEY, value=usage(seconds, price_of(self.conn_id)))
-        metrics.finished(seconds)
         summary: Mapping[str, Any] = batch.summarise(manifest)
-        if new:
+        # Also of what a run finished that then failed, and so told nobody.
+        if batch.announce(manifest):
             counts = {name: summary[name] for name in ("files", "completed", "new", "failed")}
             emit_assets(context, self.outlets, [manifest.uri], audio_seconds=seconds, **counts)
         return dict(summary)

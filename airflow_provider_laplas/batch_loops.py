@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -28,8 +28,9 @@ from airflow_provider_laplas.errors import (
 )
 from airflow_provider_laplas.manifest import ABANDONED_AFTER, UNFINISHED, Entry, FileState, Manifest
 from airflow_provider_laplas.polling import SharedClient
-from airflow_provider_laplas.results import load_transcript
+from airflow_provider_laplas.results import load_reply
 from airflow_provider_laplas.storage import list_files, modified_at, write_text
+from airflow_provider_laplas.transcript import Transcript
 from airflow_provider_laplas.waiting import Wait
 
 log = logging.getLogger(__name__)
@@ -43,9 +44,6 @@ SAVE_EVERY = 3.0
 
 SIGN_OF_LIFE = ABANDONED_AFTER / 5
 """Seconds after which the manifest is written though nothing finished: it shows that somebody is at work."""
-
-CLOCK_SKEW = 2.0
-"""Seconds by which a storage's clock, which may count whole seconds only, may differ from the worker's."""
 
 SAY_EVERY = 30.0
 """Seconds between two lines of progress in the log."""
@@ -117,15 +115,32 @@ async def submit_pending(
             asyncio.create_task(_submit(client, entry, sources.get(entry.output), request, limit))
             for entry in group
         ]
-        left = set(tasks)
-        while left:
-            # A group of large uploads takes minutes: the ids that are known by then are noted meanwhile.
-            _, left = await asyncio.wait(left, timeout=SAVE_EVERY)
-            await off_loop(manifest.save)
+        await _note_ids(manifest, tasks)
         progress.say()
         if errors := [error for task in tasks if (error := task.exception())]:
             raise errors[0]
         room -= sum(entry.state is FileState.SUBMITTED for entry in group)
+
+
+async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """
+    Wait for a group's submissions, noting meanwhile the ids that are known: large uploads take minutes.
+
+    Where they cannot be noted, the submissions under way are waited for all the same: they are billed.
+    """
+    left, failure = set(tasks), None
+    while left:
+        _, left = await asyncio.wait(left, timeout=SAVE_EVERY)
+        try:
+            await off_loop(manifest.save)
+        except Exception as error:  # noqa: BLE001
+            failure = error
+        else:
+            failure = None
+    if failure is not None:
+        ids = {entry.source: entry.generation_id for entry in manifest.having(FileState.SUBMITTED)}
+        log.error("The manifest cannot be written. These generations are submitted, and billed: %s", ids)
+        raise failure
 
 
 async def _submit(
@@ -133,7 +148,7 @@ async def _submit(
 ) -> None:
     async with limit:
         try:
-            audio = await off_loop(_open, source)
+            audio = await _open(entry, source)
             # It may have been changed since the files were listed.
             entry.fingerprint = fingerprint(entry.fingerprint, audio)
             generation_id = await _submit_once_or_twice(client, audio, request)
@@ -155,24 +170,27 @@ async def _submit(
             )
 
 
-def _open(source: str | None) -> Any:
+async def _open(entry: Entry, source: str | None) -> Any:
     if source is None:
         raise LaplasArgumentError(
             "`audio`: the file is no longer where it was when the task began.", argument="audio"
         )
-    return open_source(source)
+    try:
+        return await off_loop(open_source, source)
+    except BaseException:
+        # Whatever it was, nothing was sent: not to be taken for a submission that was cut off.
+        entry.move(FileState.PENDING)
+        raise
 
 
 async def _submit_once_or_twice(client: SharedClient, audio: Any, request: Request) -> str:
-    await client.take_turn()
     try:
-        return await client.hook.asubmit(audio, model=request.model, options=request.options)
+        return await client.submit(audio, model=request.model, options=request.options)
     except LaplasAmbiguousSubmitError as error:
         if not request.resubmit:
             raise
         log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
-    await client.take_turn()
-    return await client.hook.asubmit(audio, model=request.model, options=request.options)
+    return await client.submit(audio, model=request.model, options=request.options)
 
 
 async def wait_for_submitted(
@@ -225,7 +243,8 @@ async def wait_for_submitted(
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         await off_loop(manifest.save)
     for outcome in outcomes:
-        if isinstance(outcome, Exception):
+        # Airflow's own time-out, which can come up in any of them, is a BaseException.
+        if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
             raise outcome
 
 
@@ -233,8 +252,8 @@ def take_stored(manifest: Manifest, folder: str) -> None:
     """
     Count as completed what lies in the folder though the manifest missed it. Blocking.
 
-    Whoever wrote it was killed before noting it, and by now the API may have forgotten it. An output that is older than
-    the submission is of an earlier one, with other audio or other options.
+    Whoever wrote it was killed before noting it, and by now the API may have forgotten it. An output that was there
+    before the submission is of an earlier one, with other audio or other options.
     """
     submitted = list(manifest.having(FileState.SUBMITTED))
     stored = set(list_files(folder, ".json")) if submitted else set()
@@ -243,8 +262,8 @@ def take_stored(manifest: Manifest, folder: str) -> None:
         if entry.output not in stored:
             continue
         written_at = modified_at(uri)
-        if written_at >= (entry.submitted_at or 0.0) - CLOCK_SKEW:
-            duration = load_transcript(uri).duration
+        if written_at != entry.replaces:
+            duration = _duration(load_reply(uri))
             entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=written_at, error=None)
 
 
@@ -273,14 +292,20 @@ async def _store(entry: Entry, generation: Generation, folder: str) -> None:
     retrying = AsyncRetrying(stop=stop_after_attempt(5), wait=wait_exponential_jitter(), reraise=True)
     write: Callable[..., Awaitable[float | None]] = sync_to_async(_write, thread_sensitive=False)
     duration: float | None = await retrying(write, generation, f"{folder.rstrip('/')}/{entry.output}")
+    metrics.finished(duration)
     entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=time.time(), error=None)
 
 
 def _write(generation: Generation, uri: str) -> float | None:
     write_text(uri, json.dumps(generation.reply, allow_nan=False))
+    return _duration(generation.reply)
+
+
+def _duration(reply: Mapping[str, Any]) -> float | None:
     try:
-        return generation.transcript().duration
+        return Transcript.from_reply(reply).duration
     except LaplasError:
+        # A reply without a transcript: the worker says so when it judges it.
         return None
 
 

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 from requests_toolbelt import MultipartEncoder
 
 from airflow_provider_laplas.api import Call, Upload
-from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError, LaplasTransportError
-from airflow_provider_laplas.redaction import redact
+from airflow_provider_laplas.audio import unreadable
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 
 CHUNK = 256 * 1024
 """Bytes that are read and sent at a time."""
@@ -72,7 +72,7 @@ class Body:
             raise
         except Exception as error:  # noqa: BLE001
             # Whatever a storage's library raises: the source failed, not the API.
-            self.failure = _unreadable(error)
+            self.failure = unreadable(error)
             raise self.failure from None
 
     def _open(self, upload: Upload) -> BinaryIO:
@@ -81,7 +81,7 @@ class Body:
         except LaplasError:
             raise
         except Exception as error:  # noqa: BLE001
-            raise _unreadable(error) from None
+            raise unreadable(error) from None
 
 
 class _Sized:
@@ -109,10 +109,3 @@ class _Sized:
             )
         self.len -= len(chunk)
         return chunk
-
-
-def _unreadable(error: Exception) -> LaplasTransportError:
-    cause = redact(f"{type(error).__name__}: {error}")
-    return LaplasTransportError(
-        f"The audio could not be read, so nothing was submitted: {cause}", sent=False, cause=cause
-    )

@@ -254,11 +254,11 @@ class CompletionMixin:
         self, context: Context, generation_id: str, reply: Mapping[str, Any], reference: Reference
     ) -> dict[str, Any]:
         """Judge a reply that is kept, write its other formats, tell other tasks, and return the summary."""
-        _remember(context, reference, reply)
         transcript = Transcript.from_reply(reply)
         # Before anything can fail: it is billed.
         context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, price_of(self.conn_id)))
-        metrics.finished(transcript.duration)
+        if _remember(context, reference, reply):
+            metrics.finished(transcript.duration)
         judge(transcript, read_quality(self.quality), generation_id)
         if isinstance(reference, str):
             self._files = publish(reference, transcript, self.formats)
@@ -288,10 +288,6 @@ class CompletionMixin:
             return None
 
     def _defer(self, context: Context, wait: Wait, folder: str | None) -> NoReturn:
-        timeout = timedelta(seconds=max(wait.deadline - time.time(), 0.0) + BACKSTOP)
-        if self.execution_timeout is not None:
-            # Airflow does not count deferred time towards it.
-            timeout = min(timeout, self.execution_timeout)
         self.defer(  # type: ignore[attr-defined]
             trigger=STTCompletionTrigger(
                 conn_id=self.conn_id,
@@ -303,7 +299,7 @@ class CompletionMixin:
                 task=asdict(TaskKey.from_context(context)),
             ),
             method_name="execute_complete",
-            timeout=timeout,
+            timeout=deferral_timeout(wait.deadline - time.time(), self.execution_timeout),
         )
         raise AssertionError("defer() always raises")
 
@@ -318,6 +314,17 @@ def make_hook(conn_id: Any) -> "LaplasHook":
     from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
 
     return LaplasHook(check_text("conn_id", conn_id))
+
+
+def deferral_timeout(seconds: float, execution_timeout: timedelta | None) -> timedelta:
+    """Return the deferral's time-out for a wait of so many seconds: Airflow counts deferred time towards no other."""
+    timeout = timedelta(seconds=max(seconds, 0.0) + BACKSTOP)
+    return timeout if execution_timeout is None else min(timeout, execution_timeout)
+
+
+def trigger_timed_out(next_method: str, next_kwargs: Mapping[str, Any] | None) -> bool:
+    """Tell whether Airflow resumes a task because its deferral's time-out has passed."""
+    return next_method == TRIGGER_FAILED and (next_kwargs or {}).get("error") == TRIGGER_TIMEOUT
 
 
 def price_of(conn_id: str) -> float | None:
@@ -360,12 +367,18 @@ def summarise(
     }
 
 
-def _remember(context: Context, reference: Reference, reply: Mapping[str, Any]) -> None:
-    """Note where the reply lies for a later try; an XCom would be gone by then, so a short reply itself is noted."""
+def _remember(context: Context, reference: Reference, reply: Mapping[str, Any]) -> bool:
+    """
+    Note where the reply lies for a later try; an XCom would be gone by then, so a short reply itself is noted.
+
+    :return: whether it was not noted before
+    """
     store = RecordStore(context)
     record = store.load()
-    if record is not None:
-        store.save(replace(record, result=reference if isinstance(reference, str) else inline(reply)))
+    if record is None:
+        return True
+    store.save(replace(record, result=reference if isinstance(reference, str) else inline(reply)))
+    return record.result is None
 
 
 def _known(value: Any) -> Any:

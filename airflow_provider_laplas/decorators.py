@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
+    BaseOperator,
     Context,
     DecoratedOperator,
     TaskDecorator,
@@ -15,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_laplas.audio import check_audio
 from airflow_provider_laplas.base import shown
 from airflow_provider_laplas.batch_completion import BatchMixin
-from airflow_provider_laplas.completion import TRIGGER_FAILED
+from airflow_provider_laplas.completion import TRIGGER_FAILED, trigger_timed_out
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.exceptions import task_errors
 from airflow_provider_laplas.operators import TranscribeOperator
@@ -27,7 +28,7 @@ class TranscribeDecoratedOperator(DecoratedOperator, TranscribeOperator, BatchMi
 
     One source of audio is transcribed as by :class:`~airflow_provider_laplas.operators.TranscribeOperator`, whose return
     value is the task's; a list of them as by :class:`~airflow_provider_laplas.operators.TranscribeBatchOperator`, into
-    ``results_path``, which a list needs. The arguments are those of both.
+    ``results_path``, which a list needs. The arguments are those of both; ``defer_after`` means nothing for a list.
 
     The function runs again in every try, and where a batch is called back to submit more: it should return the same audio
     each time. A signed URL may be signed anew.
@@ -69,6 +70,8 @@ class TranscribeDecoratedOperator(DecoratedOperator, TranscribeOperator, BatchMi
             **kwargs,
         )
         self.audio = self._audio = None
+        self._args: list[Any] = list(self.op_args)
+        self._kwargs: dict[str, Any] = dict(self.op_kwargs)
         self.accept_limits(
             max_in_flight=max_in_flight,
             max_failed=max_failed,
@@ -95,7 +98,9 @@ class TranscribeDecoratedOperator(DecoratedOperator, TranscribeOperator, BatchMi
         if next_method == TRIGGER_FAILED:
             self._call(context)
             if self._is_batch():
-                return BatchMixin.resume_execution(self, next_method, next_kwargs, context)
+                if trigger_timed_out(next_method, next_kwargs):
+                    return self.resume_timed_out(context)
+                return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         return super().resume_execution(next_method, next_kwargs, context)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
@@ -107,14 +112,21 @@ class TranscribeDecoratedOperator(DecoratedOperator, TranscribeOperator, BatchMi
         """Return one source, or a list of them."""
         return [check_audio(one) for one in audio] if isinstance(audio, list | tuple) else check_audio(audio)
 
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        """Render; what Airflow stores and shows of the function's arguments is without the signatures of URLs."""
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is self:
+            self._args, self._kwargs = list(self.op_args), dict(self.op_kwargs)
+            self.op_args = shown(self._args)
+            self.op_kwargs = {name: shown(value) for name, value in self._kwargs.items()}
+
     def _is_batch(self) -> bool:
         return isinstance(self.audio, list)
 
     def _call(self, context: Context) -> None:
-        merged = {**context, **self.op_kwargs}
-        arguments = determine_kwargs(self.python_callable, self.op_args, merged)
-        with task_errors():
-            self._audio = self.check_audio(self.python_callable(*self.op_args, **arguments))
+        arguments = determine_kwargs(self.python_callable, self._args, {**context, **self._kwargs})
+        with task_errors(skip=self.soft_fail):
+            self._audio = self.check_audio(self.python_callable(*self._args, **arguments))
         self.audio = shown(self._audio)
 
 

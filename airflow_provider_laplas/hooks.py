@@ -37,6 +37,7 @@ from airflow_provider_laplas.errors import (
     LaplasAuthenticationError,
     LaplasConfigurationError,
     LaplasError,
+    LaplasRateLimitError,
     LaplasTransportError,
 )
 from airflow_provider_laplas.exceptions import airflow_errors
@@ -285,16 +286,24 @@ class LaplasHook(HttpHook):
         )
 
     async def asubmit(
-        self, audio: Any, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
+        self,
+        audio: Any,
+        *,
+        model: str = DEFAULT_MODEL,
+        options: Mapping[str, Any] | None = None,
+        repeat_refused: bool = True,
     ) -> str:
-        """Do what :meth:`submit` does, on the event loop."""
+        """
+        Do what :meth:`submit` does, on the event loop.
+
+        :param repeat_refused: whether a 429 is repeated here; not where the caller keeps to a budget
+        """
         with airflow_errors():
             await self.asettings()
             # Object storage looks its own connection up, which a plain thread could not do from an event loop.
             source = await sync_to_async(open_source, thread_sensitive=False)(audio)
-            return await self._apost(
-                api.submit(source, model=model, options=_checked(options), part=self._part())
-            )
+            call = api.submit(source, model=model, options=_checked(options), part=self._part())
+            return await self._apost(call, repeat_refused=repeat_refused)
 
     @airflow_errors()
     def fetch(self, generation_id: str) -> Generation:
@@ -419,8 +428,8 @@ class LaplasHook(HttpHook):
         value: T = Retrying(**_policy(call))(self.send, call)
         return value
 
-    async def _arepeat(self, call: Call[T]) -> T:
-        value: T = await AsyncRetrying(**_policy(call))(self.asend, call)
+    async def _arepeat(self, call: Call[T], *, repeat_refused: bool = True) -> T:
+        value: T = await AsyncRetrying(**_policy(call, repeat_refused=repeat_refused))(self.asend, call)
         return value
 
     def _post(self, call: Call[T]) -> T:
@@ -432,12 +441,13 @@ class LaplasHook(HttpHook):
         except LaplasError as error:
             raise api.as_submit_error(error) from None
 
-    async def _apost(self, call: Call[T]) -> T:
+    async def _apost(self, call: Call[T], *, repeat_refused: bool) -> T:
         try:
             try:
-                return await self._arepeat(call)
+                return await self._arepeat(call, repeat_refused=repeat_refused)
             except LaplasError as error:
-                return await self._arepeat(self._with_other_part(call, error))
+                other = self._with_other_part(call, error)
+                return await self._arepeat(other, repeat_refused=repeat_refused)
         except LaplasError as error:
             raise api.as_submit_error(error) from None
 
@@ -474,8 +484,12 @@ def _checked(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return check_options(options or {}, rendered=True)
 
 
-def _policy(call: Call[Any]) -> dict[str, Any]:
+def _policy(call: Call[Any], *, repeat_refused: bool = True) -> dict[str, Any]:
     """Return how tenacity repeats a call; the judgement is the core's."""
+
+    def again(error: BaseException) -> bool:
+        refused = isinstance(error, LaplasRateLimitError) and not repeat_refused
+        return api.may_repeat(call, error) and not refused
 
     def pause(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -489,7 +503,7 @@ def _policy(call: Call[Any]) -> dict[str, Any]:
         )
 
     return {
-        "retry": retry_if_exception(lambda error: api.may_repeat(call, error)),
+        "retry": retry_if_exception(again),
         "wait": pause,
         "stop": stop_after_attempt(ATTEMPTS),
         "before_sleep": say,

@@ -13,12 +13,14 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
+
+from tenacity import Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
 from airflow_provider_laplas.api import ambiguous_submission
 from airflow_provider_laplas.durable import unsigned
@@ -81,6 +83,8 @@ class Entry:
     :ivar duplicate_of: the output of the file with the same content, which is the one that is submitted
     :ivar content: what tells the same content from another, where duplicates are looked for
     :ivar formats: what lies in the folder and was judged; None where a worker has not seen the transcript yet
+    :ivar replaces: when the output was written that was there before this submission, by the storage's clock
+    :ivar announced: whether an asset event has told of it
     """
 
     source: str
@@ -96,6 +100,8 @@ class Entry:
     duplicate_of: str | None = None
     content: str | None = None
     formats: list[str] | None = None
+    replaces: float | None = None
+    announced: bool = False
 
     def names(self, formats: Iterable[str] | None = None) -> list[str]:
         """Return the paths of the file's formats below the batch's folder, by default of those that are there."""
@@ -140,10 +146,13 @@ class Manifest:
 
     def save(self) -> None:
         """
-        Write it, whole or not at all. Blocking.
+        Write it, whole or not at all. Blocking; repeated for some seconds, because what it notes is paid for.
 
         :raises LaplasArgumentError: where somebody else has taken it up
         """
+        self._saving(self._save)
+
+    def _save(self) -> None:
         current = _read(self.uri)
         if current is not None and current.get("writer", self.writer) != self.writer:
             raise LaplasArgumentError(
@@ -154,6 +163,12 @@ class Manifest:
         self.written_at = time.time()
         self._write()
 
+    def leave(self) -> None:
+        """Write it, and that nobody is at work any more: another task may take it up at once. Blocking."""
+        self.save()
+        self.written_at = 0.0
+        self._saving(self._write)
+
     def take_up(self) -> None:
         """
         Keep everybody who has read it before from writing it, and so from submitting more. Blocking.
@@ -161,7 +176,16 @@ class Manifest:
         It is no sign of life: what is abandoned stays so.
         """
         self.writer = uuid.uuid4().hex
-        self._write()
+        self._saving(self._write)
+
+    @staticmethod
+    def _saving(write: Callable[[], None]) -> None:
+        Retrying(
+            retry=retry_if_not_exception_type(LaplasArgumentError),
+            stop=stop_after_attempt(5),
+            wait=wait_exponential(multiplier=0.5, max=5),
+            reraise=True,
+        )(write)
 
     def _write(self) -> None:
         content = {
@@ -233,7 +257,12 @@ def output_names(sources: Iterable[str], folder: str | None) -> list[str]:
 
 
 def resume(
-    manifest: Manifest, earlier: Manifest | None, outputs: Collection[str], policy: "ResumePolicy"
+    manifest: Manifest,
+    earlier: Manifest | None,
+    outputs: Collection[str],
+    policy: "ResumePolicy",
+    *,
+    last_tries: int | None = None,
 ) -> None:
     """
     Take over what an earlier try, or an earlier run over the same folder, has done.
@@ -241,30 +270,40 @@ def resume(
     :param manifest: of the files to be transcribed now; changed in place
     :param earlier: what lies in the folder
     :param outputs: the paths of the transcripts that lie there
+    :param last_tries: Airflow's count of allowed tries when this very task last began; None where it has not, or where
+        nothing is known of it
     """
     if earlier is None:
         return
-    known = {entry.output: entry for entry in earlier.entries}
-    same_run = earlier.owner == manifest.owner
-    cleared = same_run and earlier.max_tries != manifest.max_tries
-    if same_run:
+    mine = earlier.owner == manifest.owner
+    if mine:
         manifest.began_at = earlier.began_at
-    for entry in manifest.entries:
-        old = known.get(entry.output)
-        if old is None or not _same_work(entry, old):
-            continue
-        state = policy.state_after(old, stored=old.output in outputs, same_run=same_run, cleared=cleared)
-        if state is FileState.PENDING:
-            continue
-        facts = {name: getattr(old, name) for name in _FIELDS}
-        if old.state in {FileState.REJECTED, FileState.SKIPPED}:
-            facts |= {"error": None, "formats": None}
-        if state is FileState.SUBMITTED and cleared:
-            facts["deadline"] = None
-        if old.state is FileState.INTENT and state is FileState.AMBIGUOUS:
-            error = ambiguous_submission("An earlier try was cut off before the generation's id was noted.")
-            facts |= {"error": error.message, "completed_at": time.time()}
-        entry.move(**facts | {"state": state})
+        last_tries = earlier.max_tries if last_tries is None else last_tries
+    again = last_tries is not None
+    cleared = again and last_tries != manifest.max_tries
+    listed = {entry.output: entry for entry in manifest.entries}
+    for old in earlier.entries:
+        state = policy.state_after(old, stored=old.output in outputs, same_run=again, cleared=cleared)
+        entry = listed.get(old.output)
+        if entry is None:
+            # Its audio is gone, and what is paid for is not.
+            if state is FileState.SUBMITTED or (mine and state is FileState.AMBIGUOUS):
+                manifest.entries.append(replace(old, state=state, **_facts(old, state, cleared=cleared)))
+        elif state is not FileState.PENDING and _same_work(entry, old):
+            taken = {name: getattr(old, name) for name in _FIELDS}
+            entry.move(**taken | _facts(old, state, cleared=cleared) | {"state": state})
+
+
+def _facts(old: Entry, state: FileState, *, cleared: bool) -> dict[str, Any]:
+    """Return what changes of an entry beside its state when it is taken over."""
+    if state is FileState.SUBMITTED and cleared:
+        return {"deadline": None}
+    if old.state in {FileState.REJECTED, FileState.SKIPPED}:
+        return {"error": None, "formats": None}
+    if old.state is FileState.INTENT and state is FileState.AMBIGUOUS:
+        error = ambiguous_submission("An earlier try was cut off before the generation's id was noted.")
+        return {"error": error.message, "completed_at": time.time()}
+    return {}
 
 
 def _same_work(entry: Entry, old: Entry) -> bool:

@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from airflow_provider_laplas import api, metrics
 from airflow_provider_laplas.api import Generation
 from airflow_provider_laplas.errors import LaplasError, LaplasRateLimitError
-from airflow_provider_laplas.hooks import LaplasHook
+from airflow_provider_laplas.hooks import ATTEMPTS, LaplasHook
 from airflow_provider_laplas.pacing import Pace, Turns
 from airflow_provider_laplas.waiting import Wait
 
@@ -59,15 +62,24 @@ class SharedClient:
                 _forget(self)
                 await self.hook.close_session()
 
-    async def take_turn(self) -> None:
+    async def submit(self, audio: Any, *, model: str, options: Mapping[str, Any]) -> str:
         """
-        Wait until the budget allows one more request.
+        Submit within the budget; see :meth:`~airflow_provider_laplas.hooks.LaplasHook.submit` for the errors.
 
-        :raises LaplasError: where the connection cannot be looked up
+        A 429 slows the whole process down, and the submission takes another turn.
         """
-        if error := await self._connect():
-            raise error
-        await self._turns.turn()
+        for attempt in count(1):
+            if error := await self._connect():
+                raise error
+            await self._turns.turn()
+            try:
+                return await self.hook.asubmit(audio, model=model, options=options, repeat_refused=False)
+            except LaplasRateLimitError as refused:
+                if attempt == ATTEMPTS:
+                    raise
+                self._turns.pace.slow_down(refused.retry_after)
+                await asyncio.sleep(api.backoff(attempt, refused))
+        raise AssertionError("count() never ends")
 
     async def _look(self, generation_id: str) -> Generation | LaplasError:
         if error := await self._connect():

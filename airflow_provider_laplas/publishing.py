@@ -29,14 +29,14 @@ class QualitySkip(Exception):  # noqa: N818
     """A quality check that says ``skip``."""
 
 
-def check_quality(quality: Any) -> dict[str, Any] | None:
+def check_quality(quality: Any) -> Any:
     """
-    Return an operator's ``quality`` as plain values; a template in one of them is for later.
+    Return an operator's ``quality`` as plain values; a template, of all or in one of them, is for later.
 
     :raises LaplasArgumentError: naming ``quality`` or the setting in it
     """
-    if quality is None:
-        return None
+    if quality is None or is_template(quality):
+        return quality
     if isinstance(quality, QualitySettings):
         return asdict(quality)
     if not isinstance(quality, Mapping):

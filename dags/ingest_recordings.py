@@ -70,7 +70,7 @@ def ingest_recordings() -> None:
 
     @task(outlets=[DATABASE])
     def load(batch: dict[str, Any], *, outlet_events: Any = None) -> dict[str, int]:
-        """Load the transcripts that the database does not have; skip, and so say nothing, where it has them all."""
+        """Load the transcripts that the database does not have; skip, and so say nothing, where nothing is new."""
         from airflow_provider_laplas import sql  # noqa: PLC0415
         from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
         from airflow_provider_laplas.usage import estimated_cost  # noqa: PLC0415
@@ -95,7 +95,8 @@ def ingest_recordings() -> None:
                 )
 
         counts = sql.load(database, rows())
-        if not counts["transcripts"]:
+        # A try that was killed after its last commit has loaded them, and told nobody.
+        if not counts["transcripts"] and not batch["new"]:
             raise AirflowSkipException("The database has every transcript already.")
         outlet_events[DATABASE].extra = {"results_path": batch["results_path"]}
         return counts
@@ -108,21 +109,24 @@ def report_transcripts() -> None:
     """Write one HTML page on all transcripts: files, hours, languages, words, cost, and what failed."""
 
     @task
-    def report(*, triggering_asset_events: Any = None) -> str:
-        """Write the page beside the transcripts, and return its URI."""
+    def report(*, triggering_asset_events: Any = None) -> list[str]:
+        """Write the page beside the transcripts, in each folder that has new ones, and return the pages' URIs."""
         from airflow_provider_laplas import sql  # noqa: PLC0415
         from airflow_provider_laplas.report import render  # noqa: PLC0415
 
         events = (triggering_asset_events or {}).get(DATABASE)
         # Triggered by hand, there is no event.
-        folder = events[-1].extra["results_path"] if events else Variable.get("laplas_transcripts")
-        manifest = Manifest.load(f"{folder}/manifest.json")
-        failed = [(entry.source, entry.error) for entry in manifest.having(*BAD)]
+        folders = {event.extra["results_path"] for event in events or ()} or {
+            Variable.get("laplas_transcripts")
+        }
         database: Any = BaseHook.get_hook(DATABASE_CONN_ID)
-        write_text(
-            f"{folder}/report.html", render(sql.figures(database), failed=failed, made_at=datetime.now(UTC))
-        )
-        return f"{folder}/report.html"
+        figures, pages = sql.figures(database), []
+        for folder in sorted(folder.rstrip("/") for folder in folders):
+            manifest = Manifest.load(f"{folder}/manifest.json")
+            failed = [(entry.source, entry.error) for entry in manifest.having(*BAD)] if manifest else []
+            pages.append(f"{folder}/report.html")
+            write_text(pages[-1], render(figures, failed=failed, made_at=datetime.now(UTC)))
+        return pages
 
     report()
 

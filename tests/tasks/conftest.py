@@ -55,6 +55,7 @@ def api(monkeypatch):
 class Finished:
     """What a DAG run left behind."""
 
+    run: DagRun
     state: str
     tasks: dict[tuple[str, int], Any]
     errors: list[BaseException]
@@ -84,8 +85,9 @@ class Runner:
         self._run = dag.test()
         return self._finished(self._run, errors)
 
-    def clear(self, dag: DAG) -> Finished:
-        """Clear every task of the last run, as a user does, and run it to its end again."""
+    def clear(self, dag: DAG, cleared: DagRun | None = None) -> Finished:
+        """Clear every task of a run, by default the last, as a user does, and run it to its end again."""
+        self._run = cleared or self._run
         errors = self._collect_errors(dag)
         with create_session() as session:
             run = session.get(DagRun, self._run.id)
@@ -118,7 +120,7 @@ class Runner:
     @staticmethod
     def _finished(run: DagRun, errors: list[BaseException]) -> Finished:
         instances = {(ti.task_id, ti.map_index): ti for ti in run.get_task_instances()}
-        return Finished(str(run.state), instances, errors)
+        return Finished(run, str(run.state), instances, errors)
 
 
 @pytest.fixture

@@ -5,17 +5,21 @@ import json
 import os
 import time
 import wave
+from datetime import timedelta
 from itertools import chain, repeat
+from types import SimpleNamespace
 
 import pytest
+from airflow.sdk import task
+from airflow.sdk.exceptions import TaskDeferralError
 
 from airflow_provider_laplas import batch_loops, triggers
 from airflow_provider_laplas.batch_loops import take_stored
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasCreditsError
-from airflow_provider_laplas.manifest import Entry, FileState, Manifest
+from airflow_provider_laplas.manifest import Entry, FileState, Manifest, output_names
 from airflow_provider_laplas.operators import TranscribeBatchOperator
 from airflow_provider_laplas.results import load_transcript
-from airflow_provider_laplas.storage import write_text
+from airflow_provider_laplas.storage import modified_at, write_text
 from tests.fake_api import (
     WORDS,
     answer_healthily,
@@ -170,14 +174,23 @@ def test_a_file_that_failed_is_not_paid_for_again_by_every_later_run(api, dag, r
 
 
 def test_what_failed_in_an_earlier_run_does_not_fail_the_later_ones(api, dag, run_dag, recordings, out):
-    (recordings / "empty.mp3").touch()
     api.script("POST", reply(400, error_body(400, "not audio")))
     batch(out, audio=str(recordings))
     assert run_dag(dag).state == "failed"
     run_dag(dag)
     (recordings / "new.mp3").write_bytes(b"new")
     summary = run_dag(dag).xcom("batch")
-    assert (summary["completed"], summary["failed"]) == (3, 2)
+    assert (summary["completed"], summary["failed"]) == (3, 1)
+
+
+def test_a_file_that_cannot_be_read_fails_the_run_that_finds_it_and_no_later_one(
+    api, dag, run_dag, recordings, out
+):
+    (recordings / "empty.mp3").touch()
+    batch(out, audio=str(recordings))
+    (error,) = run_dag(dag).errors
+    assert "is empty" in str(error)
+    assert run_dag(dag).xcom("batch")["counts"] == {"completed": 3, "failed": 1}
 
 
 def test_a_file_that_is_changed_while_it_waits_for_its_turn_is_known_by_what_was_submitted(
@@ -260,14 +273,25 @@ def test_an_intent_without_an_id_is_ambiguous(api, dag, run_dag, out):
 
 
 def test_an_output_of_an_earlier_submission_is_not_taken_for_the_new_one(api, out):
-    write_text(f"{out}/a.json", json.dumps(transcript_reply("an old one")))
-    entry = Entry("a", "f", "a.json", FileState.SUBMITTED, "g", submitted_at=time.time() + 60)
+    uri = f"{out}/a.json"
+    write_text(uri, json.dumps(transcript_reply("an old one")))
+    entry = Entry("a", "f", "a.json", FileState.SUBMITTED, "g", replaces=modified_at(uri))
     manifest = Manifest(f"{out}/manifest.json", {}, 0, [entry])
     take_stored(manifest, str(out))
     assert entry.state is FileState.SUBMITTED
-    entry.submitted_at = time.time() - 60
+    write_text(uri, json.dumps(transcript_reply("the new one")))
     take_stored(manifest, str(out))
     assert (entry.state, entry.audio_seconds) == (FileState.COMPLETED, 1.5)
+
+
+def test_other_options_are_other_work_though_an_output_lies_there(api, dag, run_dag, out):
+    operator = batch(out, audio=URLS[:2])
+    run_dag(dag)
+    operator.typed_options = {"language": "de"}
+    api.default_reply = transcript_reply("auf Deutsch")
+    assert run_dag(dag).xcom("batch")["new"] == 2
+    assert {load_transcript(f"{out}/{e.output}").text for e in manifest_of(out).entries} == {"auf Deutsch"}
+    assert api.count("POST") == 4
 
 
 def test_ids_are_noted_while_others_of_their_group_are_still_being_submitted(
@@ -382,6 +406,141 @@ def test_the_same_content_is_transcribed_once_where_asked_for(api, dag, run_dag,
     assert (summary["completed"], summary["counts"]) == (3, {"completed": 2, "duplicate": 1})
     assert api.count("POST") == 2
     assert load_transcript(f"{out}/talks/b.wav.json").raw == transcript_reply()
+
+
+def test_ids_are_in_the_log_where_the_manifest_cannot_be_written_and_nothing_under_way_is_cut_off(
+    api, dag, run_dag, out, monkeypatch, caplog
+):
+    written = []
+    write = Manifest._write
+
+    def fail_after_the_intents(self):
+        written.append(self)
+        if len(written) > 1:
+            raise OSError("the storage is away")
+        write(self)
+
+    async def answer_late(api, request):
+        await asyncio.sleep(0.5)
+        await answer_healthily(api, request)
+
+    monkeypatch.setattr(batch_loops, "SAVE_EVERY", 0.05)
+    monkeypatch.setattr(Manifest, "_saving", staticmethod(lambda write: write()))
+    batch(out, audio=URLS[:4])
+    api.script("POST", *[answer_late] * 2)
+    with pytest.MonkeyPatch.context() as patch:
+        # The first writing is begin's, the second the intents'.
+        written.append(None)
+        written.pop()
+        patch.setattr(Manifest, "_write", fail_after_the_intents)
+        (error,) = run_dag(dag).errors
+    assert isinstance(error, OSError)
+    assert all(generation_id in caplog.text for generation_id in api.generations)
+
+
+def test_what_was_submitted_is_taken_up_though_its_audio_has_left_the_folder(
+    api, dag, run_and_clear, recordings, out
+):
+    api.script("POST", *[answer_healthily] * 2, reply(403))
+    batch(out, audio=str(recordings))
+    run_and_clear()
+    submitted = [entry.source for entry in manifest_of(out).having(FileState.SUBMITTED)]
+    assert len(submitted) == 2
+    for path in recordings.rglob("*.*"):
+        if path.as_uri() in submitted or str(path) in submitted:
+            path.unlink()
+    assert run_and_clear().xcom("batch")["completed"] == 3
+    assert api.count("POST") == 4
+
+
+def test_one_reply_without_a_transcript_that_was_stored_holds_nobody_back(api, out):
+    entries = [Entry(name, "f", f"{name}.json", FileState.SUBMITTED, name) for name in ("a", "b")]
+    write_text(f"{out}/a.json", json.dumps({"status": "completed", "result": {"unheard": 1}}))
+    write_text(f"{out}/b.json", json.dumps(transcript_reply()))
+    take_stored(Manifest(f"{out}/manifest.json", {}, 0, entries), str(out))
+    assert [entry.audio_seconds for entry in entries] == [None, 3.5]
+
+
+def test_a_clear_of_a_run_that_is_not_the_folders_last_submits_its_failures_again(api, dag, run_dag, out):
+    api.script("POST", reply(400, error_body(400, "not audio")))
+    batch(out, audio=URLS[:2], max_failed=1)
+    first = run_dag(dag)
+    run_dag(dag)
+    assert run_dag.clear(dag, first.run).xcom("batch")["counts"] == {"completed": 2}
+    assert api.count("POST") == 3
+
+
+def context_of(dag, **more):
+    ti = SimpleNamespace(
+        dag_id=dag.dag_id, run_id="r", task_id="batch", map_index=-1, max_tries=0, xcom_push=lambda **_: None
+    )
+    return {"ti": ti, "outlet_events": {}, **more}
+
+
+def interrupted(dag, out, *, deadline):
+    """A manifest of three files, of which one is submitted and done, as a triggerer's death leaves it."""
+    owner = {"dag_id": dag.dag_id, "run_id": "r", "task_id": "batch", "map_index": -1}
+    names = output_names(URLS[:3], None)
+    entries = [Entry(url, "f", name) for url, name in zip(URLS[:3], names, strict=True)]
+    Manifest(f"{out}/manifest.json", owner, 0, entries).save()
+    return lambda generation_id: (
+        entries[0].move(FileState.SUBMITTED, generation_id=generation_id, deadline=deadline),
+        Manifest(f"{out}/manifest.json", owner, 0, entries, writer=manifest_of(out).writer).save(),
+    )
+
+
+@pytest.mark.parametrize("make", ["operator", "decorator"])
+def test_after_the_triggers_time_out_what_is_done_is_taken_and_the_rest_submitted(api, dag, out, make):
+    operator = (
+        batch(out, audio=URLS[:3], deferrable=False)
+        if make == "operator"
+        else task.transcribe(task_id="batch", results_path=str(out), deferrable=False, poke_interval=1)(
+            lambda: URLS[:3]
+        )().operator
+    )
+    submit = interrupted(dag, out, deadline=time.time() - 1)
+    generation_id = api.create()
+    api.complete(generation_id)
+    submit(generation_id)
+    summary = operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context_of(dag))
+    assert (summary["completed"], api.count("POST")) == (3, 2)
+
+
+def test_an_execution_timeout_that_ends_the_wait_says_so_and_submits_nothing(api, dag, out):
+    operator = batch(out, audio=URLS[:3], execution_timeout=timedelta(seconds=1))
+    interrupted(dag, out, deadline=time.time() + 600)(api.create())
+    with pytest.raises(LaplasBatchError, match="execution_timeout"):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context_of(dag))
+    assert not api.requests
+
+
+@pytest.mark.parametrize("make", ["operator", "decorator"])
+def test_a_trigger_that_broke_is_airflows_own_error(api, dag, out, make):
+    operator = batch(out, audio=URLS[:3])
+    if make == "decorator":
+        operator = task.transcribe(task_id="other", results_path=str(out))(lambda: URLS[:3])().operator
+    with pytest.raises(TaskDeferralError):
+        operator.resume_execution("__fail__", {"error": "Trigger failure", "traceback": []}, context_of(dag))
+
+
+def test_a_time_out_of_airflow_that_comes_up_in_a_wait_ends_the_task(api, dag, out, monkeypatch):
+    class TimeOut(BaseException):
+        pass
+
+    async def time_out(*_):
+        raise TimeOut
+
+    monkeypatch.setattr(batch_loops, "_finish", time_out)
+    operator = batch(out, audio=URLS[:2], deferrable=False)
+    with pytest.raises(TimeOut):
+        operator.begin_batch(context_of(dag))
+
+
+def test_a_429_to_a_submission_slows_all_of_them_down_and_ends_none(api, dag, run_dag, out, caplog):
+    api.script("POST", *[reply(429, headers=[("Retry-After", "0")])] * 3)
+    batch(out, audio=URLS)
+    assert run_dag(dag).xcom("batch")["completed"] == 7
+    assert "fewer requests" in caplog.text
 
 
 def test_two_tasks_do_not_write_into_one_folder(api, dag, run_dag, out):

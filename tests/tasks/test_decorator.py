@@ -1,6 +1,7 @@
 """``@task.transcribe``: one source or many, as the function says."""
 
 import pytest
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.sdk import task
 
 from airflow_provider_laplas import triggers
@@ -55,6 +56,21 @@ def test_a_function_that_returns_a_list_is_a_batch(api, dag, run_dag, tmp_path, 
     assert (summary["completed"], api.count("POST")) == (5, 5)
     assert len(list(tmp_path.glob("*.txt"))) == 5
     assert "canary" not in (tmp_path / "manifest.json").read_text()
+
+
+def test_a_signed_url_in_an_argument_is_shown_without_its_signature(api, dag, run_dag):
+    @task.transcribe(poke_interval=1)
+    def interview(url, *, other):
+        return url
+
+    interview(URL, other=[URL])
+    run = run_dag(dag)
+    assert run.state == "success"
+    posted = next(request for request in api.requests if request.method == "POST")
+    assert posted.json["url"] == URL
+    shown = RenderedTaskInstanceFields.get_templated_fields(run.tasks["interview", -1])
+    assert "canary" not in str(shown)
+    assert "a.mp3" in str(shown)
 
 
 def test_it_maps_over_upstream_values(api, dag, run_dag):

@@ -16,7 +16,7 @@ from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatch
 from airflow_provider_laplas.publishing import asset_uri, browsable
 from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.sensors import STTCompletionSensor
-from tests.fake_api import WORDS, transcript_reply
+from tests.fake_api import WORDS, error_body, reply, transcript_reply
 from tests.wire.conftest import connect
 
 URL = "https://user:secret@example.com/talk.mp3?X-Amz-Signature=secret"
@@ -183,6 +183,15 @@ def test_checks_only_warn_unless_told_otherwise_and_none_are_made_where_none_are
     assert "times in a row" not in caplog.text
 
 
+def test_all_checks_may_be_a_template(api, dag, run_dag, tmp_path):
+    dag.params = {"quality": {"repetition": "fail"}}
+    dag.render_template_as_native_obj = True
+    api.default_reply = LOOP
+    transcribe(tmp_path, quality="{{ params.quality }}")
+    (error,) = run_dag(dag).errors
+    assert isinstance(error, LaplasQualityError)
+
+
 def test_an_expected_language_may_be_a_template(api, dag, run_dag, tmp_path):
     dag.params = {"language": "de"}
     api.default_reply = transcript_reply()
@@ -197,7 +206,7 @@ def test_an_expected_language_may_be_a_template(api, dag, run_dag, tmp_path):
     [
         ({"formats": "srt"}, "formats"),
         ({"formats": ["doc"]}, "formats"),
-        ({"quality": "strict"}, "quality"),
+        ({"quality": 7}, "quality"),
         ({"quality": {"repetitions": "fail"}}, "quality"),
         ({"quality": {"repetition": "explode"}}, "repetition"),
         ({"quality": {"min_confidence": 2}}, "min_confidence"),
@@ -245,8 +254,10 @@ def test_a_batch_writes_the_formats_of_every_file_and_a_format_that_is_added_lat
 def test_a_batch_counts_what_its_checks_reject_as_failed_and_keeps_it(api, dag, run_dag, tmp_path):
     operator = batch(tmp_path, 1, quality={"repetition": "fail"}, max_failed=1)
     api.default_reply = LOOP
-    summary = run_dag(dag).xcom("batch")
+    run = run_dag(dag)
+    summary = run.xcom("batch")
     assert (summary["failed"], summary["counts"], summary["audio_seconds"]) == (1, {"rejected": 1}, 40)
+    assert run.xcom("batch", "usage") == {"audio_seconds": 40}
     (entry,) = Manifest.load(summary["manifest"]).entries
     assert "times in a row" in entry.error
     operator.quality = {"repetition": "skip"}
@@ -270,6 +281,17 @@ def test_a_batch_is_one_event_for_its_manifest_where_something_is_new(
     ]
     assert first.xcom("batch", "usage") == {"audio_seconds": 10.5, "estimated_cost": pytest.approx(0.105)}
     assert second.xcom("batch", "usage")["audio_seconds"] == 0
+
+
+def test_what_a_failed_run_finished_is_told_by_the_next_one(api, dag, run_dag, tmp_path):
+    api.script("POST", reply(400, error_body(400, "not audio")))
+    batch(tmp_path, outlets=[AssetAlias("batches")])
+    assert run_dag(dag).state == "failed"
+    assert events_of(str(tmp_path)) == []
+    assert run_dag(dag).xcom("batch")["new"] == 0
+    assert len(events_of(str(tmp_path))) == 1
+    run_dag(dag)
+    assert len(events_of(str(tmp_path))) == 1
 
 
 def test_a_duplicate_shares_all_formats_and_the_fate_of_its_original_and_is_never_submitted(
@@ -296,7 +318,7 @@ def test_a_duplicate_of_a_file_that_failed_has_failed(api, dag, run_dag, tmp_pat
     (inbox / "a.wav").write_bytes(b"same")
     (inbox / "b.wav").write_bytes(b"same")
     api.default_reply = {"status": "failed", "error": "not audio"}
-    batch(out, audio=str(inbox), deduplicate=True, max_failed=2)
-    summary = run_dag(dag).xcom("batch")
-    assert (summary["completed"], summary["counts"]) == (0, {"failed": 2})
-    assert [e.state for e in Manifest.load(summary["manifest"]).entries] == [FileState.FAILED] * 2
+    batch(out, audio=str(inbox), deduplicate=True, max_failed=1)
+    (error,) = run_dag(dag).errors
+    assert "2 files failed" in str(error)
+    assert [e.state for e in Manifest.load(f"{out}/manifest.json").entries] == [FileState.FAILED] * 2
