@@ -254,11 +254,12 @@ class CompletionMixin:
         self, context: Context, generation_id: str, reply: Mapping[str, Any], reference: Reference
     ) -> dict[str, Any]:
         """Judge a reply that is kept, write its other formats, tell other tasks, and return the summary."""
+        fresh = _remember(context, reference, reply)
         transcript = Transcript.from_reply(reply)
-        # Before anything can fail: it is billed.
-        context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, price_of(self.conn_id)))
-        if _remember(context, reference, reply):
+        if fresh:
             metrics.finished(transcript.duration)
+        # Before the checks: it is billed, whatever they say.
+        context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, price_of(self.conn_id)))
         judge(transcript, read_quality(self.quality), generation_id)
         if isinstance(reference, str):
             self._files = publish(reference, transcript, self.formats)

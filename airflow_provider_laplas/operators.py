@@ -124,9 +124,10 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
 
     Returns a summary: ``files``, ``completed``, ``new`` (of these, in this DAG run), ``failed``, ``counts`` by state,
     ``audio_seconds``, ``manifest`` and ``results_path``; never the texts. The XCom key ``usage`` holds the
-    ``audio_seconds`` of the new ones, and their ``estimated_cost`` where a price is known.
+    ``audio_seconds`` that this DAG run has transcribed, and the ``estimated_cost`` where a price is known.
 
-    Each asset alias among the task's ``outlets`` gets one event, for the manifest, where there are new files.
+    Each asset alias among the task's ``outlets`` gets one event, for the manifest, where there are
+    finished files of which none has told yet.
 
     The request's remaining arguments are those of :class:`~airflow_provider_laplas.base.BaseSTTOperator`;
     ``on_ambiguous`` and ``on_expired`` hold for each file, and ``durable=False`` ignores an earlier manifest.
