@@ -27,7 +27,7 @@ up: $(DEMO) ## start Airflow and the local server, and leave them running until 
 
 # One process for each core, four at most: one of them has the real Airflow, the others all else.
 test: $(DEV) ## run every test, those with a real Airflow beside the others, and report branch coverage
-	$(RUN) pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --cov --cov-branch --cov-report=term-missing
+	$(RUN) pytest --numprocesses auto --maxprocesses 4 --cov --cov-branch --cov-report=term-missing
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults

@@ -17,6 +17,21 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 pytest_plugins = ["tests.postgresql"]
 
+AIRFLOW = "tests/airflow/"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Spread the tests over the processes one by one; but one of them begins with those of the one real Airflow."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415
+
+    class OneAirflow(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return AIRFLOW if nodeid.startswith(AIRFLOW) else nodeid
+
+    return OneAirflow(config, log)
+
+
 RECORDINGS = Path(__file__).parents[1] / "demo" / "recordings"
 
 

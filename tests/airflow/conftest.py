@@ -28,19 +28,12 @@ JFK = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """
-    Mark what is in this folder, and let the fast suites speak first.
-
-    Spread over several processes, one of them begins with this folder and has all of it, so that there is one Airflow.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder, and let the fast suites speak first."""
     ours = [item for item in items if HERE in item.path.parents]
-    others = [item for item in items if HERE not in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.airflow)
-        item.add_marker(pytest.mark.xdist_group("airflow"))
-    items[:] = ours + others if hasattr(config, "workerinput") else others + ours
+    items[:] = [item for item in items if item not in ours] + ours
 
 
 def word_error_rate(text: str) -> float:
