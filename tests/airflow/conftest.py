@@ -4,9 +4,9 @@ import json
 import re
 import shutil
 import socket
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,30 +74,37 @@ def lineage_file(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("lineage") / "events.jsonl"
 
 
+class StatsD(threading.Thread):
+    """Takes Airflow's metrics and adds them up; all the time, as what nobody takes is dropped."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.sums = Counter[str]()
+
+    def run(self) -> None:
+        while packet := self._socket.recv(65536):
+            for line in packet.decode().splitlines():
+                name, value, kind = re.match(r"airflow\.([^:]+):([-\d.e]+)\|(\w+)", line).groups()
+                # Of a duration, how often it was sent.
+                self.sums[name] += 1 if kind == "ms" else float(value)
+        self._socket.close()
+
+    def end(self) -> None:
+        """Send it an empty packet, and wait."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"", ("127.0.0.1", self.port))
+        self.join()
+
+
 @pytest.fixture(scope="session")
-def statsd() -> Iterator[socket.socket]:
-    """Return a socket to which Airflow sends its metrics."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
-        listening.bind(("127.0.0.1", 0))
-        yield listening
-
-
-@pytest.fixture
-def metrics(statsd) -> Callable[[], Counter[str]]:
-    """Return a function that adds up what was sent by now: a counter's sum, how often a duration was."""
-
-    def add_up() -> Counter[str]:
-        sums = Counter[str]()
-        statsd.setblocking(False)
-        with suppress(BlockingIOError):
-            while True:
-                for line in statsd.recv(65536).decode().splitlines():
-                    name, value, kind = re.match(r"airflow\.([^:]+):([-\d.e]+)\|(\w+)", line).groups()
-                    sums[name] += 1 if kind == "ms" else float(value)
-        return sums
-
-    return add_up
+def statsd() -> Iterator[StatsD]:
+    taking = StatsD()
+    taking.start()
+    yield taking
+    taking.end()
 
 
 def submissions(server: LocalServer) -> int:
@@ -117,7 +124,7 @@ def stack(server, database, lineage_file, statsd, tmp_path_factory) -> Iterator[
     }
     lineage = {"type": "file", "log_file_path": str(lineage_file), "append": True}
     config = {
-        "metrics": {"statsd_on": True, "statsd_host": "127.0.0.1", "statsd_port": statsd.getsockname()[1]},
+        "metrics": {"statsd_on": True, "statsd_host": "127.0.0.1", "statsd_port": statsd.port},
         "openlineage": {"transport": json.dumps(lineage)},
     }
     with AirflowStack(dags, environment=environment, config=config) as running:

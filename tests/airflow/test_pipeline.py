@@ -112,8 +112,8 @@ class TestPipeline:
         assert f"{transcripts}/talk 0/0.mp3.vtt" in outputs
         assert "fellow" not in written
 
-    def test_metrics_count_what_was_submitted_looked_at_heard_and_failed(self, metrics):
-        counted = metrics()
+    def test_metrics_count_what_was_submitted_looked_at_heard_and_failed(self, statsd):
+        counted = statsd.sums
         assert counted["laplas.submissions"] >= ALL
         assert counted["laplas.polls"] >= ALL
         assert counted["laplas.audio_seconds"] >= GOOD * 11
