@@ -52,9 +52,11 @@ $(VENV)/.created:
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(VENV)/.created
+	@echo 'Installing what the tests need into $(VENV), once: about two minutes' >&2
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(DEV) $(DEMO)
 
 $(DEMO): pyproject.toml constraints.txt | $(VENV)/.created
+	@echo 'Installing Airflow and the model into $(VENV), once: about a minute' >&2
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	@touch $@

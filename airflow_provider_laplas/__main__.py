@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; None is the process's own arguments."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    suffix = Path(options.output).suffix
+    if options.format is None and suffix and suffix.lower().lstrip(".") not in _WRITTEN:
+        parser.error(f"{suffix} says no format: give one with --format")
     try:
         limits = CaptionLimits(**{f.name: getattr(options, f.name) for f in fields(CaptionLimits)})
     except LaplasArgumentError as error:

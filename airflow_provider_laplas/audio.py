@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_laplas.api import Upload
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasTransportError
-from airflow_provider_laplas.redaction import redact, redact_url
+from airflow_provider_laplas.redaction import redact, redact_url, show_location
 from airflow_provider_laplas.storage import storage_path, uri_of
 
 AUDIO_SUFFIXES = frozenset(
@@ -84,7 +84,7 @@ def open_upload(audio: str | os.PathLike[str]) -> Upload:
     :raises LaplasArgumentError: naming ``audio``, where there is no such file or it is empty
     """
     text = check_audio(audio)
-    shown = redact_url(text) if "://" in text else text
+    shown = show_location(text)
     try:
         path = storage_path(text) if "://" in text else Path(text)
         found = path.stat() if path.is_file() else None
@@ -130,7 +130,7 @@ def list_audio(place: str, *, min_age: float = 0.0) -> tuple[str, list[str]]:
     root = storage_path(folder)
     if root.protocol in {"", "file", "local"} and not root.is_dir():
         raise LaplasArgumentError(
-            f"`audio` is not a folder on this worker: {redact_url(folder)}", argument="audio"
+            f"`audio` is not a folder on this worker: {show_location(folder)}", argument="audio"
         )
     paths = root.glob(pattern) if pattern else root.rglob("*")
     found = [path for path in paths if pattern or path.suffix.lower() in AUDIO_SUFFIXES]

@@ -38,7 +38,7 @@ from airflow_provider_laplas.options import (
     is_template,
     merge_options,
 )
-from airflow_provider_laplas.redaction import redact_url
+from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import find_reply
 from airflow_provider_laplas.waiting import ENDS_A_WAIT, SETTLING
 
@@ -289,4 +289,4 @@ def shown(audio: Any) -> Any:
     """Return what may be shown of ``audio``: a URL without its signature."""
     if isinstance(audio, list | tuple):
         return [shown(item) for item in audio]
-    return redact_url(audio) if isinstance(audio, str) and "://" in audio else audio
+    return show_location(audio) if isinstance(audio, str) else audio

@@ -43,7 +43,7 @@ from airflow_provider_laplas.polling import shared_client
 from airflow_provider_laplas.probe import audio_seconds
 from airflow_provider_laplas.publishing import QualitySkip, judge, publish
 from airflow_provider_laplas.quality import QualitySettings
-from airflow_provider_laplas.redaction import redact_url
+from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import TaskKey, load_transcript
 from airflow_provider_laplas.storage import list_files, modified_at, read_text, write_text
 
@@ -96,7 +96,7 @@ class Batch:
         manifest = Manifest.load(self.uri)
         if manifest is None:
             raise LaplasArgumentError(
-                f"The batch's manifest is gone: {redact_url(self.uri)}. Clear the task to begin anew.",
+                f"The batch's manifest is gone: {show_location(self.uri)}. Clear the task to begin anew.",
                 argument="results_path",
             )
         if manifest.owner != asdict(task):
@@ -249,14 +249,15 @@ class Batch:
             # Files that were not submitted are left for whoever comes next.
             manifest.leave()
             raise LaplasBatchError(
-                f"{stopped} {_listed(manifest)}. The manifest says what became of each: {redact_url(manifest.uri)}",
-                manifest=redact_url(manifest.uri),
+                f"{stopped} {_listed(manifest)}. The manifest says what became of each: {show_location(manifest.uri)}",
+                manifest=show_location(manifest.uri),
             )
         counts = manifest.counts()
         return {
             "files": len(manifest.entries),
             "completed": counts.get(FileState.COMPLETED, 0) + counts.get(FileState.DUPLICATE, 0),
             "new": len(manifest.new(FileState.COMPLETED)),
+            "new_failed": len(manifest.new(*BAD)),
             "failed": sum(counts.get(state, 0) for state in BAD),
             "counts": counts,
             "audio_seconds": manifest.audio_seconds(),
@@ -278,7 +279,7 @@ class Batch:
 
     def _entry(self, output: str, source: str) -> Entry:
         work = fingerprint_request(source, self.request.model, self.request.options)
-        shown = redact_url(source) if "://" in source else source
+        shown = show_location(source)
         try:
             return Entry(shown, fingerprint(work, open_source(source)), output)
         except LaplasArgumentError as error:

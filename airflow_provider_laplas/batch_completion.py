@@ -16,7 +16,7 @@ from airflow_provider_laplas.formats import check_formats
 from airflow_provider_laplas.lineage import MOST_DATASETS, lineage
 from airflow_provider_laplas.manifest import FileState, Manifest, ResumePolicy
 from airflow_provider_laplas.publishing import asset_uri, emit_assets, read_quality
-from airflow_provider_laplas.redaction import redact_url
+from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import TaskKey, check_results_path
 from airflow_provider_laplas.triggers import STTBatchTrigger
 from airflow_provider_laplas.usage import USAGE_KEY, usage
@@ -112,8 +112,8 @@ class BatchMixin:
             if open_yet:
                 raise LaplasBatchError(
                     f"`execution_timeout` passed while {len(open_yet)} files were waited for. They go on at the API and "
-                    f"are billed. A Clear takes them up, from {redact_url(manifest.uri)}.",
-                    manifest=redact_url(manifest.uri),
+                    f"are billed. A Clear takes them up, from {show_location(manifest.uri)}.",
+                    manifest=show_location(manifest.uri),
                 )
             self.log.warning("The triggerer gave up waiting; looking once more at every file.")  # type: ignore[attr-defined]
             return self._go_on(context, batch, batch.wait(manifest))

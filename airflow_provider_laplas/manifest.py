@@ -25,7 +25,7 @@ from tenacity import Retrying, retry_if_not_exception_type, stop_after_attempt, 
 from airflow_provider_laplas.api import ambiguous_submission
 from airflow_provider_laplas.durable import unsigned
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.redaction import redact_url
+from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.storage import read_text, write_text
 
 VERSION = 1
@@ -157,7 +157,7 @@ class Manifest:
         if current is not None and current.get("writer", self.writer) != self.writer:
             raise LaplasArgumentError(
                 f"`results_path`: another try of this task, or another task, has taken up the batch in "
-                f"{redact_url(self.uri)}. It is left to that one: nothing more is submitted here.",
+                f"{show_location(self.uri)}. It is left to that one: nothing more is submitted here.",
                 argument="results_path",
             )
         self.written_at = time.time()
@@ -328,7 +328,7 @@ def _read(uri: str) -> dict[str, Any] | None:
 
 def _no_manifest(uri: str) -> LaplasArgumentError:
     return LaplasArgumentError(
-        f"{redact_url(uri)} is no manifest of this version. Use another `results_path`, or move it away.",
+        f"{show_location(uri)} is no manifest of this version. Use another `results_path`, or move it away.",
         argument="results_path",
     )
 

@@ -122,7 +122,7 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
     finished files are not submitted again, running ones are attached to, and files that failed are submitted again by
     a retry or a Clear only.
 
-    Returns a summary: ``files``, ``completed``, ``new`` (of these, in this DAG run), ``failed``, ``counts`` by state,
+    Returns a summary: ``files``, ``completed``, ``new`` (of these, in this DAG run), ``failed``, ``new_failed``, ``counts`` by state,
     ``audio_seconds``, ``manifest`` and ``results_path``; never the texts. The XCom key ``usage`` holds the
     ``audio_seconds`` that this DAG run has transcribed, and the ``estimated_cost`` where a price is known.
 

@@ -36,6 +36,22 @@ def redact_url(url: str) -> str:
     return urlunsplit(shown)
 
 
+def show_location(location: str) -> str:
+    """
+    Return where something of the user's lies, as it may be shown: a path, an object-storage URI or a web URL.
+
+    Of a web URL as :func:`redact_url` has it. Elsewhere only a password is secret: ``?`` and ``#`` are parts of a name.
+    """
+    scheme, separator, rest = location.partition("://")
+    if not separator:
+        return location
+    if scheme.lower() in {"http", "https"}:
+        return redact_url(location)
+    place, slash, path = rest.partition("/")
+    user, at, host = place.rpartition("@")
+    return f"{scheme}://{MASK if ':' in user else user}{at}{host}{slash}{path}"
+
+
 def redact(text: str, *, secrets: Iterable[str] = (), limit: int = 300) -> str:
     """
     Return a foreign text as one line that a log may hold.

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.options import is_template
-from airflow_provider_laplas.redaction import redact_url
+from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.storage import exists, read_text, write_text
 from airflow_provider_laplas.transcript import Transcript
 
@@ -152,7 +152,7 @@ def _load(reference: Any) -> str:
             return read_text(reference)
         except FileNotFoundError:
             raise LaplasArgumentError(
-                f"No transcript lies at {redact_url(reference)} (any more).", argument="result"
+                f"No transcript lies at {show_location(reference)} (any more).", argument="result"
             ) from None
     if isinstance(reference, Mapping) and isinstance(reference.get("inline"), str):
         return _unpack(reference["inline"])

@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
-from airflow_provider_laplas.redaction import redact, redact_url
+from airflow_provider_laplas.redaction import redact, show_location
 from airflow_provider_laplas.results import Reference, TaskKey, save_reply
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, Wait
 
@@ -166,7 +166,7 @@ class STTCompletionTrigger(BaseTrigger):
             log.error(  # noqa: TRY400
                 "The reply of generation %s cannot be written to %s, so it becomes an XCom: %s",
                 self.generation_id,
-                redact_url(self.results_path),
+                show_location(self.results_path),
                 redact(repr(error)),
             )
             return await retrying(self._store_at, reply, None)
@@ -256,5 +256,5 @@ class STTBatchTrigger(BaseTrigger):
         log.warning(
             "The wait for a batch was ended from outside. The API cannot cancel what was submitted: it goes on and is "
             "billed. Clearing the task takes it up again, from %s.",
-            redact_url(self.manifest),
+            show_location(self.manifest),
         )

@@ -95,8 +95,8 @@ def ingest_recordings() -> None:
                 )
 
         counts = sql.load(database, rows())
-        # A try that was killed after its last commit has loaded them, and told nobody.
-        if not counts["transcripts"] and not batch["new"]:
+        # A try that was killed after its last commit has loaded them, and told nobody; and what failed is to be reported.
+        if not (counts["transcripts"] or batch["new"] or batch["new_failed"]):
             raise AirflowSkipException("The database has every transcript already.")
         outlet_events[DATABASE].extra = {"results_path": batch["results_path"]}
         return counts

@@ -6,6 +6,7 @@ the project, into the user's home or into an Airflow that is already there.
 """
 
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -92,7 +93,9 @@ def run(audio: Path | None) -> None:
             console.print(f"{entry.source}: {entry.error}", style="red", markup=False, soft_wrap=True)
         finished = list(manifest.having(FileState.COMPLETED))
         if not finished:
-            raise RunFailedError("No recording could be transcribed.")
+            raise RunFailedError(
+                f"No recording could be transcribed. The manifest says why, in {demo.transcripts}"
+            )
         texts = {
             entry.output.removesuffix(".json"): load_transcript(str(demo.transcripts / entry.output)).text
             for entry in finished
@@ -242,7 +245,7 @@ and transcripts, captions, a database and a report come to  {demo.transcripts}
 every hour, or now:
   {trigger} {PIPELINE} --conf {now}
 
-Ctrl-C ends it."""
+Ctrl-C ends it, and so does: kill -INT {os.getpid()}"""
 
 
 if __name__ == "__main__":

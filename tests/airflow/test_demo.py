@@ -73,7 +73,7 @@ def test_a_file_that_is_not_audio_is_said_to_be_none_and_everything_is_kept(envi
     assert outcome.returncode == 1
     assert outcome.stdout == ""
     assert "minutes of a meeting.txt.mp3: The API could not transcribe" in outcome.stderr
-    assert "No recording could be transcribed." in outcome.stderr
+    assert "No recording could be transcribed. The manifest says why" in outcome.stderr
     [kept] = tmp_path.glob("laplas-demo-*")
     assert f"Everything is kept in {kept}" in outcome.stderr
     assert (kept / "airflow" / "scheduler.log").is_file()

@@ -58,7 +58,7 @@ NAMES = (
     "faults injected",
     "POSTs",
     "POSTs that paid twice",
-    "submissions that were left ambiguous, and said so",
+    "left ambiguous, sent or not, and said so",
     "transcripts",
     "transcripts lost",
     "tasks run with canaries",

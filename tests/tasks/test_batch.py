@@ -94,6 +94,7 @@ def test_every_file_is_submitted_once_and_its_transcript_written(api, dag, run_d
         "files": 7,
         "completed": 7,
         "new": 7,
+        "new_failed": 0,
         "failed": 0,
         "counts": {"completed": 7},
         "audio_seconds": 7 * 3.5,

@@ -101,7 +101,14 @@ def test_a_missing_file_and_a_missing_folder_are_one_clear_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), (REPLY, "--format", "doc"), (REPLY, "--lines", "0"), (REPLY, "--max-duration", "nan")]
+    "arguments",
+    [
+        (),
+        (REPLY, "--format", "doc"),
+        (REPLY, "--lines", "0"),
+        (REPLY, "--max-duration", "nan"),
+        (REPLY, "-o", "a.ass"),
+    ],
 )
 def test_a_wrong_command_is_code_two(arguments):
     done = run(*arguments)

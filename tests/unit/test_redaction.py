@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_laplas.redaction import redact, redact_url
+from airflow_provider_laplas.redaction import redact, redact_url, show_location
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,20 @@ from airflow_provider_laplas.redaction import redact, redact_url
 )
 def test_a_url_is_shown_without_what_may_be_secret(url, shown):
     assert redact_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("/data/talk #1, why? a.mp3", "/data/talk #1, why? a.mp3"),
+        ("file:///data/talk #1?.mp3", "file:///data/talk #1?.mp3"),
+        ("s3://conn@bucket/talk #1?.mp3", "s3://conn@bucket/talk #1?.mp3"),
+        ("s3://key:secret@bucket/a@b/c.mp3", "s3://***@bucket/a@b/c.mp3"),
+        ("HTTPS://u:p@example.com/a.mp3?sig=1#x", "https://***@example.com/a.mp3?***#***"),
+    ],
+)
+def test_a_place_of_the_users_is_shown_with_all_of_its_name_and_without_secrets(location, shown):
+    assert show_location(location) == shown
 
 
 @given(st.text(), st.text(alphabet="0123456789abcdef", min_size=8))
