@@ -124,9 +124,10 @@ class Batch:
         sources = self.sources(min_age=self.min_age)
         with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
             entries = list(threads.map(self._entry, sources.keys(), sources.values()))
-        earlier = Manifest.load(self.uri) if entries else None
+        earlier = Manifest.load(self.uri)
         manifest = Manifest(self.uri, asdict(task), max_tries, entries, began_at=began_at)
-        if not entries:
+        # What was submitted is waited for though its audio has left the folder.
+        if not entries and not (earlier and any(earlier.having(FileState.SUBMITTED))):
             return manifest
         check_owner(manifest, earlier)
         if earlier is not None:

@@ -454,6 +454,18 @@ def test_what_was_submitted_is_taken_up_though_its_audio_has_left_the_folder(
     assert api.count("POST") == 4
 
 
+def test_an_emptied_folder_is_no_reason_to_forget_what_was_submitted(
+    api, dag, run_and_clear, recordings, out
+):
+    api.script("POST", answer_healthily, answer_healthily, reply(403))
+    batch(out, audio=str(recordings))
+    run_and_clear()
+    for path in recordings.rglob("*.*"):
+        path.unlink()
+    assert run_and_clear().xcom("batch")["counts"] == {"completed": 2}
+    assert api.count("POST") == 3
+
+
 def test_one_reply_without_a_transcript_that_was_stored_holds_nobody_back(api, out):
     entries = [Entry(name, "f", f"{name}.json", FileState.SUBMITTED, name) for name in ("a", "b")]
     write_text(f"{out}/a.json", json.dumps({"status": "completed", "result": {"unheard": 1}}))
