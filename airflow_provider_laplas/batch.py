@@ -31,6 +31,7 @@ from airflow_provider_laplas.manifest import (
     BAD,
     NAME,
     TRANSCRIBED,
+    UNFINISHED,
     Entry,
     FileState,
     Manifest,
@@ -127,7 +128,12 @@ class Batch:
         earlier = Manifest.load(self.uri)
         manifest = Manifest(self.uri, asdict(task), max_tries, entries, began_at=began_at)
         # What was submitted is waited for though its audio has left the folder.
-        if not entries and not (earlier and any(earlier.having(FileState.SUBMITTED))):
+        open_yet = (
+            [e for e in earlier.having(*UNFINISHED, FileState.TIMED_OUT) if e.generation_id]
+            if earlier
+            else []
+        )
+        if not entries and not (durable and open_yet):
             return manifest
         check_owner(manifest, earlier)
         if earlier is not None:
@@ -225,13 +231,14 @@ class Batch:
             list(threads.map(function, items))
 
     def announce(self, manifest: Manifest) -> bool:
-        """Note that an asset event tells of all finished files; False where one has told of them already."""
+        """Note that an asset event tells of all finished files; False where one of an earlier run has told of them."""
         fresh = [e for e in manifest.having(FileState.COMPLETED, FileState.DUPLICATE) if not e.announced]
         for entry in fresh:
             entry.announced = True
         if fresh:
             manifest.save()
-        return bool(fresh)
+        # This run's are told again by its retry: the try before may have died between noting it and telling.
+        return bool(fresh or manifest.new(FileState.COMPLETED, FileState.DUPLICATE))
 
     def summarise(self, manifest: Manifest) -> dict[str, Any]:
         """
@@ -325,7 +332,14 @@ class Batch:
 
     async def _submit(self, manifest: Manifest, room: int) -> None:
         sources = self.sources()
-        await submit_pending(shared_client(self.conn_id), manifest, sources, self.request, room=room)
+        await submit_pending(
+            shared_client(self.conn_id),
+            manifest,
+            sources,
+            self.request,
+            room=room,
+            stopped=lambda: self._stopped(manifest),
+        )
 
     async def _wait(self, manifest: Manifest) -> None:
         await wait_for_submitted(

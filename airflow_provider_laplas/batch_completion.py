@@ -69,7 +69,6 @@ class BatchMixin:
             store = RecordStore(context)
             # The manifest may be a later run's by now: only the task itself knows whether it has begun before.
             earlier = store.load()
-            store.save(Record("batch", store.max_tries, 0.0))
             manifest = batch.begin(
                 TaskKey.from_context(context),
                 store.max_tries,
@@ -78,6 +77,8 @@ class BatchMixin:
             )
             if not manifest.entries:
                 raise AirflowSkipException("There is nothing to transcribe: `audio` holds no file.")
+            # Behind what it decides: a try that dies before has begun nothing, and used up no consent.
+            store.save(Record("batch", store.max_tries, 0.0))
             return self._go_on(context, batch, manifest)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -109,7 +110,7 @@ class BatchMixin:
             batch = self._batch()
             manifest = batch.load(TaskKey.from_context(context))
             open_yet = [e for e in manifest.having(FileState.SUBMITTED) if (e.deadline or 0.0) > time.time()]
-            if open_yet:
+            if open_yet and self.execution_timeout is not None:
                 raise LaplasBatchError(
                     f"`execution_timeout` passed while {len(open_yet)} files were waited for. They go on at the API and "
                     f"are billed. A Clear takes them up, from {show_location(manifest.uri)}.",
@@ -173,6 +174,11 @@ class BatchMixin:
             manifest = batch.wait(manifest)
 
     def _defer_batch(self, batch: "Batch", manifest: Manifest) -> None:
+        # A Clear renews deadlines; set here, as Airflow's own time-out is counted from here.
+        if renewed := [e for e in manifest.having(FileState.SUBMITTED) if e.deadline is None]:
+            for entry in renewed:
+                entry.deadline = time.time() + self.timeout
+            manifest.save()
         latest = max((entry.deadline or 0.0 for entry in manifest.having(FileState.SUBMITTED)), default=0.0)
         self.defer(  # type: ignore[attr-defined]
             trigger=STTBatchTrigger(

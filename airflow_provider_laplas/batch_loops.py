@@ -94,7 +94,13 @@ class Request:
 
 
 async def submit_pending(
-    client: SharedClient, manifest: Manifest, sources: Mapping[str, str], request: Request, *, room: int
+    client: SharedClient,
+    manifest: Manifest,
+    sources: Mapping[str, str],
+    request: Request,
+    *,
+    room: int,
+    stopped: Callable[[], object],
 ) -> None:
     """
     Submit pending files until ``room`` are submitted or none is left.
@@ -103,11 +109,14 @@ async def submit_pending(
     all, after what was submitted is noted.
 
     :param sources: the audio by the entry's output: entries hold what may be shown only
+    :param stopped: asked after each group; true where nothing more is to be submitted
     """
     # What is cut off without an id is ambiguous, sent or not, so no more than a group is under way at a time.
     limit = asyncio.Semaphore(CONCURRENT_SUBMISSIONS)
     progress = Progress(manifest)
-    while group := list(islice(manifest.having(FileState.PENDING), min(max(room, 0), GROUP))):
+    while not stopped() and (
+        group := list(islice(manifest.having(FileState.PENDING), min(max(room, 0), GROUP)))
+    ):
         for entry in group:
             entry.move(FileState.INTENT)
         await off_loop(manifest.save)
@@ -119,7 +128,8 @@ async def submit_pending(
         progress.say()
         if errors := [error for task in tasks if (error := task.exception())]:
             raise errors[0]
-        room -= sum(entry.state is FileState.SUBMITTED for entry in group)
+        # What may have been accepted takes its room as well.
+        room -= sum(entry.state in {FileState.SUBMITTED, FileState.AMBIGUOUS} for entry in group)
 
 
 async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -> None:
@@ -138,7 +148,7 @@ async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -
         else:
             failure = None
     if failure is not None:
-        ids = {entry.source: entry.generation_id for entry in manifest.having(FileState.SUBMITTED)}
+        ids = {entry.output: entry.generation_id for entry in manifest.having(FileState.SUBMITTED)}
         log.error("The manifest cannot be written. These generations are submitted, and billed: %s", ids)
         raise failure
 

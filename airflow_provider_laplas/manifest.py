@@ -286,8 +286,9 @@ def resume(
         state = policy.state_after(old, stored=old.output in outputs, same_run=again, cleared=cleared)
         entry = listed.get(old.output)
         if entry is None:
-            # Its audio is gone, and what is paid for is not.
-            if state is FileState.SUBMITTED or (mine and state is FileState.AMBIGUOUS):
+            # Its audio is gone, and what is paid for is not: neither lost, nor hidden from those who wait for it.
+            untold = state in {FileState.COMPLETED, FileState.DUPLICATE} and not old.announced
+            if untold or state is FileState.SUBMITTED or (mine and state is FileState.AMBIGUOUS):
                 manifest.entries.append(replace(old, state=state, **_facts(old, state, cleared=cleared)))
         elif state is not FileState.PENDING and _same_work(entry, old):
             taken = {name: getattr(old, name) for name in _FIELDS}
@@ -309,7 +310,8 @@ def _facts(old: Entry, state: FileState, *, cleared: bool) -> dict[str, Any]:
 def _same_work(entry: Entry, old: Entry) -> bool:
     """Tell whether both are the same request; of audio that cannot be read any more, nobody knows the version."""
     if entry.state is FileState.FAILED:
-        known = old.state in TRANSCRIBED | {FileState.FAILED}
+        begun = old.generation_id is not None or old.state in {FileState.INTENT, FileState.AMBIGUOUS}
+        known = begun or old.state in TRANSCRIBED | {FileState.FAILED}
         return known and old.fingerprint.startswith(entry.fingerprint)
     return old.fingerprint == entry.fingerprint
 

@@ -45,10 +45,14 @@ def show_location(location: str) -> str:
     scheme, separator, rest = location.partition("://")
     if not separator:
         return location
-    if scheme.lower() in {"http", "https"}:
+    # Storages can be chained, as in simplecache::https://…
+    if scheme.lower().rpartition("::")[2] in {"http", "https"}:
         return redact_url(location)
     place, slash, path = rest.partition("/")
     user, at, host = place.rpartition("@")
+    if not at and "@" in path and re.search(r":(?!\d+$)", place):
+        # A password with a slash in it.
+        return f"{scheme}://{MASK}@{path.rpartition('@')[2]}"
     return f"{scheme}://{MASK if ':' in user else user}{at}{host}{slash}{path}"
 
 

@@ -7,6 +7,7 @@ import time
 import wave
 from datetime import timedelta
 from itertools import chain, repeat
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -464,6 +465,42 @@ def test_an_emptied_folder_is_no_reason_to_forget_what_was_submitted(
         path.unlink()
     assert run_and_clear().xcom("batch")["counts"] == {"completed": 2}
     assert api.count("POST") == 3
+
+
+def test_ambiguous_submissions_stop_a_batch_like_other_failures(api, dag, run_dag, out, monkeypatch):
+    monkeypatch.setattr(batch_loops, "GROUP", 2)
+    api.script("POST", *[reset_after_body()] * 7)
+    batch(out, audio=URLS)
+    (error,) = run_dag(dag).errors
+    assert isinstance(error, LaplasBatchError)
+    assert api.count("POST") == 2
+
+
+def test_a_submitted_file_of_a_list_that_cannot_be_read_any_more_is_waited_for(
+    api, dag, run_and_clear, recordings, out
+):
+    paths = [str(recordings / "a.mp3"), str(recordings / "talks" / "a.mp3")]
+    api.script("POST", answer_healthily, reply(403))
+    batch(out, audio=paths)
+    run_and_clear()
+    (entry,) = manifest_of(out).having(FileState.SUBMITTED)
+    Path(entry.source).write_bytes(b"")
+    assert run_and_clear().xcom("batch")["counts"] == {"completed": 2}
+    assert api.count("POST") == 3
+
+
+def test_a_finished_file_that_left_the_folder_is_still_published_and_told(
+    api, dag, run_and_clear, recordings, out
+):
+    api.script("POST", answer_healthily, answer_healthily, reply(400, error_body(400, "not audio")))
+    operator = batch(out, audio=str(recordings))
+    run_and_clear()
+    operator.formats = ["txt"]
+    for path in recordings.rglob("*.*"):
+        if any(entry.source.endswith(path.name) for entry in manifest_of(out).having(FileState.COMPLETED)):
+            path.unlink()
+    run_and_clear()
+    assert len(list(out.rglob("*.txt"))) >= 2
 
 
 def test_one_reply_without_a_transcript_that_was_stored_holds_nobody_back(api, out):

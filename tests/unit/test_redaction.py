@@ -30,6 +30,8 @@ def test_a_url_is_shown_without_what_may_be_secret(url, shown):
         ("file:///data/talk #1?.mp3", "file:///data/talk #1?.mp3"),
         ("s3://conn@bucket/talk #1?.mp3", "s3://conn@bucket/talk #1?.mp3"),
         ("s3://key:secret@bucket/a@b/c.mp3", "s3://***@bucket/a@b/c.mp3"),
+        ("s3://AKIA:ab/cd@bucket/k.mp3", "s3://***@bucket/k.mp3"),
+        ("s3://host:9000/a@b.mp3", "s3://host:9000/a@b.mp3"),
         ("HTTPS://u:p@example.com/a.mp3?sig=1#x", "https://***@example.com/a.mp3?***#***"),
     ],
 )
