@@ -27,5 +27,5 @@ def test_a_folder_is_transcribed_in_one_task_and_a_second_run_submits_nothing(
     submitted = server.program.log.read_text().count("POST /v1/stt/create 201")
 
     run_id = run_dag("batch_of_a_folder", conf)
-    assert stack.xcom("batch_of_a_folder", run_id, "transcribe") == summary | {"new": 0}
+    assert stack.xcom("batch_of_a_folder", run_id, "transcribe") == summary | {"new": 0, "new_failed": 0}
     assert server.program.log.read_text().count("POST /v1/stt/create 201") == submitted
