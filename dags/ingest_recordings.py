@@ -4,7 +4,7 @@ Transcribe every new recording of a folder, once an hour, load the transcripts i
 ``ingest_recordings`` sends what is new in the inbox through one task, however many recordings there are. Transcripts
 and captions land in the other folder under the recording's own path: ``talks/a.mp3`` becomes ``talks/a.mp3.json``,
 ``.srt``, ``.vtt`` and ``.txt``. A recording that has a transcript is never submitted again; one that cannot be
-transcribed is reported, holds nobody back, and is not paid for again every hour: clear the task to try it again.
+transcribed is reported, holds nobody back, and is not paid for again every hour: a retry or a Clear tries it again.
 Transcripts that the database does not have yet are loaded into it, and ``report_transcripts`` then writes
 ``report.html`` beside them.
 
