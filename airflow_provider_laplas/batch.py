@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_laplas import metrics
 from airflow_provider_laplas.audio import list_audio, open_source
@@ -30,7 +30,6 @@ from airflow_provider_laplas.manifest import (
     ABANDONED_AFTER,
     BAD,
     NAME,
-    TRANSCRIBED,
     UNFINISHED,
     Entry,
     FileState,
@@ -49,6 +48,8 @@ from airflow_provider_laplas.results import TaskKey, load_transcript
 from airflow_provider_laplas.storage import list_files, modified_at, read_text, write_text
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +124,7 @@ class Batch:
         # Before anything is judged: what fails from here on is this run's.
         began_at = time.time()
         sources = self.sources(min_age=self.min_age)
-        with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
-            entries = list(threads.map(self._entry, sources.keys(), sources.values()))
+        entries = _in_threads(self._entry, sources.keys(), sources.values())
         earlier = Manifest.load(self.uri)
         manifest = Manifest(self.uri, asdict(task), max_tries, entries, began_at=began_at)
         # What was submitted is waited for though its audio has left the folder.
@@ -144,6 +144,10 @@ class Batch:
         if durable:
             resume(manifest, earlier, stored, self.policy, last_tries=last_tries)
             take_stored(manifest, self.folder)
+        for entry in manifest.having(FileState.SUBMITTED):
+            # A user's Clear begins a new one.
+            if entry.deadline is None:
+                entry.deadline = time.time() + self.request.timeout
         if self.limits.deduplicate:
             self._mark_duplicates(manifest, sources)
         for entry in manifest.having(FileState.PENDING):
@@ -194,8 +198,8 @@ class Batch:
         # A duplicate whose original has left the folder is a file like others: its reply is there.
         shared = [(e, by_output[e.duplicate_of]) for e in lacking if e.duplicate_of in by_output]
         todo = [entry for entry in lacking if entry.duplicate_of not in by_output]
-        self._in_threads(self._publish, todo)
-        self._in_threads(self._share, shared)
+        _in_threads(self._publish, todo)
+        _in_threads(self._share, shared)
         if todo or shared:
             manifest.save()
 
@@ -224,11 +228,6 @@ class Batch:
             entry.move(FileState.DUPLICATE, formats=original.formats, completed_at=original.completed_at)
         elif original.state in BAD | {FileState.SKIPPED}:
             entry.move(original.state, error=original.error, completed_at=original.completed_at)
-
-    @staticmethod
-    def _in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> None:
-        with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
-            list(threads.map(function, items))
 
     def announce(self, manifest: Manifest) -> bool:
         """Note that an asset event tells of all finished files; False where one of an earlier run has told of them."""
@@ -281,7 +280,11 @@ class Batch:
             first = f"{bad[0].source}: {bad[0].error}"
             return f"{len(bad)} files failed (max_failed={self.limits.max_failed}), the first: {first}"
         limit = self.limits.max_audio_seconds
-        if limit is not None and new_seconds(manifest) > limit and any(manifest.having(FileState.PENDING)):
+        if (
+            limit is not None
+            and manifest.new_audio_seconds() > limit
+            and any(manifest.having(FileState.PENDING))
+        ):
             return f"The finished audio passed max_audio_seconds={limit:g}, so nothing more was submitted:"
         return None
 
@@ -298,13 +301,12 @@ class Batch:
         pending = list(manifest.having(FileState.PENDING))
         paid = (FileState.COMPLETED, FileState.SUBMITTED)
         originals = {entry.content: entry.output for entry in manifest.having(*paid) if entry.content}
-        with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
-            contents = threads.map(_content, [sources[entry.output] for entry in pending])
-            for entry, content in zip(pending, contents, strict=True):
-                entry.content = content
-                original = originals.setdefault(content, entry.output)
-                if original != entry.output:
-                    entry.move(FileState.DUPLICATE, duplicate_of=original)
+        contents = _in_threads(_content, [sources[entry.output] for entry in pending])
+        for entry, content in zip(pending, contents, strict=True):
+            entry.content = content
+            original = originals.setdefault(content, entry.output)
+            if original != entry.output:
+                entry.move(FileState.DUPLICATE, duplicate_of=original)
 
     def _check_count(self, manifest: Manifest) -> None:
         limit, pending = self.limits.max_files, sum(1 for _ in manifest.having(FileState.PENDING))
@@ -319,11 +321,8 @@ class Batch:
         if limit is None:
             return
         uploads = (open_source(sources[entry.output]) for entry in manifest.having(FileState.PENDING))
-        with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
-            lengths = threads.map(
-                audio_seconds, (upload for upload in uploads if not isinstance(upload, str))
-            )
-            total = new_seconds(manifest) + sum(length or 0.0 for length in lengths)
+        lengths = _in_threads(audio_seconds, (upload for upload in uploads if not isinstance(upload, str)))
+        total = manifest.new_audio_seconds() + sum(length or 0.0 for length in lengths)
         if total > limit:
             raise LaplasArgumentError(
                 f"`max_audio_seconds` is {limit:g}, and the uploads hold {total:.0f} s. Nothing was submitted.",
@@ -347,7 +346,6 @@ class Batch:
             manifest,
             self.folder,
             poll_interval=self.poll_interval,
-            timeout=self.request.timeout,
             resume_at=self.resume_at(manifest),
         )
 
@@ -364,9 +362,10 @@ def _content(source: str) -> str:
     return digest.hexdigest()
 
 
-def new_seconds(manifest: Manifest) -> float:
-    """Return the seconds of audio that were transcribed, and billed, in this DAG run."""
-    return sum(entry.audio_seconds or 0.0 for entry in manifest.new(*TRANSCRIBED))
+def _in_threads(function: Callable[..., T], *items: Iterable[Any]) -> list[T]:
+    """Call a function that waits for its storage, for many files at once."""
+    with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
+        return list(threads.map(function, *items))
 
 
 def _listed(manifest: Manifest) -> str:

@@ -1,7 +1,6 @@
 """A batch as a task: begin, defer, go on where the trigger calls the worker back, return the summary."""
 
 import time
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -174,11 +173,6 @@ class BatchMixin:
             manifest = batch.wait(manifest)
 
     def _defer_batch(self, batch: "Batch", manifest: Manifest) -> None:
-        # A Clear renews deadlines; set here, as Airflow's own time-out is counted from here.
-        if renewed := [e for e in manifest.having(FileState.SUBMITTED) if e.deadline is None]:
-            for entry in renewed:
-                entry.deadline = time.time() + self.timeout
-            manifest.save()
         latest = max((entry.deadline or 0.0 for entry in manifest.having(FileState.SUBMITTED)), default=0.0)
         self.defer(  # type: ignore[attr-defined]
             trigger=STTBatchTrigger(
@@ -186,7 +180,6 @@ class BatchMixin:
                 manifest=manifest.uri,
                 results_path=batch.folder,
                 poll_interval=self.poke_interval,
-                timeout=self.timeout,
                 resume_at=batch.resume_at(manifest),
             ),
             method_name="execute_complete",
@@ -195,15 +188,13 @@ class BatchMixin:
 
     def _hand_on_batch(self, context: Context, batch: "Batch", manifest: Manifest) -> dict[str, Any]:
         """Tell other tasks what is new, and return the summary."""
-        from airflow_provider_laplas.batch import new_seconds  # noqa: PLC0415
-
         self._manifest = manifest
-        seconds = new_seconds(manifest)
+        seconds = manifest.new_audio_seconds()
         # Before anything can fail: it is billed.
         context["ti"].xcom_push(key=USAGE_KEY, value=usage(seconds, price_of(self.conn_id)))
-        summary: Mapping[str, Any] = batch.summarise(manifest)
+        summary = batch.summarise(manifest)
         # Also of what a run finished that then failed, and so told nobody.
         if batch.announce(manifest):
             counts = {name: summary[name] for name in ("files", "completed", "new", "failed")}
             emit_assets(context, self.outlets, [manifest.uri], audio_seconds=seconds, **counts)
-        return dict(summary)
+        return summary

@@ -209,14 +209,12 @@ async def wait_for_submitted(
     folder: str,
     *,
     poll_interval: float,
-    timeout: float,  # noqa: ASYNC109 - the generations', not this call's.
     resume_at: int,
 ) -> None:
     """
     Wait for the submitted files and write each transcript as it finishes.
 
     :param folder: where the outputs go
-    :param timeout: seconds for a generation whose deadline a user's Clear has renewed
     :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
     """
     finished: asyncio.Queue[None] = asyncio.Queue()
@@ -224,7 +222,7 @@ async def wait_for_submitted(
 
     async def wait(entry: Entry) -> None:
         try:
-            await _finish(entry, client, folder, poll_interval, timeout)
+            await _finish(entry, client, folder, poll_interval)
         finally:
             finished.put_nowait(None)
 
@@ -277,12 +275,8 @@ def take_stored(manifest: Manifest, folder: str) -> None:
             entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=written_at, error=None)
 
 
-async def _finish(
-    entry: Entry, client: SharedClient, folder: str, poll_interval: float, seconds: float
-) -> None:
-    if entry.deadline is None:
-        entry.deadline = time.time() + seconds
-    wait = Wait(str(entry.generation_id), entry.deadline, poll_interval, entry.submitted_at)
+async def _finish(entry: Entry, client: SharedClient, folder: str, poll_interval: float) -> None:
+    wait = Wait(str(entry.generation_id), entry.deadline or 0.0, poll_interval, entry.submitted_at)
     try:
         generation = await client.wait_for(wait)
     except LaplasGenerationFailedError as error:

@@ -230,6 +230,10 @@ class Manifest:
         """Return the seconds of finished audio."""
         return sum(entry.audio_seconds or 0.0 for entry in self.having(*TRANSCRIBED))
 
+    def new_audio_seconds(self) -> float:
+        """Return the seconds of audio that were transcribed, and billed, in this DAG run."""
+        return sum(entry.audio_seconds or 0.0 for entry in self.new(*TRANSCRIBED))
+
     def new(self, *states: FileState) -> list[Entry]:
         """Return the entries that came into one of some states by the owner's doing, and not by an earlier run's."""
         return [e for e in self.having(*states) if (e.completed_at or 0.0) >= self.began_at]

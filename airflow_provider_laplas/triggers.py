@@ -198,7 +198,6 @@ class STTBatchTrigger(BaseTrigger):
     :param manifest: the manifest's URI
     :param results_path: the folder for the transcripts
     :param poll_interval: the longest pause between two looks at one file, in seconds
-    :param timeout: seconds for a generation whose deadline a user's Clear has renewed
     :param resume_at: how many may be open when the worker is called back to submit the next ones
     :param first_look: seconds until the first look. Default :data:`FIRST_LOOK`
     """
@@ -210,7 +209,6 @@ class STTBatchTrigger(BaseTrigger):
         manifest: str,
         results_path: str,
         poll_interval: float,
-        timeout: float,
         resume_at: int,
         first_look: float = FIRST_LOOK,
     ) -> None:
@@ -219,13 +217,12 @@ class STTBatchTrigger(BaseTrigger):
         self.manifest = manifest
         self.results_path = results_path
         self.poll_interval = poll_interval
-        self.timeout = timeout
         self.resume_at = resume_at
         self.first_look = first_look
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments, which are stored in plain JSON."""
-        names = ("conn_id", "manifest", "results_path", "poll_interval", "timeout", "resume_at", "first_look")
+        names = ("conn_id", "manifest", "results_path", "poll_interval", "resume_at", "first_look")
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -244,7 +241,6 @@ class STTBatchTrigger(BaseTrigger):
                 manifest,
                 self.results_path,
                 poll_interval=self.poll_interval,
-                timeout=self.timeout,
                 resume_at=self.resume_at,
             )
         except LaplasError as error:

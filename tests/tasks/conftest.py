@@ -33,14 +33,12 @@ def metadata_database():
 
 
 @pytest.fixture(autouse=True)
-def trigger_looks_at_once(monkeypatch):
+def triggers_look_at_once(monkeypatch):
     """``dag.test()`` runs triggers inline, where there is no race to keep away from."""
     monkeypatch.setattr(triggers, "FIRST_LOOK", -2.0)
-    monkeypatch.setattr(
-        triggers.STTCompletionTrigger.__init__,
-        "__kwdefaults__",
-        triggers.STTCompletionTrigger.__init__.__kwdefaults__ | {"first_look": -2.0},
-    )
+    for trigger, first_look in ((triggers.STTCompletionTrigger, -2.0), (triggers.STTBatchTrigger, 0.0)):
+        defaults = trigger.__init__.__kwdefaults__ | {"first_look": first_look}
+        monkeypatch.setattr(trigger.__init__, "__kwdefaults__", defaults)
 
 
 @pytest.fixture

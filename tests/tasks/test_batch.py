@@ -14,7 +14,7 @@ import pytest
 from airflow.sdk import task
 from airflow.sdk.exceptions import TaskDeferralError
 
-from airflow_provider_laplas import batch_loops, triggers
+from airflow_provider_laplas import batch_loops
 from airflow_provider_laplas.batch_loops import take_stored
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasCreditsError
 from airflow_provider_laplas.manifest import Entry, FileState, Manifest, output_names
@@ -34,12 +34,6 @@ TEXT = " ".join(WORDS)
 URLS = [f"https://example.com/{n}.mp3" for n in range(7)]
 
 BOTH = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "in place"])
-
-
-@pytest.fixture(autouse=True)
-def triggers_look_at_once(monkeypatch):
-    defaults = triggers.STTBatchTrigger.__init__.__kwdefaults__
-    monkeypatch.setattr(triggers.STTBatchTrigger.__init__, "__kwdefaults__", defaults | {"first_look": 0.0})
 
 
 @pytest.fixture

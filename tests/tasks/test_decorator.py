@@ -4,7 +4,6 @@ import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.sdk import task
 
-from airflow_provider_laplas import triggers
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.results import load_transcript
 from tests.fake_api import WORDS
@@ -14,12 +13,6 @@ TEXT = " ".join(WORDS)
 WAYS = pytest.mark.parametrize(
     "way", [{"defer_after": 0}, {"deferrable": False}], ids=["deferred", "in place"]
 )
-
-
-@pytest.fixture(autouse=True)
-def batches_look_at_once(monkeypatch):
-    defaults = triggers.STTBatchTrigger.__init__.__kwdefaults__
-    monkeypatch.setattr(triggers.STTBatchTrigger.__init__, "__kwdefaults__", defaults | {"first_look": 0.0})
 
 
 @WAYS

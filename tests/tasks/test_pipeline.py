@@ -8,18 +8,12 @@ from pathlib import Path
 import pytest
 from airflow.sdk import BaseHook
 
-from airflow_provider_laplas import sql, triggers
+from airflow_provider_laplas import sql
 from airflow_provider_laplas.errors import LaplasArgumentError
 from tests.fake_api import error_body, reply, transcript_reply
 
 PIPELINE = Path(__file__).parents[2] / "dags" / "ingest_recordings.py"
 TABLES = ("laplas_transcripts", "laplas_segments", "laplas_words")
-
-
-@pytest.fixture(autouse=True)
-def batches_look_at_once(monkeypatch):
-    defaults = triggers.STTBatchTrigger.__init__.__kwdefaults__
-    monkeypatch.setattr(triggers.STTBatchTrigger.__init__, "__kwdefaults__", defaults | {"first_look": 0.0})
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -231,14 +231,6 @@ def batch(out, urls=3, **kwargs):
     return TranscribeBatchOperator(**(arguments | kwargs))
 
 
-@pytest.fixture(autouse=True)
-def batches_look_at_once(monkeypatch):
-    from airflow_provider_laplas import triggers  # noqa: PLC0415
-
-    defaults = triggers.STTBatchTrigger.__init__.__kwdefaults__
-    monkeypatch.setattr(triggers.STTBatchTrigger.__init__, "__kwdefaults__", defaults | {"first_look": 0.0})
-
-
 def test_a_batch_writes_the_formats_of_every_file_and_a_format_that_is_added_later_costs_nothing(
     api, dag, run_dag, tmp_path
 ):
