@@ -30,7 +30,6 @@ from airflow_provider_laplas.manifest import (
     ABANDONED_AFTER,
     BAD,
     NAME,
-    UNFINISHED,
     Entry,
     FileState,
     Manifest,
@@ -38,6 +37,7 @@ from airflow_provider_laplas.manifest import (
     check_owner,
     output_names,
     resume,
+    take_up,
 )
 from airflow_provider_laplas.polling import shared_client
 from airflow_provider_laplas.probe import audio_seconds
@@ -91,11 +91,15 @@ class Batch:
 
     def load(self, task: TaskKey) -> Manifest:
         """
-        Read the manifest that this task has begun, and take it up.
+        Take up the batch that this task has begun.
 
-        :raises LaplasArgumentError: where it is gone, or another task has taken the folder over
+        :raises LaplasArgumentError: where its manifest is gone, or another task has taken the folder over
         """
-        manifest = Manifest.load(self.uri)
+        self._load(task)
+        return self._load(task, take_up(self.uri))
+
+    def _load(self, task: TaskKey, writer: str | None = None) -> Manifest:
+        manifest = Manifest.load(self.uri, writer=writer)
         if manifest is None:
             raise LaplasArgumentError(
                 f"The batch's manifest is gone: {show_location(self.uri)}. Clear the task to begin anew.",
@@ -108,7 +112,6 @@ class Batch:
                 "max_active_runs=1.",
                 argument="results_path",
             )
-        manifest.take_up()
         return manifest
 
     def begin(
@@ -127,22 +130,17 @@ class Batch:
         entries = _in_threads(self._entry, sources.keys(), sources.values())
         earlier = Manifest.load(self.uri)
         manifest = Manifest(self.uri, asdict(task), max_tries, entries, began_at=began_at)
-        # What was submitted is waited for though its audio has left the folder.
-        open_yet = (
-            [e for e in earlier.having(*UNFINISHED, FileState.TIMED_OUT) if e.generation_id]
-            if earlier
-            else []
-        )
-        if not entries and not (durable and open_yet):
+        if not entries and not (durable and earlier):
             return manifest
         check_owner(manifest, earlier)
-        if earlier is not None:
-            # At once: what an earlier try that is still at work submits after this look would be submitted here again.
-            earlier.take_up()
-            manifest.writer = earlier.writer
+        # First: what an earlier try that is still at work submits from here on would be submitted here again.
+        manifest.writer = take_up(self.uri)
+        earlier = Manifest.load(self.uri)
         stored = set(list_files(self.folder, ".json"))
         if durable:
             resume(manifest, earlier, stored, self.policy, last_tries=last_tries)
+            if not manifest.entries:
+                return manifest
             take_stored(manifest, self.folder)
         for entry in manifest.having(FileState.SUBMITTED):
             # A user's Clear begins a new one.

@@ -178,6 +178,7 @@ class BatchMixin:
             trigger=STTBatchTrigger(
                 conn_id=self.conn_id,
                 manifest=manifest.uri,
+                writer=str(manifest.writer),
                 results_path=batch.folder,
                 poll_interval=self.poke_interval,
                 resume_at=batch.resume_at(manifest),

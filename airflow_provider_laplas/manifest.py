@@ -5,7 +5,8 @@ The manifest is a JSON file beside the outputs. Intents are in it before a group
 finished every few seconds. What it lags behind is found again: an output that lies in the folder counts as finished.
 
 Airflow can start a retry while the try before it is still at work: that one has lost its supervisor only. So whoever is
-to submit takes the manifest up first. From then on nobody else can write it, and nobody submits what is not written.
+to submit takes the batch up first, in a file beside the manifest that says who writes it. From then on everybody else's
+writing fails, and nobody submits what is not written.
 """
 
 import hashlib
@@ -34,6 +35,9 @@ NAME = "manifest.json"
 
 ABANDONED_AFTER = 300.0
 """Seconds after which a manifest that nobody wrote to may be taken over by another task."""
+
+SAVE_ATTEMPTS = 5
+"""How often the manifest's writing is tried, with growing pauses."""
 
 
 class FileState(StrEnum):
@@ -133,7 +137,7 @@ class Manifest:
     :ivar owner: the task that writes it: dag_id, run_id, task_id, map_index
     :ivar max_tries: Airflow's count of allowed tries, which a user's Clear raises
     :ivar began_at: epoch seconds at which the owner first began
-    :ivar writer: who may write it: the try that took it up last, and its triggers
+    :ivar writer: what :func:`take_up` answered, and lets it be written; not in the file
     """
 
     uri: str
@@ -142,64 +146,57 @@ class Manifest:
     entries: list[Entry] = field(default_factory=list)
     written_at: float = 0.0
     began_at: float = field(default_factory=time.time)
-    writer: str = field(default_factory=lambda: uuid.uuid4().hex)
+    writer: str | None = None
 
     def save(self) -> None:
         """
         Write it, whole or not at all. Blocking; repeated for some seconds, because what it notes is paid for.
 
-        :raises LaplasArgumentError: where somebody else has taken it up
+        :raises LaplasArgumentError: where somebody else has taken the batch up: nothing more may be submitted then
         """
-        self._saving(self._save)
+        self._saving(time.time())
 
-    def _save(self) -> None:
-        current = _read(self.uri)
-        if current is not None and current.get("writer", self.writer) != self.writer:
+    def leave(self) -> None:
+        """Write it, and that nobody is at work any more: another task may take it up at once. Blocking."""
+        self._saving(0.0)
+
+    def _saving(self, written_at: float) -> None:
+        def write() -> None:
+            self._check_writer()
+            self.written_at = written_at
+            self._write()
+            # Once more: who takes the batch up reads the manifest after that, and so has either been seen here, or has
+            # seen what was written.
+            self._check_writer()
+
+        _persistently(write)
+
+    def _check_writer(self) -> None:
+        try:
+            writer = read_text(_writer_uri(self.uri))
+        except FileNotFoundError:
+            return
+        if writer != self.writer:
             raise LaplasArgumentError(
                 f"`results_path`: another try of this task, or another task, has taken up the batch in "
                 f"{show_location(self.uri)}. It is left to that one: nothing more is submitted here.",
                 argument="results_path",
             )
-        self.written_at = time.time()
-        self._write()
-
-    def leave(self) -> None:
-        """Write it, and that nobody is at work any more: another task may take it up at once. Blocking."""
-        self.save()
-        self.written_at = 0.0
-        self._saving(self._write)
-
-    def take_up(self) -> None:
-        """
-        Keep everybody who has read it before from writing it, and so from submitting more. Blocking.
-
-        It is no sign of life: what is abandoned stays so.
-        """
-        self.writer = uuid.uuid4().hex
-        self._saving(self._write)
-
-    @staticmethod
-    def _saving(write: Callable[[], None]) -> None:
-        Retrying(
-            retry=retry_if_not_exception_type(LaplasArgumentError),
-            stop=stop_after_attempt(5),
-            wait=wait_exponential(multiplier=0.5, max=5),
-            reraise=True,
-        )(write)
 
     def _write(self) -> None:
         content = {
             "version": VERSION,
-            **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "uri"},
+            **{f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"uri", "writer"}},
         }
         content["entries"] = [{name: getattr(entry, name) for name in _FIELDS} for entry in self.entries]
         write_text(self.uri, json.dumps(content))
 
     @classmethod
-    def load(cls, uri: str) -> "Manifest | None":
+    def load(cls, uri: str, *, writer: str | None = None) -> "Manifest | None":
         """
         Read it; None where there is none. Blocking.
 
+        :param writer: what :func:`take_up` answered, for those who are to write it
         :raises LaplasArgumentError: where the file is no manifest of ours
         """
         content = _read(uri)
@@ -209,7 +206,7 @@ class Manifest:
             entries = [
                 Entry(**entry | {"state": FileState(entry["state"])}) for entry in content.pop("entries")
             ]
-            return cls(uri, entries=entries, **content)
+            return cls(uri, entries=entries, writer=writer, **content)
         except (ValueError, TypeError, KeyError, AttributeError):
             raise _no_manifest(uri) from None
 
@@ -237,6 +234,30 @@ class Manifest:
     def new(self, *states: FileState) -> list[Entry]:
         """Return the entries that came into one of some states by the owner's doing, and not by an earlier run's."""
         return [e for e in self.having(*states) if (e.completed_at or 0.0) >= self.began_at]
+
+
+def take_up(uri: str) -> str:
+    """
+    Keep everybody who is at work on a batch from submitting more, and return who may write its manifest now. Blocking.
+
+    The manifest is to be read after this, and not before. It is no sign of life: what is abandoned stays so.
+    """
+    writer = uuid.uuid4().hex
+    _persistently(lambda: write_text(_writer_uri(uri), writer))
+    return writer
+
+
+def _writer_uri(uri: str) -> str:
+    return uri.removesuffix(".json") + ".writer"
+
+
+def _persistently(write: Callable[[], None]) -> None:
+    Retrying(
+        retry=retry_if_not_exception_type(LaplasArgumentError),
+        stop=stop_after_attempt(SAVE_ATTEMPTS),
+        wait=wait_exponential(multiplier=0.5, max=5),
+        reraise=True,
+    )(write)
 
 
 def output_names(sources: Iterable[str], folder: str | None) -> list[str]:

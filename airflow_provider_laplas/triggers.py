@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -196,6 +197,7 @@ class STTBatchTrigger(BaseTrigger):
 
     :param conn_id: the connection's id
     :param manifest: the manifest's URI
+    :param writer: what lets the manifest be written, from the task's taking it up
     :param results_path: the folder for the transcripts
     :param poll_interval: the longest pause between two looks at one file, in seconds
     :param resume_at: how many may be open when the worker is called back to submit the next ones
@@ -207,6 +209,7 @@ class STTBatchTrigger(BaseTrigger):
         *,
         conn_id: str,
         manifest: str,
+        writer: str,
         results_path: str,
         poll_interval: float,
         resume_at: int,
@@ -215,6 +218,7 @@ class STTBatchTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
         self.manifest = manifest
+        self.writer = writer
         self.results_path = results_path
         self.poll_interval = poll_interval
         self.resume_at = resume_at
@@ -222,7 +226,7 @@ class STTBatchTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments, which are stored in plain JSON."""
-        names = ("conn_id", "manifest", "results_path", "poll_interval", "resume_at", "first_look")
+        names = ("conn_id", "manifest", "writer", "results_path", "poll_interval", "resume_at", "first_look")
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -235,7 +239,7 @@ class STTBatchTrigger(BaseTrigger):
         payload: dict[str, Any] = {"status": "waited"}
         try:
             await asyncio.sleep(self.first_look)
-            manifest = await off_loop(Manifest.load, self.manifest)
+            manifest = await off_loop(partial(Manifest.load, self.manifest, writer=self.writer))
             await wait_for_submitted(
                 shared_client(self.conn_id),
                 manifest,

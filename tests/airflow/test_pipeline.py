@@ -45,7 +45,7 @@ def all_rows(database: Path) -> dict[str, list[Any]]:
 
 
 def times_in(folder: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != "manifest.json"}
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.stem != "manifest"}
 
 
 class TestPipeline:

@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import TaskDeferralError
 from airflow_provider_laplas import batch_loops
 from airflow_provider_laplas.batch_loops import take_stored
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasCreditsError
-from airflow_provider_laplas.manifest import Entry, FileState, Manifest, output_names
+from airflow_provider_laplas.manifest import Entry, FileState, Manifest, output_names, take_up
 from airflow_provider_laplas.operators import TranscribeBatchOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.storage import modified_at, write_text
@@ -70,6 +70,11 @@ def batch(out, **kwargs):
 
 def manifest_of(out):
     return Manifest.load(f"{out}/manifest.json")
+
+
+def manifest_to_change(out):
+    uri = f"{out}/manifest.json"
+    return Manifest.load(uri, writer=take_up(uri))
 
 
 def rewrite(out, **changes):
@@ -247,7 +252,7 @@ def test_what_stops_all_files_keeps_what_was_submitted_and_a_clear_attaches_to_i
 def test_a_finished_output_counts_though_the_manifest_missed_it(api, dag, run_and_clear, out):
     batch(out, audio=URLS[:2])
     run_and_clear()
-    manifest = manifest_of(out)
+    manifest = manifest_to_change(out)
     manifest.entries[0].state = FileState.SUBMITTED
     manifest.save()
     api.generations.clear()
@@ -258,7 +263,7 @@ def test_a_finished_output_counts_though_the_manifest_missed_it(api, dag, run_an
 def test_an_intent_without_an_id_is_ambiguous(api, dag, run_dag, out):
     batch(out, audio=URLS[:2], max_failed=1)
     run_dag(dag)
-    manifest = manifest_of(out)
+    manifest = manifest_to_change(out)
     manifest.entries[0].move(FileState.INTENT, generation_id=None)
     (out / manifest.entries[0].output).unlink()
     manifest.save()
@@ -358,14 +363,13 @@ def test_a_try_that_is_still_at_work_when_another_has_taken_its_batch_up_writes_
 ):
     found = []
 
-    async def take_up(api, request):
-        manifest = manifest_of(out)
-        manifest.take_up()
-        found.append(manifest)
+    async def take_it_up(api, request):
+        take_up(f"{out}/manifest.json")
+        found.append(manifest_of(out))
         await answer_healthily(api, request)
 
     monkeypatch.setattr(batch_loops, "GROUP", 2)
-    api.script(method, take_up)
+    api.script(method, take_it_up)
     batch(out, audio=URLS, max_in_flight=2 if method == "GET" else 7)
     (error,) = run_dag(dag).errors
     assert error.argument == "results_path"
@@ -374,12 +378,51 @@ def test_a_try_that_is_still_at_work_when_another_has_taken_its_batch_up_writes_
     assert manifest_of(out) == found[0]
 
 
-def test_of_two_tries_that_begin_at_once_the_later_writer_gives_way(api, out):
-    first, second = (Manifest(f"{out}/manifest.json", {}, 0) for _ in range(2))
-    first.save()
+def test_of_two_tries_that_begin_at_once_the_first_gives_way(out):
+    uri = f"{out}/manifest.json"
+    first, second = (Manifest(uri, {"try": n}, 0, writer=take_up(uri)) for n in (1, 2))
+    second.save()
     with pytest.raises(LaplasArgumentError, match="another try"):
-        second.save()
-    assert manifest_of(out) == first
+        first.save()
+    assert manifest_of(out).owner == second.owner
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_writer_learns_that_the_batch_was_taken_up_while_it_wrote(out, monkeypatch, moment):
+    uri = f"{out}/manifest.json"
+    manifest = Manifest(uri, {}, 0, writer=take_up(uri))
+
+    def write_meanwhile(where, text):
+        if where == uri and moment == "before":
+            take_up(uri)
+        write_text(where, text)
+        if where == uri and moment == "after":
+            take_up(uri)
+
+    monkeypatch.setattr("airflow_provider_laplas.manifest.write_text", write_meanwhile)
+    with pytest.raises(LaplasArgumentError, match="another try"):
+        manifest.save()
+
+
+def test_what_the_writer_before_wrote_until_its_batch_was_taken_up_is_not_submitted_again(
+    api, dag, run_dag, out, monkeypatch
+):
+    batch(out, audio=URLS[:2], max_failed=2)
+    api.script("POST", *[reply(403)] * 2)
+    run_dag(dag)
+
+    def take_up_late(uri):
+        earlier = manifest_to_change(out)
+        for entry in earlier.entries:
+            entry.move(FileState.INTENT)
+        earlier.save()
+        return take_up(uri)
+
+    monkeypatch.setattr("airflow_provider_laplas.batch.take_up", take_up_late)
+    rewrite(out, written_at=0.0)
+    submitted = api.count("POST")
+    assert run_dag(dag).xcom("batch")["counts"] == {"ambiguous": 2}
+    assert api.count("POST") == submitted
 
 
 def test_a_file_that_is_gone_when_its_turn_comes_is_its_own_failure(api, dag, run_dag, recordings, out):
@@ -408,27 +451,24 @@ def test_ids_are_in_the_log_where_the_manifest_cannot_be_written_and_nothing_und
     api, dag, run_dag, out, monkeypatch, caplog
 ):
     written = []
-    write = Manifest._write
 
-    def fail_after_the_intents(self):
-        written.append(self)
-        if len(written) > 1:
+    def fail_after_the_intents(where, text):
+        written.append(where)
+        # The first writing of the manifest is begin's, the second the intents'.
+        if written.count(f"{out}/manifest.json") > 2:
             raise OSError("the storage is away")
-        write(self)
+        write_text(where, text)
 
     async def answer_late(api, request):
         await asyncio.sleep(0.5)
         await answer_healthily(api, request)
 
     monkeypatch.setattr(batch_loops, "SAVE_EVERY", 0.05)
-    monkeypatch.setattr(Manifest, "_saving", staticmethod(lambda write: write()))
+    monkeypatch.setattr("airflow_provider_laplas.manifest.SAVE_ATTEMPTS", 1)
     batch(out, audio=URLS[:4])
     api.script("POST", *[answer_late] * 2)
     with pytest.MonkeyPatch.context() as patch:
-        # The first writing is begin's, the second the intents'.
-        written.append(None)
-        written.pop()
-        patch.setattr(Manifest, "_write", fail_after_the_intents)
+        patch.setattr("airflow_provider_laplas.manifest.write_text", fail_after_the_intents)
         (error,) = run_dag(dag).errors
     assert isinstance(error, OSError)
     assert all(generation_id in caplog.text for generation_id in api.generations)
@@ -483,18 +523,19 @@ def test_a_submitted_file_of_a_list_that_cannot_be_read_any_more_is_waited_for(
     assert api.count("POST") == 3
 
 
+@pytest.mark.parametrize("emptied", [False, True])
 def test_a_finished_file_that_left_the_folder_is_still_published_and_told(
-    api, dag, run_and_clear, recordings, out
+    api, dag, run_and_clear, recordings, out, emptied
 ):
     api.script("POST", answer_healthily, answer_healthily, reply(400, error_body(400, "not audio")))
     operator = batch(out, audio=str(recordings))
     run_and_clear()
     operator.formats = ["txt"]
-    for path in recordings.rglob("*.*"):
-        if any(entry.source.endswith(path.name) for entry in manifest_of(out).having(FileState.COMPLETED)):
-            path.unlink()
-    run_and_clear()
-    assert len(list(out.rglob("*.txt"))) >= 2
+    for entry in manifest_of(out).having(FileState.COMPLETED, *([FileState.FAILED] if emptied else [])):
+        (recordings / entry.output.removesuffix(".json")).unlink()
+    summary = run_and_clear().xcom("batch")
+    assert summary["completed"] == (2 if emptied else 3)
+    assert len(list(out.rglob("*.txt"))) == summary["completed"]
 
 
 def test_one_reply_without_a_transcript_that_was_stored_holds_nobody_back(api, out):
@@ -529,7 +570,7 @@ def interrupted(dag, out, *, deadline):
     Manifest(f"{out}/manifest.json", owner, 0, entries).save()
     return lambda generation_id: (
         entries[0].move(FileState.SUBMITTED, generation_id=generation_id, deadline=deadline),
-        Manifest(f"{out}/manifest.json", owner, 0, entries, writer=manifest_of(out).writer).save(),
+        Manifest(f"{out}/manifest.json", owner, 0, entries).save(),
     )
 
 
