@@ -7,10 +7,11 @@ is: nothing in one is markup, and none is a link.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
+from itertools import takewhile
 
 from jinja2 import Environment, StrictUndefined, Template
 
@@ -40,9 +41,15 @@ def render(
     :param made_at: stands below the title; a time without a zone is UTC
     """
     chart = _chart(figures.days) if figures.days else None
+    failed = [(source, redact(error or "")) for source, error in failed]
+    folder = _common_folder([source for source, _ in failed] + [file.source for file in figures.newest])
     page = _template().render(
-        figures=figures,
-        failed=[(source, redact(error or "")) for source, error in failed],
+        figures=replace(
+            figures,
+            newest=tuple(replace(file, source=file.source.removeprefix(folder)) for file in figures.newest),
+        ),
+        failed=[(source.removeprefix(folder), error) for source, error in failed],
+        folder=folder,
         title=title,
         made_at=_time(made_at, zone=" UTC") if made_at else None,
         chart=chart,
@@ -55,7 +62,7 @@ def render(
 @dataclass(frozen=True, slots=True)
 class _Bar:
     day: date
-    hours: float
+    audio: str
     x: float
     y: float
     width: float
@@ -80,7 +87,8 @@ class _Chart:
 
     first: date
     last: date
-    most: float
+    most: str
+    unit: str
     bars: tuple[_Bar, ...]
     ticks: tuple[_Tick, ...]
     labels: tuple[_Label, ...]
@@ -95,7 +103,9 @@ def _chart(days: Sequence[DayFigures]) -> _Chart:
     earliest = date.fromordinal(max(last.toordinal() - CHART_DAYS + 1, 1))
     shown = [day for day in days if day.day >= earliest]
     first = shown[0].day
-    most = max(day.hours for day in shown)
+    longest = max(day.hours for day in shown)
+    unit, in_an_hour = _unit(longest)
+    most = longest * in_an_hour
     step = _step(most)
     ceiling = step * max(math.ceil(most / step), 1)
     slot = (_WIDTH - _LEFT) / ((last - first).days + 1)
@@ -104,8 +114,8 @@ def _chart(days: Sequence[DayFigures]) -> _Chart:
     def middle(day: date) -> float:
         return _LEFT + ((day - first).days + 0.5) * slot
 
-    def height(hours: float) -> float:
-        return hours / ceiling * (_BOTTOM - _TOP)
+    def height(amount: float) -> float:
+        return amount / ceiling * (_BOTTOM - _TOP)
 
     span = (last - first).days + 1
     count = min(_LABELS, span)
@@ -113,15 +123,16 @@ def _chart(days: Sequence[DayFigures]) -> _Chart:
     return _Chart(
         first=first,
         last=last,
-        most=most,
+        most=_audio(longest),
+        unit=unit,
         bars=tuple(
             _Bar(
                 day=day.day,
-                hours=day.hours,
+                audio=_audio(day.hours),
                 x=round(middle(day.day) - width / 2, 2),
-                y=round(_BOTTOM - height(day.hours), 2),
+                y=round(_BOTTOM - height(day.hours * in_an_hour), 2),
                 width=round(width, 2),
-                height=round(height(day.hours), 2),
+                height=round(height(day.hours * in_an_hour), 2),
             )
             for day in shown
         ),
@@ -134,11 +145,32 @@ def _chart(days: Sequence[DayFigures]) -> _Chart:
 
 
 def _step(most: float) -> float:
-    """Return the distance of the chart's lines, in hours: 1, 2 or 5 of some power of ten, four lines at most."""
+    """Return the distance of the chart's lines: 1, 2 or 5 of some power of ten, four lines at most."""
     if most <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most / 4))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power * 4 >= most)
+
+
+def _unit(hours: float) -> tuple[str, float]:
+    """Return the unit in which so much audio is a number that says something, and how many of it are an hour."""
+    units = (("h", 1.0), ("min", 60.0), ("s", 3600.0))
+    return next((unit for unit in units if hours * unit[1] >= 1), units[-1] if hours else units[0])
+
+
+def _audio(hours: float) -> str:
+    unit, in_an_hour = _unit(hours)
+    return f"{_amount(hours * in_an_hour, 0 if unit == 's' else 1)} {unit}"
+
+
+def _common_folder(sources: Sequence[str]) -> str:
+    """Return the folder, with its slash, that all of them lie in; empty where there is none."""
+    folders = [source.split("/")[:-1] for source in sources]
+    shared = [
+        parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
+    ]
+    # A scheme alone is no folder.
+    return "/".join([*shared, ""]) if shared and shared[-1] else ""
 
 
 def _amount(value: float, digits: int) -> str:
@@ -166,7 +198,7 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(amount=_amount, time=_time, length_of_audio=_length_of_audio)
+    environment.filters.update(amount=_amount, audio=_audio, time=_time, length_of_audio=_length_of_audio)
     return environment.from_string(
         files("airflow_provider_laplas").joinpath("report.html.jinja").read_text(encoding="utf-8")
     )

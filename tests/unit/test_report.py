@@ -79,11 +79,11 @@ def test_a_page_about_one_file_says_all_of_it():
             "Archive",
             "As of 2026-03-02 08:00 UTC",
             "Files 1",
-            "Hours of audio 0.5",
+            "Audio 30.0 min",
             "Words 4,200",
             "cost 0.125",
         ),
-        *("en 1 0.5", "a.mp3 en 0:30:00 2026-03-01 09:05", "2026-03-01: 0.5 h"),
+        *("en 1 30.0 min", "a.mp3 en 0:30:00 2026-03-01 09:05", "2026-03-01: 30.0 min"),
     ):
         assert said in page.text
     assert "Failed" not in page.text
@@ -95,17 +95,48 @@ def test_a_cost_that_is_known_of_some_files_only_says_of_how_many():
     assert "1,234.50 of 1,000 files; the others' is not known" in page.text
 
 
-def test_seconds_of_audio_are_not_rounded_to_no_hours():
-    page = Page(render(Figures(files=1, hours=0.0031, cost=0.004, files_with_cost=1, days=(day(0, 0.0031),))))
-    assert "Hours of audio 0.0031" in page.text
-    assert "Estimated cost 0.004" in page.text
-    assert "at most 0.0031 hours" in page.text
+@pytest.mark.parametrize(
+    ("hours", "said", "unit"),
+    [
+        (0.0, "0.0 h", "hours"),
+        (0.0001, "0.36 s", "seconds"),
+        (0.0031, "11 s", "seconds"),
+        (0.5, "30.0 min", "minutes"),
+        (1.0, "1.0 h", "hours"),
+        (12345.6, "12,345.6 h", "hours"),
+    ],
+)
+def test_audio_is_told_in_a_unit_in_which_its_number_says_something(hours, said, unit):
+    page = Page(render(Figures(files=1, hours=hours, days=(day(0, hours),))))
+    assert f"Audio {said}" in page.text
+    assert f"Audio a day, in {unit}" in page.text
+    assert f"at most {said}" in page.text
+
+
+def test_a_small_cost_is_not_rounded_to_none():
+    assert "Estimated cost 0.004" in Page(render(Figures(files=1, cost=0.004, files_with_cost=1))).text
+
+
+@pytest.mark.parametrize(
+    ("failed", "newest", "folder", "names"),
+    [
+        ("s3://b/inbox/x.mp3", "s3://b/inbox/talks/a.mp3", "s3://b/inbox/", ["x.mp3", "talks/a.mp3"]),
+        ("s3://b/inbox/x.mp3", "s3://b/in/a.mp3", "s3://b/", ["inbox/x.mp3", "in/a.mp3"]),
+        ("x.mp3", "s3://b/in/a.mp3", None, ["x.mp3", "s3://b/in/a.mp3"]),
+        ("https://a/x.mp3", "https://b/x.mp3", None, ["https://a/x.mp3", "https://b/x.mp3"]),
+    ],
+)
+def test_the_folder_that_all_files_lie_in_is_said_once(failed, newest, folder, names):
+    page = Page(render(Figures(files=1, newest=(NewestFile("a", newest),)), failed=[(failed, "no")]))
+    assert page.texts.count(folder) == (2 if folder else 0)
+    assert ("In " in page.text) == bool(folder)
+    assert all(name in page.texts for name in names)
 
 
 def test_what_is_not_known_has_a_mark_of_its_own():
     figures = Figures(files=1, languages=(LanguageFigures(None, 1, 0.0),), newest=(NewestFile("a", "a.mp3"),))
     page = Page(render(figures))
-    assert "not detected 1 0.0" in page.text
+    assert "not detected 1 0.0 h" in page.text
     assert "a.mp3 \u2013 \u2013 \u2013" in page.text
 
 
@@ -213,7 +244,7 @@ def test_the_chart_shows_the_last_days_and_leaves_room_for_days_without_a_file()
     bars = [float(bar.get("x")) for bar in chart.iter("rect")]
     assert len(bars) == 3
     assert bars[1] - bars[0] == pytest.approx((CHART_DAYS - 2) * (bars[2] - bars[1]), abs=1)
-    assert chart.find("title").text.startswith("Hours of audio a day (UTC), 2027-04-05 to 2027-06-03;")
+    assert chart.find("title").text.startswith("Audio a day (UTC), 2027-04-05 to 2027-06-03;")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 6, 60])
