@@ -163,9 +163,9 @@ class Captions:
 
     @property
     def report(self) -> str:
-        """What limits could not be kept, in one sentence for people; empty where all were."""
-        counted = "; ".join(f"{count} {KINDS[name]}" for name, count in self.exceptions.items())
-        return f"Of {len(self.cues)} cues: {counted}." if counted else ""
+        """What limits could not be kept, in a line for people; empty where all were."""
+        counted = "; ".join(f"{KINDS[name]} ({count})" for name, count in self.exceptions.items())
+        return f"Cues: {len(self.cues)}. Exceptions: {counted}." if counted else ""
 
     def to_srt(self) -> str:
         """Return SubRip. The format has no place for speakers, and no escapes: an arrow ``-->`` becomes ``→``."""

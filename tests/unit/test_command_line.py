@@ -65,7 +65,9 @@ def test_limits_are_options_and_exceptions_are_reported_on_standard_error():
     )
     assert done.returncode == 0
     assert b"<v Speaker 0>Good</v>" in done.stdout
-    assert done.stderr.decode().startswith("Of 4 cues: 3 lines with one word that is longer than a line; ")
+    assert done.stderr.decode().startswith(
+        "Cues: 4. Exceptions: lines with one word that is longer than a line (3); "
+    )
     assert run(REPLY, "-q", "--line-length", "5").stderr == b""
 
 
