@@ -25,12 +25,12 @@ demo: $(DEMO) ## transcribe a recording in a real Airflow, here: make demo AUDIO
 up: $(DEMO) ## start Airflow and the local server, and leave them running until Ctrl-C
 	@$(RUN) demo up $${AUDIO:+--audio "$$AUDIO"}
 
-# One process for each core, four at most: one of them has the real Airflow, the others all else.
+# In four processes, as most of the time is spent waiting: one has the real Airflow, one the demo's, two all else.
 test: $(DEV) ## run every test, those with a real Airflow beside the others, and report branch coverage
-	$(RUN) pytest --numprocesses auto --maxprocesses 4 --cov --cov-branch --cov-report=term-missing
+	$(RUN) pytest --numprocesses 4 --cov --cov-branch --cov-report=term-missing
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
-	$(RUN) pytest tests/faults
+	$(RUN) pytest tests/faults --numprocesses 3
 
 bench: $(DEV) ## compare with a bare loop, with other providers' triggers and with curl, side by side
 	$(RUN) tests.benchmarks

@@ -17,19 +17,23 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 pytest_plugins = ["tests.postgresql"]
 
-AIRFLOW = "tests/airflow/"
+AIRFLOW, DEMO, FAULTS = "tests/airflow/", "tests/airflow/test_demo.py", "tests/faults/"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Spread the tests over the processes one by one; but one of them begins with those of the one real Airflow."""
+    """Spread the tests over the processes one by one; but those that share a real Airflow go to one, and come first."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415
 
-    class OneAirflow(LoadScopeScheduling):
+    class OneAirflowEach(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return AIRFLOW if nodeid.startswith(AIRFLOW) else nodeid
+            path = nodeid.partition("::")[0]
+            # The demo starts an Airflow of its own; of the faults, one for each file is affordable.
+            if path == DEMO or path.startswith(FAULTS):
+                return path
+            return AIRFLOW if path.startswith(AIRFLOW) else nodeid
 
-    return OneAirflow(config, log)
+    return OneAirflowEach(config, log)
 
 
 RECORDINGS = Path(__file__).parents[1] / "demo" / "recordings"

@@ -26,7 +26,7 @@ def main() -> None:
         bench, faults = Path(folder) / "bench.json", Path(folder) / "faults.json"
         run("tests.benchmarks", "--json", str(bench), "--svg", str(PLOT))
         write("bench", bench_table(json.loads(bench.read_text())))
-        run("pytest", "tests/faults", environment={"LAPLAS_FIGURES": str(faults)})
+        run("pytest", "tests/faults", "--numprocesses", "3", environment={"LAPLAS_FIGURES": str(faults)})
         write("faults", faults_table(json.loads(faults.read_text())))
 
 

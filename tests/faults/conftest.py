@@ -72,6 +72,18 @@ def figures():
     return FIGURES
 
 
+def pytest_sessionfinish(session):
+    """Where the tests ran in several processes, hand on what this one counted."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = dict(FIGURES)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Add what one of the processes counted."""
+    FIGURES.update(getattr(node, "workeroutput", {}).get("figures", {}))
+
+
 def pytest_terminal_summary(terminalreporter):
     if not FIGURES:
         return
