@@ -6,18 +6,16 @@ Exit codes: 0 for done, 1 where it cannot be, 2 for a wrong command.
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.formats import FORMATS, write_formats
-from airflow_provider_laplas.transcript import FORMAT, Transcript
+from airflow_provider_laplas.transcript import Transcript
 
 _WRITTEN = tuple(name for name in FORMATS if name != "json")
 STANDARD = "-"
@@ -87,15 +85,10 @@ def _format(options: argparse.Namespace) -> str:
 def _read(name: str) -> Transcript:
     content = sys.stdin.buffer.read() if name == STANDARD else Path(name).read_bytes()
     try:
-        data: Any = json.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        data = None
-    # No more than that: what a parser says of a broken file quotes it.
-    if not isinstance(data, dict):
-        raise LaplasArgumentError(
-            f"{'Standard input' if name == STANDARD else name} is not a JSON object.", argument="transcript"
-        )
-    return Transcript.from_dict(data) if data.get("format") == FORMAT else Transcript.from_reply(data)
+        return Transcript.from_json(content)
+    except LaplasArgumentError as error:
+        shown = "Standard input" if name == STANDARD else name
+        raise LaplasArgumentError(error.message.replace("`content`", shown), argument="transcript") from None
 
 
 def _captions(transcript: Transcript, kind: str, limits: CaptionLimits, *, quiet: bool) -> str:

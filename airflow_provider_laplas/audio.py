@@ -115,19 +115,40 @@ def open_upload(audio: str | os.PathLike[str]) -> Upload:
     )
 
 
+def check_place(place: str) -> str:
+    """
+    Return a folder, or a glob (``*``, ``?``) in the last part of its path.
+
+    :raises LaplasArgumentError: naming ``audio``
+    """
+    folder, _, last = place.rpartition("/")
+    if _is_glob(folder) or "**" in last:
+        raise LaplasArgumentError(
+            f"`audio` may have * and ? in its last part only, and no **: {show_location(place)}. A folder alone is "
+            "searched with all its folders.",
+            argument="audio",
+        )
+    return place
+
+
 def list_audio(place: str, *, min_age: float = 0.0) -> tuple[str, list[str]]:
     """
     List a folder, or what a glob in object storage matches; what has no audio's name is left out of a folder.
 
+    :param place: as for :func:`check_place`
     :param min_age: seconds; what was changed less than so long ago may still be being written, and is left out
     :return: the folder whose path the outputs leave out, and the files' URIs, in order
-    :raises LaplasArgumentError: naming ``audio``, where a local folder does not exist; in object storage that is the
-        same as an empty one
+    :raises LaplasArgumentError: naming ``audio``, where it is one file, or a local folder that does not exist; in object
+        storage that is the same as an empty one
     """
-    folder, _, pattern = (
-        place.rpartition("/") if "*" in place.rpartition("/")[2] else (place.rstrip("/"), "", "")
-    )
+    folder, _, last = check_place(place).rpartition("/")
+    pattern = last if _is_glob(last) else ""
+    folder = folder if pattern else place.rstrip("/")
     root = storage_path(folder)
+    if not pattern and root.is_file():
+        raise LaplasArgumentError(
+            f"`audio` is one file: give a list of one instead of {show_location(place)}.", argument="audio"
+        )
     if root.protocol in {"", "file", "local"} and not root.is_dir():
         raise LaplasArgumentError(
             f"`audio` is not a folder on this worker: {show_location(folder)}", argument="audio"
@@ -159,6 +180,10 @@ def unreadable(error: Exception) -> LaplasTransportError:
     return LaplasTransportError(
         f"The audio could not be read, so nothing was submitted: {cause}", sent=False, cause=cause
     )
+
+
+def _is_glob(text: str) -> bool:
+    return "*" in text or "?" in text
 
 
 def _version(found: Any) -> str:

@@ -28,16 +28,16 @@ from airflow_provider_laplas.errors import (
 )
 from airflow_provider_laplas.manifest import (
     ABANDONED_AFTER,
-    BAD,
+    FAILED_STATES,
     NAME,
     Entry,
     FileState,
     Manifest,
     ResumePolicy,
     check_owner,
+    claim,
     output_names,
     resume,
-    take_up,
 )
 from airflow_provider_laplas.polling import shared_client
 from airflow_provider_laplas.probe import audio_seconds
@@ -91,15 +91,15 @@ class Batch:
 
     def load(self, task: TaskKey) -> Manifest:
         """
-        Take up the batch that this task has begun.
+        Claim the batch that this task has begun.
 
         :raises LaplasArgumentError: where its manifest is gone, or another task has taken the folder over
         """
         self._load(task)
-        return self._load(task, take_up(self.uri))
+        return self._load(task, claim(self.uri, asdict(task)))
 
-    def _load(self, task: TaskKey, writer: str | None = None) -> Manifest:
-        manifest = Manifest.load(self.uri, writer=writer)
+    def _load(self, task: TaskKey, token: str | None = None) -> Manifest:
+        manifest = Manifest.find(self.uri, claim=token)
         if manifest is None:
             raise LaplasArgumentError(
                 f"The batch's manifest is gone: {show_location(self.uri)}. Clear the task to begin anew.",
@@ -128,20 +128,20 @@ class Batch:
         began_at = time.time()
         sources = self.sources(min_age=self.min_age)
         entries = _in_threads(self._entry, sources.keys(), sources.values())
-        earlier = Manifest.load(self.uri)
+        earlier = Manifest.find(self.uri)
         manifest = Manifest(self.uri, asdict(task), max_tries, entries, began_at=began_at)
         if not entries and not (durable and earlier):
             return manifest
         check_owner(manifest, earlier)
         # First: what an earlier try that is still at work submits from here on would be submitted here again.
-        manifest.writer = take_up(self.uri)
-        earlier = Manifest.load(self.uri)
+        manifest.claim = claim(self.uri, asdict(task))
+        earlier = Manifest.find(self.uri)
         stored = set(list_files(self.folder, ".json"))
         if durable:
             resume(manifest, earlier, stored, self.policy, last_tries=last_tries)
             if not manifest.entries:
                 return manifest
-            take_stored(manifest, self.folder)
+            take_stored(manifest)
         for entry in manifest.having(FileState.SUBMITTED):
             # A user's Clear begins a new one.
             if entry.deadline is None:
@@ -150,7 +150,7 @@ class Batch:
             self._mark_duplicates(manifest, sources)
         for entry in manifest.having(FileState.PENDING):
             if entry.output in stored:
-                entry.replaces = modified_at(f"{self.folder}/{entry.output}")
+                entry.replaces = modified_at(manifest.uri_of(entry))
         self._check_count(manifest)
         self._check_length(manifest, sources)
         manifest.save()
@@ -196,7 +196,7 @@ class Batch:
         # A duplicate whose original has left the folder is a file like others: its reply is there.
         shared = [(e, by_output[e.duplicate_of]) for e in lacking if e.duplicate_of in by_output]
         todo = [entry for entry in lacking if entry.duplicate_of not in by_output]
-        _in_threads(self._publish, todo)
+        _in_threads(self._publish, map(manifest.uri_of, todo), todo)
         _in_threads(self._share, shared)
         if todo or shared:
             manifest.save()
@@ -204,8 +204,7 @@ class Batch:
     def _lacks_formats(self, entry: Entry) -> bool:
         return entry.formats is None or bool(set(self.formats) - set(entry.formats))
 
-    def _publish(self, entry: Entry) -> None:
-        uri = f"{self.folder}/{entry.output}"
+    def _publish(self, uri: str, entry: Entry) -> None:
         try:
             transcript = load_transcript(uri)
             judge(transcript, self.quality, str(entry.generation_id))
@@ -224,7 +223,7 @@ class Batch:
             for name, other in zip(entry.names(original.formats), original.names(), strict=True):
                 write_text(f"{self.folder}/{name}", read_text(f"{self.folder}/{other}"))
             entry.move(FileState.DUPLICATE, formats=original.formats, completed_at=original.completed_at)
-        elif original.state in BAD | {FileState.SKIPPED}:
+        elif original.state in FAILED_STATES | {FileState.SKIPPED}:
             entry.move(original.state, error=original.error, completed_at=original.completed_at)
 
     def announce(self, manifest: Manifest) -> bool:
@@ -262,8 +261,8 @@ class Batch:
             "files": len(manifest.entries),
             "completed": counts.get(FileState.COMPLETED, 0) + counts.get(FileState.DUPLICATE, 0),
             "new": len(manifest.new(FileState.COMPLETED)),
-            "new_failed": len(manifest.new(*BAD)),
-            "failed": sum(counts.get(state, 0) for state in BAD),
+            "new_failed": len(manifest.new(*FAILED_STATES)),
+            "failed": sum(counts.get(state, 0) for state in FAILED_STATES),
             "counts": counts,
             "audio_seconds": manifest.audio_seconds(),
             "manifest": manifest.uri,
@@ -273,7 +272,7 @@ class Batch:
     def _stopped(self, manifest: Manifest) -> str | None:
         """Return why nothing more is submitted, None where nothing forbids it."""
         # What failed in an earlier run was reported by that.
-        bad = manifest.new(*BAD)
+        bad = manifest.new(*FAILED_STATES)
         if len(bad) > self.limits.max_failed:
             first = f"{bad[0].source}: {bad[0].error}"
             return f"{len(bad)} files failed (max_failed={self.limits.max_failed}), the first: {first}"
@@ -342,7 +341,6 @@ class Batch:
         await wait_for_submitted(
             shared_client(self.conn_id),
             manifest,
-            self.folder,
             poll_interval=self.poll_interval,
             resume_at=self.resume_at(manifest),
         )

@@ -123,7 +123,7 @@ class BatchMixin:
         if self._manifest is None:
             return lineage([], [])
         new = self._manifest.new(FileState.COMPLETED)
-        folder = self._manifest.uri.rpartition("/")[0]
+        folder = self._manifest.folder
         if len(new) > MOST_DATASETS:
             place = [self.audio] if isinstance(self.audio, str) else []
             return lineage(place, [asset_uri(folder)])
@@ -178,8 +178,7 @@ class BatchMixin:
             trigger=STTBatchTrigger(
                 conn_id=self.conn_id,
                 manifest=manifest.uri,
-                writer=str(manifest.writer),
-                results_path=batch.folder,
+                claim=str(manifest.claim),
                 poll_interval=self.poke_interval,
                 resume_at=batch.resume_at(manifest),
             ),

@@ -206,7 +206,6 @@ async def _submit_once_or_twice(client: SharedClient, audio: Any, request: Reque
 async def wait_for_submitted(
     client: SharedClient,
     manifest: Manifest,
-    folder: str,
     *,
     poll_interval: float,
     resume_at: int,
@@ -214,7 +213,6 @@ async def wait_for_submitted(
     """
     Wait for the submitted files and write each transcript as it finishes.
 
-    :param folder: where the outputs go
     :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
     """
     finished: asyncio.Queue[None] = asyncio.Queue()
@@ -222,11 +220,11 @@ async def wait_for_submitted(
 
     async def wait(entry: Entry) -> None:
         try:
-            await _finish(entry, client, folder, poll_interval)
+            await _finish(entry, client, manifest.uri_of(entry), poll_interval)
         finally:
             finished.put_nowait(None)
 
-    await off_loop(take_stored, manifest, folder)
+    await off_loop(take_stored, manifest)
     submitted = list(manifest.having(FileState.SUBMITTED))
     tasks = [asyncio.ensure_future(wait(entry)) for entry in submitted]
     more = any(manifest.having(FileState.PENDING))
@@ -256,7 +254,7 @@ async def wait_for_submitted(
             raise outcome
 
 
-def take_stored(manifest: Manifest, folder: str) -> None:
+def take_stored(manifest: Manifest) -> None:
     """
     Count as completed what lies in the folder though the manifest missed it. Blocking.
 
@@ -264,9 +262,9 @@ def take_stored(manifest: Manifest, folder: str) -> None:
     before the submission is of an earlier one, with other audio or other options.
     """
     submitted = list(manifest.having(FileState.SUBMITTED))
-    stored = set(list_files(folder, ".json")) if submitted else set()
+    stored = set(list_files(manifest.folder, ".json")) if submitted else set()
     for entry in submitted:
-        uri = f"{folder.rstrip('/')}/{entry.output}"
+        uri = manifest.uri_of(entry)
         if entry.output not in stored:
             continue
         written_at = modified_at(uri)
@@ -275,7 +273,7 @@ def take_stored(manifest: Manifest, folder: str) -> None:
             entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=written_at, error=None)
 
 
-async def _finish(entry: Entry, client: SharedClient, folder: str, poll_interval: float) -> None:
+async def _finish(entry: Entry, client: SharedClient, uri: str, poll_interval: float) -> None:
     wait = Wait(str(entry.generation_id), entry.deadline or 0.0, poll_interval, entry.submitted_at)
     try:
         generation = await client.wait_for(wait)
@@ -287,15 +285,15 @@ async def _finish(entry: Entry, client: SharedClient, folder: str, poll_interval
         _end(entry, FileState.TIMED_OUT, error)
     else:
         # Shielded: what is paid for is stored even if the trigger is moved right now.
-        await asyncio.shield(_store(entry, generation, folder))
+        await asyncio.shield(_store(entry, generation, uri))
 
 
-async def _store(entry: Entry, generation: Generation, folder: str) -> None:
+async def _store(entry: Entry, generation: Generation, uri: str) -> None:
     from tenacity import AsyncRetrying, stop_after_attempt, wait_exponential_jitter  # noqa: PLC0415
 
     retrying = AsyncRetrying(stop=stop_after_attempt(5), wait=wait_exponential_jitter(), reraise=True)
     write: Callable[..., Awaitable[float | None]] = sync_to_async(_write, thread_sensitive=False)
-    duration: float | None = await retrying(write, generation, f"{folder.rstrip('/')}/{entry.output}")
+    duration: float | None = await retrying(write, generation, uri)
     metrics.finished(duration)
     entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=time.time(), error=None)
 

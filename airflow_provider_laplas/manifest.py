@@ -5,7 +5,7 @@ The manifest is a JSON file beside the outputs. Intents are in it before a group
 finished every few seconds. What it lags behind is found again: an output that lies in the folder counts as finished.
 
 Airflow can start a retry while the try before it is still at work: that one has lost its supervisor only. So whoever is
-to submit takes the batch up first, in a file beside the manifest that says who writes it. From then on everybody else's
+to submit claims the batch first, in a file beside the manifest that says who writes it. From then on everybody else's
 writing fails, and nobody submits what is not written.
 """
 
@@ -14,8 +14,9 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
@@ -57,7 +58,7 @@ class FileState(StrEnum):
 
 
 UNFINISHED = frozenset({FileState.PENDING, FileState.INTENT, FileState.SUBMITTED})
-BAD = frozenset(
+FAILED_STATES = frozenset(
     {
         FileState.FAILED,
         FileState.GONE,
@@ -137,7 +138,7 @@ class Manifest:
     :ivar owner: the task that writes it: dag_id, run_id, task_id, map_index
     :ivar max_tries: Airflow's count of allowed tries, which a user's Clear raises
     :ivar began_at: epoch seconds at which the owner first began
-    :ivar writer: what :func:`take_up` answered, and lets it be written; not in the file
+    :ivar claim: what :func:`claim` answered, and lets it be written; not in the file
     """
 
     uri: str
@@ -146,69 +147,98 @@ class Manifest:
     entries: list[Entry] = field(default_factory=list)
     written_at: float = 0.0
     began_at: float = field(default_factory=time.time)
-    writer: str | None = None
+    claim: str | None = None
 
     def save(self) -> None:
         """
         Write it, whole or not at all. Blocking; repeated for some seconds, because what it notes is paid for.
 
-        :raises LaplasArgumentError: where somebody else has taken the batch up: nothing more may be submitted then
+        :raises LaplasArgumentError: where somebody else has claimed the batch: nothing more may be submitted then
         """
         self._saving(time.time())
 
     def leave(self) -> None:
-        """Write it, and that nobody is at work any more: another task may take it up at once. Blocking."""
+        """Write it, and that nobody is at work any more: another task may claim it at once. Blocking."""
         self._saving(0.0)
 
     def _saving(self, written_at: float) -> None:
         def write() -> None:
-            self._check_writer()
+            self._check_claim()
             self.written_at = written_at
             self._write()
-            # Once more: who takes the batch up reads the manifest after that, and so has either been seen here, or has
-            # seen what was written.
-            self._check_writer()
+            # Once more: who claims the batch reads the manifest after that, and so has either been seen here, or has seen
+            # what was written.
+            self._check_claim()
 
         _persistently(write)
 
-    def _check_writer(self) -> None:
+    def _check_claim(self) -> None:
         try:
-            writer = read_text(_writer_uri(self.uri))
+            holder = json.loads(read_text(_claim_uri(self.uri)))
         except FileNotFoundError:
             return
-        if writer != self.writer:
+        if holder["token"] != self.claim:
+            since = datetime.fromtimestamp(holder["claimed_at"], UTC)
             raise LaplasArgumentError(
-                f"`results_path`: another try of this task, or another task, has taken up the batch in "
-                f"{show_location(self.uri)}. It is left to that one: nothing more is submitted here.",
+                f"`results_path`: another try of this task, or another task, is at work on the batch in "
+                f"{show_location(self.uri)}: {_task(holder)}, since {since:%Y-%m-%d %H:%M:%S} UTC. It is left to that "
+                "one: nothing more is submitted here.",
                 argument="results_path",
             )
 
     def _write(self) -> None:
         content = {
             "version": VERSION,
-            **{f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"uri", "writer"}},
+            **{f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"uri", "claim"}},
         }
         content["entries"] = [{name: getattr(entry, name) for name in _FIELDS} for entry in self.entries]
         write_text(self.uri, json.dumps(content))
 
     @classmethod
-    def load(cls, uri: str, *, writer: str | None = None) -> "Manifest | None":
+    def load(cls, uri: str, *, claim: str | None = None) -> "Manifest":
+        """
+        Read it. Blocking.
+
+        :param claim: what :func:`claim` answered, for those who are to write it
+        :raises LaplasArgumentError: where there is none, or the file is no manifest of ours
+        """
+        manifest = cls.find(uri, claim=claim)
+        if manifest is None:
+            raise LaplasArgumentError(f"There is no manifest at {show_location(uri)}.", argument="uri")
+        return manifest
+
+    @classmethod
+    def find(cls, uri: str, *, claim: str | None = None) -> "Manifest | None":
         """
         Read it; None where there is none. Blocking.
 
-        :param writer: what :func:`take_up` answered, for those who are to write it
+        :param claim: as for :meth:`load`
         :raises LaplasArgumentError: where the file is no manifest of ours
         """
-        content = _read(uri)
-        if content is None:
+        try:
+            content = json.loads(read_text(uri))
+        except FileNotFoundError:
             return None
+        except ValueError:
+            raise _no_manifest(uri) from None
+        if not isinstance(content, dict) or content.pop("version", None) != VERSION:
+            raise _no_manifest(uri)
         try:
             entries = [
                 Entry(**entry | {"state": FileState(entry["state"])}) for entry in content.pop("entries")
             ]
-            return cls(uri, entries=entries, writer=writer, **content)
+            return cls(uri, entries=entries, claim=claim, **content)
         except (ValueError, TypeError, KeyError, AttributeError):
             raise _no_manifest(uri) from None
+
+    @property
+    def folder(self) -> str:
+        """The folder of the outputs, in which it lies."""
+        return self.uri.rpartition("/")[0]
+
+    def uri_of(self, entry: Entry) -> str:
+        """Return where a file's transcript lies, or would."""
+        return f"{self.folder}/{entry.output}"
 
     def having(self, *states: FileState) -> Iterator[Entry]:
         """Iterate over the entries in one of some states."""
@@ -221,7 +251,7 @@ class Manifest:
     @property
     def task(self) -> str:
         """The owner, for people: the DAG's, the run's and the task's id."""
-        return "/".join(str(self.owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
+        return _task(self.owner)
 
     def audio_seconds(self) -> float:
         """Return the seconds of finished audio."""
@@ -236,19 +266,27 @@ class Manifest:
         return [e for e in self.having(*states) if (e.completed_at or 0.0) >= self.began_at]
 
 
-def take_up(uri: str) -> str:
+def _task(owner: Mapping[str, Any]) -> str:
+    return "/".join(str(owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
+
+
+def claim(uri: str, owner: Mapping[str, Any]) -> str:
     """
-    Keep everybody who is at work on a batch from submitting more, and return who may write its manifest now. Blocking.
+    Keep everybody else who is at work on a batch from submitting more, and return who may write its manifest now.
 
-    The manifest is to be read after this, and not before. It is no sign of life: what is abandoned stays so.
+    Blocking. The manifest is to be read after this, and not before. It is no sign of life: what is abandoned stays so.
+
+    :param uri: the manifest's
+    :param owner: the task that claims it, for people
     """
-    writer = uuid.uuid4().hex
-    _persistently(lambda: write_text(_writer_uri(uri), writer))
-    return writer
+    token = uuid.uuid4().hex
+    text = json.dumps({"token": token, **owner, "claimed_at": time.time()})
+    _persistently(lambda: write_text(_claim_uri(uri), text))
+    return token
 
 
-def _writer_uri(uri: str) -> str:
-    return uri.removesuffix(".json") + ".writer"
+def _claim_uri(uri: str) -> str:
+    return uri.removesuffix(".json") + ".claim"
 
 
 def _persistently(write: Callable[[], None]) -> None:
@@ -339,18 +377,6 @@ def _same_work(entry: Entry, old: Entry) -> bool:
         known = begun or old.state in TRANSCRIBED | {FileState.FAILED}
         return known and old.fingerprint.startswith(entry.fingerprint)
     return old.fingerprint == entry.fingerprint
-
-
-def _read(uri: str) -> dict[str, Any] | None:
-    try:
-        content = json.loads(read_text(uri))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        raise _no_manifest(uri) from None
-    if not isinstance(content, dict) or content.pop("version", None) != VERSION:
-        raise _no_manifest(uri)
-    return content
 
 
 def _no_manifest(uri: str) -> LaplasArgumentError:

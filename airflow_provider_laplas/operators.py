@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_laplas.arguments import check_age, check_flag, check_seconds, check_text
-from airflow_provider_laplas.audio import is_web_url
+from airflow_provider_laplas.audio import check_place, is_web_url
 from airflow_provider_laplas.base import BaseSTTOperator
 from airflow_provider_laplas.batch_completion import BatchMixin
 from airflow_provider_laplas.completion import CompletionMixin, make_hook
@@ -207,7 +207,7 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
                 raise LaplasArgumentError(
                     "`audio` must be a list, or a folder: for one URL use a list of one.", argument="audio"
                 )
-            return super().check_audio(audio)
+            return check_place(super().check_audio(audio))
         if not isinstance(audio, list | tuple):
             raise LaplasArgumentError(
                 f"`audio` must be a list, or a folder or glob in object storage, not {type(audio).__name__}.",

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import Asset, AssetAlias, BaseOperatorL
 
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasQualityError
 from airflow_provider_laplas.formats import write_formats
-from airflow_provider_laplas.options import is_template
+from airflow_provider_laplas.options import is_template, nearest
 from airflow_provider_laplas.quality import QualitySettings, check
 from airflow_provider_laplas.results import Reference
 from airflow_provider_laplas.storage import write_text
@@ -43,7 +43,11 @@ def check_quality(quality: Any) -> Any:
         raise LaplasArgumentError(
             f"`quality` must be a dict of settings or None, not {type(quality).__name__}.", argument="quality"
         )
-    read_quality({name: value for name, value in quality.items() if not is_template(value)})
+    known = {name: value for name, value in quality.items() if not is_template(value)}
+    if is_template(quality.get("expected_language")):
+        # Any language stands for the one that the template will name.
+        known["expected_language"] = "und"
+    read_quality(known)
     return dict(quality)
 
 
@@ -55,10 +59,12 @@ def read_quality(quality: Mapping[str, Any] | None) -> QualitySettings | None:
     """
     if quality is None:
         return None
-    try:
-        return QualitySettings(**quality)
-    except TypeError as error:
-        raise LaplasArgumentError(f"`quality` is wrong: {error}.", argument="quality") from None
+    known = [setting.name for setting in fields(QualitySettings)]
+    if unknown := [name for name in quality if name not in known]:
+        raise LaplasArgumentError(
+            f"`quality` has no setting `{unknown[0]}`.{nearest(str(unknown[0]), known)}", argument="quality"
+        )
+    return QualitySettings(**quality)
 
 
 def judge(transcript: Transcript, settings: QualitySettings | None, generation_id: str) -> None:

@@ -71,7 +71,8 @@ class QualitySettings:
     :ivar low_confidence: where the mean confidence is under ``min_confidence``
     :ivar min_confidence: 0 to 1; below 0.5 the model holds more of its words for wrong than for right
     :ivar repetition: where the model repeated itself, Whisper's known failure
-    :ivar language: where the detected language is another than ``expected_language``
+    :ivar language: where the detected language is another than ``expected_language``, or the reply names none;
+        ``fail`` and ``skip`` need ``expected_language``
     :ivar expected_language: BCP-47; only its first part is compared (``en`` for ``en-GB``). None is any
     :raises LaplasArgumentError: naming the setting that cannot be one
     """
@@ -95,6 +96,11 @@ class QualitySettings:
             "expected_language",
             'a language such as "en", or None',
         )
+        if self.language in {"fail", "skip"} and language is None:
+            raise LaplasArgumentError(
+                f'`language` is "{self.language}", and `expected_language` does not say which one is right.',
+                argument="expected_language",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ def check(transcript: Transcript, settings: QualitySettings | None = None) -> tu
     Return what is wrong with a transcript; in order of the settings, at most one finding of a kind.
 
     A transcript without speech has no other findings. Where the reply gives no confidence, there is nothing to
-    compare; where it names no language although one is expected, that is a finding that only ever warns.
+    compare; where it names no language although one is expected, that is a finding of ``language`` as well.
 
     :param settings: None is the defaults
     """
@@ -212,8 +218,9 @@ def _check_language(transcript: Transcript, settings: QualitySettings) -> Findin
     if transcript.language is None:
         return Finding(
             "language",
-            "warn",
-            "The reply names no language, so it was not compared; the option `detect_language` asks for it.",
+            settings.language,
+            f"The reply names no language to compare with {settings.expected_language!r}; the option `detect_language` "
+            "asks for it.",
         )
     if _primary(transcript.language) == _primary(settings.expected_language):
         return None

@@ -85,9 +85,15 @@ def load_reply(reference: Reference) -> dict[str, Any]:
     """
     Return a reply that was kept.
 
-    :raises LaplasArgumentError: where the reference is none, or nothing lies there any more
+    :raises LaplasArgumentError: where the reference is none, or no reply lies there any more
     """
-    reply: dict[str, Any] = json.loads(_load(reference))
+    try:
+        reply: Any = json.loads(_load(reference))
+    except (ValueError, RecursionError):
+        reply = None
+    # What a parser says of a broken file quotes it.
+    if not isinstance(reply, dict):
+        raise LaplasArgumentError(f"What lies at {_shown(reference)} is no reply.", argument="result")
     return reply
 
 
@@ -95,11 +101,19 @@ def load_transcript(result: Mapping[str, Any] | str) -> Transcript:
     """
     Return the whole transcript, words and raw reply included, of a task that waited for it.
 
-    :param result: what the sensor or the operator returned, or the ``result`` in it
-    :raises LaplasArgumentError: where that is no such thing, or nothing lies there any more
+    :param result: what the sensor or the operator returned, or the ``result`` in it; or the URI of a file that holds a
+        reply, or what :meth:`~airflow_provider_laplas.transcript.Transcript.to_dict` wrote
+    :raises LaplasArgumentError: where that is no such thing, or no transcript lies there any more
     """
     reference = result.get("result", result) if isinstance(result, Mapping) else result
-    return Transcript.from_reply(load_reply(reference))
+    try:
+        return Transcript.from_json(_load(reference))
+    except LaplasArgumentError as error:
+        if error.argument != "content":
+            raise
+        raise LaplasArgumentError(
+            f"What lies at {_shown(reference)} is no transcript.", argument="result"
+        ) from None
 
 
 def inline(reply: Mapping[str, Any]) -> Reference | None:
@@ -150,13 +164,17 @@ def _load(reference: Any) -> str:
     if isinstance(reference, str):
         try:
             return read_text(reference)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             raise LaplasArgumentError(
                 f"No transcript lies at {show_location(reference)} (any more).", argument="result"
             ) from None
     if isinstance(reference, Mapping) and isinstance(reference.get("inline"), str):
         return _unpack(reference["inline"])
     return _load_xcom(reference)
+
+
+def _shown(reference: Any) -> str:
+    return show_location(reference) if isinstance(reference, str) else "the XCom that `result` names"
 
 
 def _uri(results_path: str, generation_id: str) -> str:

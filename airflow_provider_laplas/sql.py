@@ -26,9 +26,12 @@ from typing import Any, NamedTuple, Protocol
 from airflow_provider_laplas import sql_statements as statements
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.figures import DayFigures, Figures, LanguageFigures, NewestFile
+from airflow_provider_laplas.manifest import FileState, Manifest
+from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.transcript import Segment, Transcript, Word, tokens
+from airflow_provider_laplas.usage import estimated_cost
 
-BATCH = 5000
+ROWS_AT_ONCE = 5000
 """Rows that are sent at once."""
 
 SEARCHABLE_LIMIT = 131_072
@@ -156,6 +159,33 @@ def load(hook: SqlHook, rows: Iterable[TranscriptRow]) -> dict[str, int]:
     return counts
 
 
+def load_batch(hook: SqlHook, manifest: Manifest, *, price_per_minute: float | None = None) -> dict[str, int]:
+    """
+    Put the transcripts of a batch into the tables, but those that are there already.
+
+    One transcript is in memory at a time. A file that was transcribed anew since replaces what is there.
+
+    :param price_per_minute: of audio, for the ``estimated_cost``: the connection's extra of that name
+    :returns: how many ``transcripts``, ``segments`` and ``words`` were written
+    :raises LaplasArgumentError: naming the hook's connection argument, where that is another database
+    """
+    known = generations(hook)
+    done = manifest.having(FileState.COMPLETED, FileState.DUPLICATE)
+    new = [e for e in done if (uri := manifest.uri_of(e)) not in known or known[uri] != e.generation_id]
+    rows = (
+        TranscriptRow(
+            uri=manifest.uri_of(entry),
+            source=entry.source,
+            transcript=load_transcript(manifest.uri_of(entry)),
+            generation_id=entry.generation_id,
+            completed_at=entry.completed_at,
+            estimated_cost=estimated_cost(entry.audio_seconds, price_per_minute),
+        )
+        for entry in new
+    )
+    return load(hook, rows)
+
+
 def generations(hook: SqlHook) -> dict[str, str | None]:
     """Return the generation id of each transcript that is loaded, by its ``uri``: what need not be loaded again."""
     with _connect(hook) as connection:
@@ -247,7 +277,7 @@ class _Connection:
         return [tuple(row.values()) if isinstance(row, Mapping) else row for row in self._cursor.fetchall()]
 
     def insert(self, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:
-        while batch := list(islice(rows, BATCH)):
+        while batch := list(islice(rows, ROWS_AT_ONCE)):
             if self.dialect.arrays:
                 self.execute(statement, *map(list, zip(*batch, strict=True)))
             else:

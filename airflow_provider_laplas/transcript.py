@@ -16,6 +16,7 @@ transcript.
 The views (sentences, paragraphs, turns, search) are made when they are asked for. No repr shows what was said.
 """
 
+import json
 import math
 import re
 import unicodedata
@@ -166,7 +167,13 @@ class Transcript:
         Read a whole reply of the API: one with ``status`` and ``result``, or a bare result.
 
         :raises LaplasMalformedReplyError: where the reply has no place for a text
+        :raises LaplasArgumentError: naming ``reply``, where it is what :meth:`to_dict` wrote
         """
+        if reply.get("format") == FORMAT:
+            raise LaplasArgumentError(
+                "`reply` is a stored transcript and no reply of the API: read it with Transcript.from_dict.",
+                argument="reply",
+            )
         result = find_result(reply)
         if result is None:
             result = reply
@@ -177,6 +184,24 @@ class Transcript:
         raise LaplasMalformedReplyError(
             "The reply holds no transcript: neither `results` nor `text` is in it.", status=200
         )
+
+    @classmethod
+    def from_json(cls, content: str | bytes) -> "Transcript":
+        """
+        Read a file: a whole reply of the API, or what :meth:`to_dict` wrote.
+
+        :raises LaplasArgumentError: naming ``content``, where it is no JSON object; what it is, is not quoted
+        :raises LaplasMalformedReplyError: where it holds no transcript
+        """
+        text = content.decode("utf-8-sig", "replace") if isinstance(content, bytes) else content
+        try:
+            data: Any = json.loads(text)
+        except (ValueError, RecursionError):
+            data = None
+        # No more than that: what a parser says of a broken file quotes it.
+        if not isinstance(data, dict):
+            raise LaplasArgumentError("`content` is not a JSON object.", argument="content")
+        return cls.from_dict(data) if data.get("format") == FORMAT else cls.from_reply(data)
 
     @property
     def speakers(self) -> tuple[str, ...]:

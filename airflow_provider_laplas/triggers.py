@@ -196,9 +196,8 @@ class STTBatchTrigger(BaseTrigger):
     The one event comes when all are done, or, where files are left to submit, when ``resume_at`` or fewer are open.
 
     :param conn_id: the connection's id
-    :param manifest: the manifest's URI
-    :param writer: what lets the manifest be written, from the task's taking it up
-    :param results_path: the folder for the transcripts
+    :param manifest: the manifest's URI; the transcripts lie beside it
+    :param claim: what lets the manifest be written: the task's claim
     :param poll_interval: the longest pause between two looks at one file, in seconds
     :param resume_at: how many may be open when the worker is called back to submit the next ones
     :param first_look: seconds until the first look. Default :data:`FIRST_LOOK`
@@ -209,8 +208,7 @@ class STTBatchTrigger(BaseTrigger):
         *,
         conn_id: str,
         manifest: str,
-        writer: str,
-        results_path: str,
+        claim: str,
         poll_interval: float,
         resume_at: int,
         first_look: float = FIRST_LOOK,
@@ -218,15 +216,14 @@ class STTBatchTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
         self.manifest = manifest
-        self.writer = writer
-        self.results_path = results_path
+        self.claim = claim
         self.poll_interval = poll_interval
         self.resume_at = resume_at
         self.first_look = first_look
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments, which are stored in plain JSON."""
-        names = ("conn_id", "manifest", "writer", "results_path", "poll_interval", "resume_at", "first_look")
+        names = ("conn_id", "manifest", "claim", "poll_interval", "resume_at", "first_look")
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -239,11 +236,10 @@ class STTBatchTrigger(BaseTrigger):
         payload: dict[str, Any] = {"status": "waited"}
         try:
             await asyncio.sleep(self.first_look)
-            manifest = await off_loop(partial(Manifest.load, self.manifest, writer=self.writer))
+            manifest = await off_loop(partial(Manifest.load, self.manifest, claim=self.claim))
             await wait_for_submitted(
                 shared_client(self.conn_id),
                 manifest,
-                self.results_path,
                 poll_interval=self.poll_interval,
                 resume_at=self.resume_at,
             )

@@ -14,16 +14,14 @@ AIRFLOW_VAR_LAPLAS_INBOX and AIRFLOW_VAR_LAPLAS_TRANSCRIPTS; a run's own paramet
 Airflow connection ``transcripts_db``, SQLite or PostgreSQL.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, BaseHook, Param, Variable, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_provider_laplas.manifest import BAD, FileState, Manifest
+from airflow_provider_laplas.manifest import FAILED_STATES, Manifest
 from airflow_provider_laplas.operators import TranscribeBatchOperator
-from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.storage import write_text
 
 DATABASE_CONN_ID = "transcripts_db"
@@ -73,28 +71,11 @@ def ingest_recordings() -> None:
         """Load the transcripts that the database does not have; skip, and so say nothing, where nothing is new."""
         from airflow_provider_laplas import sql  # noqa: PLC0415
         from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
-        from airflow_provider_laplas.usage import estimated_cost  # noqa: PLC0415
 
         database: Any = BaseHook.get_hook(DATABASE_CONN_ID)
-        price = LaplasHook().settings.price_per_minute
         sql.create_tables(database)
-        known = sql.generations(database)
-
-        def rows() -> Iterator[sql.TranscriptRow]:
-            for entry in Manifest.load(batch["manifest"]).having(FileState.COMPLETED, FileState.DUPLICATE):
-                uri = f"{batch['results_path']}/{entry.output}"
-                if uri in known and known[uri] == entry.generation_id:
-                    continue
-                yield sql.TranscriptRow(
-                    uri=uri,
-                    source=entry.source,
-                    transcript=load_transcript(uri),
-                    generation_id=entry.generation_id,
-                    completed_at=entry.completed_at,
-                    estimated_cost=estimated_cost(entry.audio_seconds, price),
-                )
-
-        counts = sql.load(database, rows())
+        manifest = Manifest.load(batch["manifest"])
+        counts = sql.load_batch(database, manifest, price_per_minute=LaplasHook().settings.price_per_minute)
         # A try that was killed after its last commit has loaded them, and told nobody; and what failed is to be reported.
         if not (counts["transcripts"] or batch["new"] or batch["new_failed"]):
             raise AirflowSkipException("The database has every transcript already.")
@@ -122,8 +103,10 @@ def report_transcripts() -> None:
         database: Any = BaseHook.get_hook(DATABASE_CONN_ID)
         figures, pages = sql.figures(database), []
         for folder in sorted(folder.rstrip("/") for folder in folders):
-            manifest = Manifest.load(f"{folder}/manifest.json")
-            failed = [(entry.source, entry.error) for entry in manifest.having(*BAD)] if manifest else []
+            manifest = Manifest.find(f"{folder}/manifest.json")
+            failed = (
+                [(entry.source, entry.error) for entry in manifest.having(*FAILED_STATES)] if manifest else []
+            )
             pages.append(f"{folder}/report.html")
             write_text(pages[-1], render(figures, failed=failed, made_at=datetime.now(UTC)))
         return pages

@@ -22,7 +22,7 @@ import click
 from rich.console import Console
 
 from airflow_provider_laplas.audio import AUDIO_SUFFIXES
-from airflow_provider_laplas.manifest import BAD, FileState, Manifest
+from airflow_provider_laplas.manifest import FAILED_STATES, FileState, Manifest
 from airflow_provider_laplas.manifest import NAME as MANIFEST
 from airflow_provider_laplas.results import load_transcript
 from demo.file_server import FileServer
@@ -89,7 +89,7 @@ def run(audio: Path | None) -> None:
             _run_pipeline(console, demo)
             console.print(f"Done, after {time.monotonic() - started:.0f} s; stopping.")
         manifest = _manifest(demo.transcripts)
-        for entry in manifest.having(*BAD):
+        for entry in manifest.having(*FAILED_STATES):
             console.print(f"{entry.source}: {entry.error}", style="red", markup=False, soft_wrap=True)
         finished = list(manifest.having(FileState.COMPLETED))
         if not finished:

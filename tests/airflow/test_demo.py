@@ -55,8 +55,8 @@ def test_it_prints_the_words_and_where_everything_lies_and_leaves_nothing_else_b
     [kept] = tmp_path.iterdir()
     assert sorted(path.name for path in kept.iterdir()) == [
         *(f"jfk.mp3.{name}" for name in ("json", "srt", "txt", "vtt")),
+        "manifest.claim",
         "manifest.json",
-        "manifest.writer",
         "report.html",
         "transcripts.db",
     ]

@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import TaskDeferralError
 from airflow_provider_laplas import batch_loops
 from airflow_provider_laplas.batch_loops import take_stored
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasCreditsError
-from airflow_provider_laplas.manifest import Entry, FileState, Manifest, output_names, take_up
+from airflow_provider_laplas.manifest import Entry, FileState, Manifest, claim, output_names
 from airflow_provider_laplas.operators import TranscribeBatchOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.storage import modified_at, write_text
@@ -32,6 +32,8 @@ from tests.fake_api import (
 
 TEXT = " ".join(WORDS)
 URLS = [f"https://example.com/{n}.mp3" for n in range(7)]
+
+OTHER = {"dag_id": "d", "run_id": "r", "task_id": "other"}
 
 BOTH = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "in place"])
 
@@ -74,7 +76,7 @@ def manifest_of(out):
 
 def manifest_to_change(out):
     uri = f"{out}/manifest.json"
-    return Manifest.load(uri, writer=take_up(uri))
+    return Manifest.load(uri, claim=claim(uri, {}))
 
 
 def rewrite(out, **changes):
@@ -131,9 +133,23 @@ def test_a_folder_keeps_its_paths_and_leaves_out_what_is_no_audio(api, dag, run_
     ]
 
 
-def test_a_glob_takes_what_it_matches(api, dag, run_dag, recordings, out):
-    batch(out, audio=f"{recordings}/talks/*.wav")
+@pytest.mark.parametrize("glob", ["*.wav", "?.wav"])
+def test_a_glob_takes_what_it_matches(api, dag, run_dag, recordings, out, glob):
+    batch(out, audio=f"{recordings}/talks/{glob}")
     assert run_dag(dag).xcom("batch")["files"] == 1
+
+
+@pytest.mark.parametrize("glob", ["s3://b/*/a.mp3", "s3://b/**", "s3://b/inbox?/*.mp3"])
+def test_a_glob_that_would_find_nothing_is_refused_when_the_dag_is_parsed(dag, out, glob):
+    with pytest.raises(LaplasArgumentError, match="in its last part only") as caught:
+        batch(out, audio=glob)
+    assert caught.value.argument == "audio"
+
+
+def test_one_file_in_place_of_a_folder_is_refused_and_not_skipped(api, dag, run_dag, recordings, out):
+    batch(out, audio=f"{recordings}/a.mp3")
+    (error,) = run_dag(dag).errors
+    assert "a list of one" in str(error)
 
 
 def test_a_second_run_over_the_same_folder_submits_only_what_is_new(api, dag, run_dag, recordings, out):
@@ -278,10 +294,10 @@ def test_an_output_of_an_earlier_submission_is_not_taken_for_the_new_one(api, ou
     write_text(uri, json.dumps(transcript_reply("an old one")))
     entry = Entry("a", "f", "a.json", FileState.SUBMITTED, "g", replaces=modified_at(uri))
     manifest = Manifest(f"{out}/manifest.json", {}, 0, [entry])
-    take_stored(manifest, str(out))
+    take_stored(manifest)
     assert entry.state is FileState.SUBMITTED
     write_text(uri, json.dumps(transcript_reply("the new one")))
-    take_stored(manifest, str(out))
+    take_stored(manifest)
     assert (entry.state, entry.audio_seconds) == (FileState.COMPLETED, 1.5)
 
 
@@ -358,18 +374,18 @@ def test_a_batch_that_another_task_has_taken_over_is_left_to_it(api, dag, run_da
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_a_try_that_is_still_at_work_when_another_has_taken_its_batch_up_writes_and_submits_no_more(
+def test_a_try_that_is_still_at_work_when_another_has_claimed_its_batch_writes_and_submits_no_more(
     api, dag, run_dag, out, monkeypatch, method
 ):
     found = []
 
-    async def take_it_up(api, request):
-        take_up(f"{out}/manifest.json")
+    async def claim_it(api, request):
+        claim(f"{out}/manifest.json", OTHER)
         found.append(manifest_of(out))
         await answer_healthily(api, request)
 
     monkeypatch.setattr(batch_loops, "GROUP", 2)
-    api.script(method, take_it_up)
+    api.script(method, claim_it)
     batch(out, audio=URLS, max_in_flight=2 if method == "GET" else 7)
     (error,) = run_dag(dag).errors
     assert error.argument == "results_path"
@@ -380,45 +396,45 @@ def test_a_try_that_is_still_at_work_when_another_has_taken_its_batch_up_writes_
 
 def test_of_two_tries_that_begin_at_once_the_first_gives_way(out):
     uri = f"{out}/manifest.json"
-    first, second = (Manifest(uri, {"try": n}, 0, writer=take_up(uri)) for n in (1, 2))
+    first, second = (Manifest(uri, {"try": n}, 0, claim=claim(uri, OTHER)) for n in (1, 2))
     second.save()
-    with pytest.raises(LaplasArgumentError, match="another try"):
+    with pytest.raises(LaplasArgumentError, match=": d/r/other, since"):
         first.save()
     assert manifest_of(out).owner == second.owner
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_writer_learns_that_the_batch_was_taken_up_while_it_wrote(out, monkeypatch, moment):
+def test_a_writer_learns_that_the_batch_was_claimed_while_it_wrote(out, monkeypatch, moment):
     uri = f"{out}/manifest.json"
-    manifest = Manifest(uri, {}, 0, writer=take_up(uri))
+    manifest = Manifest(uri, {}, 0, claim=claim(uri, {}))
 
     def write_meanwhile(where, text):
         if where == uri and moment == "before":
-            take_up(uri)
+            claim(uri, OTHER)
         write_text(where, text)
         if where == uri and moment == "after":
-            take_up(uri)
+            claim(uri, OTHER)
 
     monkeypatch.setattr("airflow_provider_laplas.manifest.write_text", write_meanwhile)
-    with pytest.raises(LaplasArgumentError, match="another try"):
+    with pytest.raises(LaplasArgumentError, match=": d/r/other, since"):
         manifest.save()
 
 
-def test_what_the_writer_before_wrote_until_its_batch_was_taken_up_is_not_submitted_again(
+def test_what_the_writer_before_wrote_until_its_batch_was_claimed_is_not_submitted_again(
     api, dag, run_dag, out, monkeypatch
 ):
     batch(out, audio=URLS[:2], max_failed=2)
     api.script("POST", *[reply(403)] * 2)
     run_dag(dag)
 
-    def take_up_late(uri):
+    def claim_late(uri, owner):
         earlier = manifest_to_change(out)
         for entry in earlier.entries:
             entry.move(FileState.INTENT)
         earlier.save()
-        return take_up(uri)
+        return claim(uri, owner)
 
-    monkeypatch.setattr("airflow_provider_laplas.batch.take_up", take_up_late)
+    monkeypatch.setattr("airflow_provider_laplas.batch.claim", claim_late)
     rewrite(out, written_at=0.0)
     submitted = api.count("POST")
     assert run_dag(dag).xcom("batch")["counts"] == {"ambiguous": 2}
@@ -542,7 +558,7 @@ def test_one_reply_without_a_transcript_that_was_stored_holds_nobody_back(api, o
     entries = [Entry(name, "f", f"{name}.json", FileState.SUBMITTED, name) for name in ("a", "b")]
     write_text(f"{out}/a.json", json.dumps({"status": "completed", "result": {"unheard": 1}}))
     write_text(f"{out}/b.json", json.dumps(transcript_reply()))
-    take_stored(Manifest(f"{out}/manifest.json", {}, 0, entries), str(out))
+    take_stored(Manifest(f"{out}/manifest.json", {}, 0, entries))
     assert [entry.audio_seconds for entry in entries] == [None, 3.5]
 
 

@@ -208,6 +208,7 @@ def test_an_expected_language_may_be_a_template(api, dag, run_dag, tmp_path):
         ({"formats": ["doc"]}, "formats"),
         ({"quality": 7}, "quality"),
         ({"quality": {"repetitions": "fail"}}, "quality"),
+        ({"quality": {"language": "fail"}}, "expected_language"),
         ({"quality": {"repetition": "explode"}}, "repetition"),
         ({"quality": {"min_confidence": 2}}, "min_confidence"),
     ],

@@ -209,9 +209,9 @@ def test_languages_are_compared_by_their_first_part(detected, expected, found):
     assert kinds(transcript, expected_language=expected) == (["language"] if found else [])
 
 
-def test_a_language_that_nobody_detected_warns_and_never_fails():
+def test_a_language_that_nobody_detected_is_not_the_expected_one():
     (finding,) = check(said("Hello."), QualitySettings(language="fail", expected_language="en"))
-    assert (finding.kind, finding.action) == ("language", "warn")
+    assert (finding.kind, finding.action) == ("language", "fail")
     assert "detect_language" in finding.message
 
 
@@ -236,6 +236,7 @@ def test_several_gates_report_in_the_order_of_the_settings():
         {"min_confidence": True},
         {"min_confidence": float("nan")},
         {"expected_language": ""},
+        {"expected_language": None, "language": "fail"},
         {"expected_language": 5},
     ],
 )
