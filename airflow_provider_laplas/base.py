@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_laplas import metrics
-from airflow_provider_laplas.api import Generation, State, Upload, ambiguous_submission
+from airflow_provider_laplas.api import Generation, State, ambiguous_submission
 from airflow_provider_laplas.arguments import (
     check_choice,
     check_flag,
@@ -28,6 +28,7 @@ from airflow_provider_laplas.durable import (
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasArgumentError,
+    LaplasError,
     LaplasGenerationGoneError,
     rebuild,
 )
@@ -214,30 +215,27 @@ class BaseSTTOperator(BaseOperator):
             self._ambiguous(ambiguous_submission(f"{why[0].upper()}{why[1:]}."))
         if record is not None:
             self.log.info("Submitting: %s.", why)
-        record = Record(known, store.max_tries, now + timeout)
-        # The intent: a try that finds it without an id knows that the submission may have been made.
-        store.save(record)
-        return self._submit(hook, store, record, source, options, timeout)
-
-    def _submit(
-        self,
-        hook: "LaplasHook",
-        store: RecordStore,
-        record: Record,
-        source: str | Upload,
-        options: Mapping[str, Any],
-        timeout: float,
-    ) -> Record:
+        intent = Record(known, store.max_tries, now + timeout)
+        # A try that finds it without an id knows that the submission may have been made.
+        store.save(intent)
         try:
             generation_id = hook.submit(source, model=self.model, options=options)
         except LaplasAmbiguousSubmitError as error:
             self._ambiguous(error)
             generation_id = hook.submit(source, model=self.model, options=options)
+        except LaplasError:
+            # It was surely not made, so that a retry may make it.
+            store.restore(record)
+            raise
+        return self._note(store, intent, generation_id, timeout)
+
+    def _note(self, store: RecordStore, intent: Record, generation_id: str, timeout: float) -> Record:
+        """Note what was submitted, and return it."""
         metrics.submitted()
         now = time.time()
         # Logged before it is stored: should that fail, the log is where the id can be found.
         self.log.info("Submitted %s as generation %s.", shown(str(self.audio)), generation_id)
-        record = replace(record, generation_id=generation_id, submitted_at=now, deadline=now + timeout)
+        record = replace(intent, generation_id=generation_id, submitted_at=now, deadline=now + timeout)
         try:
             store.save(record)
         except Exception:

@@ -30,14 +30,15 @@ from airflow_provider_laplas.manifest import (
     ABANDONED_AFTER,
     FAILED_STATES,
     NAME,
+    UNFINISHED,
     Entry,
     FileState,
     Manifest,
     ResumePolicy,
     check_owner,
-    claim,
     output_names,
     resume,
+    settle_intents,
 )
 from airflow_provider_laplas.polling import shared_client
 from airflow_provider_laplas.probe import audio_seconds
@@ -95,11 +96,13 @@ class Batch:
 
         :raises LaplasArgumentError: where its manifest is gone, or another task has taken the folder over
         """
-        self._load(task)
-        return self._load(task, claim(self.uri, asdict(task)))
+        self._check_task(Manifest.find(self.uri), task)
+        _, manifest = Manifest.take_over(self.uri, asdict(task))
+        manifest = self._check_task(manifest, task)
+        settle_intents(manifest, self.policy)
+        return manifest
 
-    def _load(self, task: TaskKey, token: str | None = None) -> Manifest:
-        manifest = Manifest.find(self.uri, claim=token)
+    def _check_task(self, manifest: Manifest | None, task: TaskKey) -> Manifest:
         if manifest is None:
             raise LaplasArgumentError(
                 f"The batch's manifest is gone: {show_location(self.uri)}. Clear the task to begin anew.",
@@ -134,8 +137,9 @@ class Batch:
             return manifest
         check_owner(manifest, earlier)
         # First: what an earlier try that is still at work submits from here on would be submitted here again.
-        manifest.claim = claim(self.uri, asdict(task))
-        earlier = Manifest.find(self.uri)
+        manifest.claim, earlier = Manifest.take_over(self.uri, asdict(task))
+        # Again: another task may have begun between the two.
+        check_owner(manifest, earlier)
         stored = set(list_files(self.folder, ".json"))
         if durable:
             resume(manifest, earlier, stored, self.policy, last_tries=last_tries)
@@ -169,11 +173,17 @@ class Batch:
         return dict(zip(output_names(found, folder), found, strict=True))
 
     def submit(self, manifest: Manifest) -> bool:
-        """Submit as many files as there is room for; True where there is something to wait for."""
-        room = self.limits.max_in_flight - sum(1 for _ in manifest.having(FileState.SUBMITTED))
-        pending = any(manifest.having(FileState.PENDING))
-        if pending and room > 0 and self._stopped(manifest) is None:
-            asyncio.run(self._submit(manifest, room))
+        """
+        Submit as many files as there is room for; True where there is something to wait for.
+
+        Where nothing of what was submitted was taken, the next ones are: nobody would come back for them.
+        """
+        while any(manifest.having(FileState.PENDING)) and self._stopped(manifest) is None:
+            room = self.limits.max_in_flight - sum(1 for _ in manifest.having(FileState.SUBMITTED))
+            if room > 0:
+                asyncio.run(self._submit(manifest, room))
+            if any(manifest.having(FileState.SUBMITTED)):
+                break
         return any(manifest.having(FileState.SUBMITTED))
 
     def resume_at(self, manifest: Manifest) -> int:
@@ -243,6 +253,9 @@ class Batch:
         :raises LaplasBatchError: more files failed than may, or a limit kept files from being submitted
         """
         stopped = self._stopped(manifest)
+        if stopped is None and any(manifest.having(*UNFINISHED)):
+            # Never to be seen; but a task that ends well has left no file undone.
+            stopped = "Files are left that are neither finished nor failed. Clear the task to go on:"
         log.info(
             "%d files: %s; %.0f s of audio.",
             len(manifest.entries),

@@ -13,7 +13,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from airflow_provider_laplas import metrics
-from airflow_provider_laplas.api import Generation
+from airflow_provider_laplas.api import RETENTION, Generation
 from airflow_provider_laplas.audio import open_source
 from airflow_provider_laplas.durable import fingerprint
 from airflow_provider_laplas.errors import (
@@ -28,6 +28,7 @@ from airflow_provider_laplas.errors import (
 )
 from airflow_provider_laplas.manifest import ABANDONED_AFTER, UNFINISHED, Entry, FileState, Manifest
 from airflow_provider_laplas.polling import SharedClient
+from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.results import load_reply
 from airflow_provider_laplas.storage import list_files, modified_at, write_text
 from airflow_provider_laplas.transcript import Transcript
@@ -44,6 +45,9 @@ SAVE_EVERY = 3.0
 
 SIGN_OF_LIFE = ABANDONED_AFTER / 5
 """Seconds after which the manifest is written though nothing finished: it shows that somebody is at work."""
+
+LONGEST_STORE_PAUSE = 30.0
+"""The longest pause, in seconds, between two tries to store a finished transcript."""
 
 SAY_EVERY = 30.0
 """Seconds between two lines of progress in the log."""
@@ -139,18 +143,28 @@ async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -
     Where they cannot be noted, the submissions under way are waited for all the same: they are billed.
     """
     left, failure = set(tasks), None
-    while left:
-        _, left = await asyncio.wait(left, timeout=SAVE_EVERY)
-        try:
-            await off_loop(manifest.save)
-        except Exception as error:  # noqa: BLE001
-            failure = error
-        else:
-            failure = None
+    try:
+        while left:
+            _, left = await asyncio.wait(left, timeout=SAVE_EVERY)
+            failure = await _try_to_save(manifest)
+    except asyncio.CancelledError:
+        # A time-out: what is known by now is noted, and what is still under way stays an intent.
+        failure = await _try_to_save(manifest)
+        raise
+    finally:
+        if failure is not None:
+            ids = {entry.output: entry.generation_id for entry in manifest.having(FileState.SUBMITTED)}
+            log.error("The manifest cannot be written. These generations are submitted, and billed: %s", ids)
     if failure is not None:
-        ids = {entry.output: entry.generation_id for entry in manifest.having(FileState.SUBMITTED)}
-        log.error("The manifest cannot be written. These generations are submitted, and billed: %s", ids)
         raise failure
+
+
+async def _try_to_save(manifest: Manifest) -> Exception | None:
+    try:
+        await off_loop(manifest.save)
+    except Exception as error:  # noqa: BLE001
+        return error
+    return None
 
 
 async def _submit(
@@ -215,14 +229,18 @@ async def wait_for_submitted(
 
     :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
     """
-    finished: asyncio.Queue[None] = asyncio.Queue()
+    finished: asyncio.Queue[BaseException | None] = asyncio.Queue()
     progress = Progress(manifest)
 
     async def wait(entry: Entry) -> None:
+        ended_by = None
         try:
             await _finish(entry, client, manifest.uri_of(entry), poll_interval)
+        except BaseException as error:
+            ended_by = error
+            raise
         finally:
-            finished.put_nowait(None)
+            finished.put_nowait(ended_by)
 
     await off_loop(take_stored, manifest)
     submitted = list(manifest.having(FileState.SUBMITTED))
@@ -231,27 +249,49 @@ async def wait_for_submitted(
     left, saved_at, unsaved = len(tasks), time.monotonic(), False
     try:
         while left > (resume_at if more else 0):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SAVE_EVERY if unsaved else SIGN_OF_LIFE):
-                    await finished.get()
-                    left -= 1
-                    unsaved = True
-            while not finished.empty():
-                finished.get_nowait()
-                left -= 1
+            ended = await _take_finished(finished, SAVE_EVERY if unsaved else SIGN_OF_LIFE)
+            left -= ended
+            unsaved = unsaved or ended > 0
             progress.say(now=left == 0)
             if time.monotonic() - saved_at >= SAVE_EVERY:
-                await off_loop(manifest.save)
+                await _save_progress(manifest)
                 saved_at, unsaved = time.monotonic(), False
     finally:
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        await off_loop(manifest.save)
+        await _save_progress(manifest)
     for outcome in outcomes:
-        # Airflow's own time-out, which can come up in any of them, is a BaseException.
         if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
             raise outcome
+
+
+async def _take_finished(finished: "asyncio.Queue[BaseException | None]", patience: float) -> int:
+    """Wait some seconds until a file is finished, and return how many are."""
+    ends = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            ends.append(await finished.get())
+    while not finished.empty():
+        ends.append(finished.get_nowait())
+    # Airflow's own time-out, which can come up in any of them, is no Exception, and ends them all.
+    for error in ends:
+        if error is not None and not isinstance(error, Exception):
+            raise error
+    return len(ends)
+
+
+async def _save_progress(manifest: Manifest) -> None:
+    """
+    Write how far the wait has come; a storage that is away does not end it, as what it missed is found again.
+
+    :raises LaplasArgumentError: where somebody else has claimed the batch
+    """
+    failure = await _try_to_save(manifest)
+    if isinstance(failure, LaplasArgumentError):
+        raise failure
+    if failure is not None:
+        log.warning("The manifest cannot be written now; the wait goes on: %s", redact(repr(failure)))
 
 
 def take_stored(manifest: Manifest) -> None:
@@ -289,9 +329,22 @@ async def _finish(entry: Entry, client: SharedClient, uri: str, poll_interval: f
 
 
 async def _store(entry: Entry, generation: Generation, uri: str) -> None:
-    from tenacity import AsyncRetrying, stop_after_attempt, wait_exponential_jitter  # noqa: PLC0415
+    from tenacity import (  # noqa: PLC0415
+        AsyncRetrying,
+        before_sleep_log,
+        stop_after_attempt,
+        stop_after_delay,
+        wait_exponential_jitter,
+    )
 
-    retrying = AsyncRetrying(stop=stop_after_attempt(5), wait=wait_exponential_jitter(), reraise=True)
+    # As long as the API would still have it: it is in nobody's hands but ours.
+    left = (entry.submitted_at or time.time()) + RETENTION - time.time()
+    retrying = AsyncRetrying(
+        stop=stop_after_attempt(5) & stop_after_delay(left),
+        wait=wait_exponential_jitter(max=LONGEST_STORE_PAUSE),
+        before_sleep=before_sleep_log(log, logging.WARNING),
+        reraise=True,
+    )
     write: Callable[..., Awaitable[float | None]] = sync_to_async(_write, thread_sensitive=False)
     duration: float | None = await retrying(write, generation, uri)
     metrics.finished(duration)

@@ -190,6 +190,10 @@ class CompletionMixin:
                 reply = self._find_stored(record, folder)
                 if reply is None:
                     generation = wait.observe(_last_look(hook, generation_id))
+                    broken = not trigger_timed_out(next_method, next_kwargs)
+                    if generation is None and broken and time.time() < record.deadline:
+                        # Airflow's own error, which is worth a retry: that goes on waiting.
+                        return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
                     if generation is None:
                         raise wait.timed_out(
                             f"was not done when the trigger that waited for it ended ({why})"

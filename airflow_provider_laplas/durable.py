@@ -143,6 +143,15 @@ class RecordStore:
                 self._store.set, STORE_KEY, text
             )
 
+    def restore(self, record: Record | None) -> None:
+        """Put back what was noted before, where what was noted since did not come to pass."""
+        if record is not None:
+            self.save(record)
+        elif self._store is not None:
+            Retrying(stop=stop_after_attempt(5), wait=wait_exponential(max=5), reraise=True)(
+                self._store.delete, STORE_KEY
+            )
+
     def renewed(self, record: Record, *, timeout: float, now: float) -> Record:
         """Return the record as this try has it: a user's Clear begins a new deadline, a retry does not."""
         if record.max_tries == self.max_tries:

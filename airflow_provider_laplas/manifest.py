@@ -4,31 +4,26 @@ What became of each file of a batch: the one thing from which a retry, a Clear o
 The manifest is a JSON file beside the outputs. Intents are in it before a group is submitted, ids right after, and what
 finished every few seconds. What it lags behind is found again: an output that lies in the folder counts as finished.
 
-Airflow can start a retry while the try before it is still at work: that one has lost its supervisor only. So whoever is
-to submit claims the batch first, in a file beside the manifest that says who writes it. From then on everybody else's
-writing fails, and nobody submits what is not written.
+Several tries of a task can be at work at once: see :mod:`~airflow_provider_laplas.claim`.
 """
 
 import hashlib
 import json
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from tenacity import Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
-
 from airflow_provider_laplas.api import ambiguous_submission
+from airflow_provider_laplas.claim import check_claim, claim, persistently, writer_uri, writers
 from airflow_provider_laplas.durable import unsigned
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.redaction import show_location
-from airflow_provider_laplas.storage import read_text, write_text
+from airflow_provider_laplas.storage import delete, read_text, write_text
 
 VERSION = 1
 NAME = "manifest.json"
@@ -36,9 +31,6 @@ NAME = "manifest.json"
 
 ABANDONED_AFTER = 300.0
 """Seconds after which a manifest that nobody wrote to may be taken over by another task."""
-
-SAVE_ATTEMPTS = 5
-"""How often the manifest's writing is tried, with growing pauses."""
 
 
 class FileState(StrEnum):
@@ -71,6 +63,8 @@ FAILED_STATES = frozenset(
 
 TRANSCRIBED = frozenset({FileState.COMPLETED, FileState.REJECTED, FileState.SKIPPED})
 """States of files whose transcript is there, and was billed."""
+
+_UNKNOWN = frozenset({FileState.PENDING, FileState.INTENT, FileState.AMBIGUOUS})
 
 
 @dataclass(slots=True)
@@ -113,6 +107,12 @@ class Entry:
         stem = self.output.removesuffix(".json")
         return [f"{stem}.{name}" for name in (formats or self.formats or ())]
 
+    def knows_less_than(self, other: "Entry") -> bool:
+        """Tell whether another writer's entry of the same file, which it has begun, says more of its submission."""
+        if self.generation_id is not None or self.state not in _UNKNOWN:
+            return False
+        return other.generation_id is not None or self.state is FileState.PENDING
+
     def move(self, state: FileState, **facts: Any) -> None:
         """
         Put the file into a state, with what is known of it then.
@@ -138,7 +138,7 @@ class Manifest:
     :ivar owner: the task that writes it: dag_id, run_id, task_id, map_index
     :ivar max_tries: Airflow's count of allowed tries, which a user's Clear raises
     :ivar began_at: epoch seconds at which the owner first began
-    :ivar claim: what :func:`claim` answered, and lets it be written; not in the file
+    :ivar claim: of the writer, where several may be at work; not in the file
     """
 
     uri: str
@@ -155,81 +155,120 @@ class Manifest:
 
         :raises LaplasArgumentError: where somebody else has claimed the batch: nothing more may be submitted then
         """
-        self._saving(time.time())
+        self._save(time.time())
 
     def leave(self) -> None:
         """Write it, and that nobody is at work any more: another task may claim it at once. Blocking."""
-        self._saving(0.0)
+        self._save(0.0)
 
-    def _saving(self, written_at: float) -> None:
+    def _save(self, written_at: float) -> None:
         def write() -> None:
-            self._check_claim()
             self.written_at = written_at
-            self._write()
-            # Once more: who claims the batch reads the manifest after that, and so has either been seen here, or has seen
-            # what was written.
-            self._check_claim()
+            text = self.to_json()
+            if self.claim is not None:
+                write_text(writer_uri(self.uri, self.claim), text)
+                check_claim(self.uri, self.claim)
+            write_text(self.uri, text)
 
-        _persistently(write)
+        persistently(write)
 
-    def _check_claim(self) -> None:
-        try:
-            holder = json.loads(read_text(_claim_uri(self.uri)))
-        except FileNotFoundError:
-            return
-        if holder["token"] != self.claim:
-            since = datetime.fromtimestamp(holder["claimed_at"], UTC)
-            raise LaplasArgumentError(
-                f"`results_path`: another try of this task, or another task, is at work on the batch in "
-                f"{show_location(self.uri)}: {_task(holder)}, since {since:%Y-%m-%d %H:%M:%S} UTC. It is left to that "
-                "one: nothing more is submitted here.",
-                argument="results_path",
-            )
-
-    def _write(self) -> None:
+    def to_json(self) -> str:
+        """Return the file's text."""
         content = {
             "version": VERSION,
             **{f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"uri", "claim"}},
         }
         content["entries"] = [{name: getattr(entry, name) for name in _FIELDS} for entry in self.entries]
-        write_text(self.uri, json.dumps(content))
+        return json.dumps(content)
 
     @classmethod
-    def load(cls, uri: str, *, claim: str | None = None) -> "Manifest":
+    def take_over(cls, uri: str, owner: Mapping[str, Any]) -> "tuple[str, Manifest | None]":
+        """
+        Claim a batch, and bring together what all that were at work on it have noted. Blocking.
+
+        :param owner: the ids of the task that claims it
+        :return: the claim, and the manifest that may be written with it, None where there is none
+        """
+        token = claim(uri, owner)
+        known = writers(uri)
+        found = [manifest for manifest in (cls._read(writer, uri) for writer in known) if manifest]
+        manifest = found[0] if found else cls.find(uri)
+        if manifest is None:
+            return token, None
+        for other in found[1:]:
+            manifest.learn_from(other)
+        manifest.claim = token
+        persistently(lambda: write_text(writer_uri(uri, token), manifest.to_json()))
+        for writer in known:
+            delete(writer)
+        return token, manifest
+
+    def learn_from(self, other: "Manifest") -> None:
+        """Take over what another writer knows of submissions, and this one does not."""
+        mine = {entry.output: entry for entry in self.entries}
+        for theirs in other.entries:
+            entry = mine.get(theirs.output)
+            begun = theirs.generation_id is not None or theirs.state in {
+                FileState.INTENT,
+                FileState.AMBIGUOUS,
+            }
+            if entry is None and begun:
+                self.entries.append(theirs)
+            elif entry is not None and begun and entry.knows_less_than(theirs):
+                entry.move(**{name: getattr(theirs, name) for name in _FIELDS})
+
+    @classmethod
+    def load(cls, uri: str) -> "Manifest":
         """
         Read it. Blocking.
 
-        :param claim: what :func:`claim` answered, for those who are to write it
         :raises LaplasArgumentError: where there is none, or the file is no manifest of ours
         """
-        manifest = cls.find(uri, claim=claim)
+        manifest = cls.find(uri)
         if manifest is None:
             raise LaplasArgumentError(f"There is no manifest at {show_location(uri)}.", argument="uri")
         return manifest
 
     @classmethod
-    def find(cls, uri: str, *, claim: str | None = None) -> "Manifest | None":
+    def find(cls, uri: str) -> "Manifest | None":
         """
         Read it; None where there is none. Blocking.
 
-        :param claim: as for :meth:`load`
         :raises LaplasArgumentError: where the file is no manifest of ours
         """
+        return cls._read(uri, uri)
+
+    @classmethod
+    def resumed(cls, uri: str, token: str) -> "Manifest":
+        """
+        Read what was written with a claim, to go on with it. Blocking.
+
+        :raises LaplasArgumentError: where somebody else has claimed the batch since
+        """
+        manifest = cls._read(writer_uri(uri, token), uri)
+        if manifest is None:
+            check_claim(uri, token)
+            manifest = cls.load(uri)
+        manifest.claim = token
+        return manifest
+
+    @classmethod
+    def _read(cls, file: str, uri: str) -> "Manifest | None":
         try:
-            content = json.loads(read_text(uri))
+            content = json.loads(read_text(file))
         except FileNotFoundError:
             return None
         except ValueError:
-            raise _no_manifest(uri) from None
+            raise _no_manifest(file) from None
         if not isinstance(content, dict) or content.pop("version", None) != VERSION:
-            raise _no_manifest(uri)
+            raise _no_manifest(file)
         try:
             entries = [
                 Entry(**entry | {"state": FileState(entry["state"])}) for entry in content.pop("entries")
             ]
-            return cls(uri, entries=entries, claim=claim, **content)
+            return cls(uri, entries=entries, **content)
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise _no_manifest(uri) from None
+            raise _no_manifest(file) from None
 
     @property
     def folder(self) -> str:
@@ -251,7 +290,7 @@ class Manifest:
     @property
     def task(self) -> str:
         """The owner, for people: the DAG's, the run's and the task's id."""
-        return _task(self.owner)
+        return "/".join(str(self.owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
 
     def audio_seconds(self) -> float:
         """Return the seconds of finished audio."""
@@ -264,38 +303,6 @@ class Manifest:
     def new(self, *states: FileState) -> list[Entry]:
         """Return the entries that came into one of some states by the owner's doing, and not by an earlier run's."""
         return [e for e in self.having(*states) if (e.completed_at or 0.0) >= self.began_at]
-
-
-def _task(owner: Mapping[str, Any]) -> str:
-    return "/".join(str(owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
-
-
-def claim(uri: str, owner: Mapping[str, Any]) -> str:
-    """
-    Keep everybody else who is at work on a batch from submitting more, and return who may write its manifest now.
-
-    Blocking. The manifest is to be read after this, and not before. It is no sign of life: what is abandoned stays so.
-
-    :param uri: the manifest's
-    :param owner: the task that claims it, for people
-    """
-    token = uuid.uuid4().hex
-    text = json.dumps({"token": token, **owner, "claimed_at": time.time()})
-    _persistently(lambda: write_text(_claim_uri(uri), text))
-    return token
-
-
-def _claim_uri(uri: str) -> str:
-    return uri.removesuffix(".json") + ".claim"
-
-
-def _persistently(write: Callable[[], None]) -> None:
-    Retrying(
-        retry=retry_if_not_exception_type(LaplasArgumentError),
-        stop=stop_after_attempt(SAVE_ATTEMPTS),
-        wait=wait_exponential(multiplier=0.5, max=5),
-        reraise=True,
-    )(write)
 
 
 def output_names(sources: Iterable[str], folder: str | None) -> list[str]:
@@ -413,6 +420,13 @@ class ResumePolicy:
             case FileState.FAILED:
                 return FileState.PENDING if same_run else FileState.FAILED
         return FileState.PENDING
+
+
+def settle_intents(manifest: Manifest, policy: "ResumePolicy") -> None:
+    """Decide on the submissions that another writer began and did not note the end of, amid a try of the task."""
+    for entry in list(manifest.having(FileState.INTENT)):
+        state = policy.state_after(entry, stored=False, same_run=True, cleared=False)
+        entry.move(state, **_facts(entry, state, cleared=False))
 
 
 def check_owner(manifest: Manifest, earlier: Manifest | None) -> None:

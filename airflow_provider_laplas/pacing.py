@@ -62,7 +62,7 @@ class Pace:
         self._next = max(self._next, now + min(retry_after or 0.0, RETRY_AFTER_CEILING))
         # One refusal comes as many, to all the requests that were under way.
         if self.rate and now - self._slowed_at >= 1.0:
-            self.rate = max(SLOWEST, self.rate / 2)
+            self.rate = max(min(SLOWEST, self.budget), self.rate / 2)
             self._slowed_at = now
             log.warning("The API asks for fewer requests: going on with %.3g a second.", self.rate)
 

@@ -31,6 +31,11 @@ def read_text(uri: str) -> str:
     return content.decode()
 
 
+def delete(uri: str) -> None:
+    """Delete a file, if it is there."""
+    storage_path(uri).unlink(missing_ok=True)
+
+
 def exists(uri: str) -> bool:
     """Tell whether there is a file."""
     return bool(storage_path(uri).exists())

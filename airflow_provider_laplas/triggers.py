@@ -5,7 +5,6 @@ import logging
 import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -236,7 +235,7 @@ class STTBatchTrigger(BaseTrigger):
         payload: dict[str, Any] = {"status": "waited"}
         try:
             await asyncio.sleep(self.first_look)
-            manifest = await off_loop(partial(Manifest.load, self.manifest, claim=self.claim))
+            manifest = await off_loop(Manifest.resumed, self.manifest, self.claim)
             await wait_for_submitted(
                 shared_client(self.conn_id),
                 manifest,

@@ -39,6 +39,9 @@ SHORTEST_PAUSE = 1.0
 GROWTH = 0.15
 """A pause is this share of the time waited so far: a clip is seen done at most that much late."""
 
+LAST_LOOKS = 4
+"""How often it is looked past the deadline, as long as the looks fail."""
+
 SETTLING = 10.0
 """Seconds after a submission in which an unknown id may only not have arrived everywhere yet."""
 
@@ -130,18 +133,20 @@ class Wait:
             self._note_failure(outcome)
         elif self._note_status(outcome):
             return outcome
-        if self.clock() >= self.deadline:
+        # A look that failed is no last look, but some are enough.
+        if self.clock() >= self.deadline and not 0 < self._failures < LAST_LOOKS:
             raise self.timed_out()
         return None
 
     def pause(self) -> float:
-        """Return the seconds until the next look; the last look falls on the deadline."""
+        """Return the seconds until the next look; the last look falls on the deadline, and is repeated where it fails."""
         now = self.clock()
         pause = next_pause(now - (self.started or now), poll_interval=self.poll_interval, rng=self.rng)
         if self._failures:
             ceiling = max(self.poll_interval, SHORTEST_PAUSE)
             pause = max(pause, backoff(self._failures, self._error, ceiling=ceiling, rng=self.rng))
-        return max(0.0, min(pause, self.deadline - now))
+        left = self.deadline - now
+        return pause if left <= 0 and self._failures else max(0.0, min(pause, left))
 
     def timed_out(self, why: str = "was not done by its deadline") -> LaplasGenerationTimeoutError:
         """Return the error for a wait that is given up."""

@@ -16,8 +16,9 @@ from airflow.sdk.exceptions import TaskDeferralError
 
 from airflow_provider_laplas import batch_loops
 from airflow_provider_laplas.batch_loops import take_stored
+from airflow_provider_laplas.claim import claim
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasCreditsError
-from airflow_provider_laplas.manifest import Entry, FileState, Manifest, claim, output_names
+from airflow_provider_laplas.manifest import Entry, FileState, Manifest, output_names
 from airflow_provider_laplas.operators import TranscribeBatchOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.storage import modified_at, write_text
@@ -33,7 +34,7 @@ from tests.fake_api import (
 TEXT = " ".join(WORDS)
 URLS = [f"https://example.com/{n}.mp3" for n in range(7)]
 
-OTHER = {"dag_id": "d", "run_id": "r", "task_id": "other"}
+OTHER = {"dag_id": "d", "run_id": "r", "task_id": "other", "map_index": -1}
 
 BOTH = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "in place"])
 
@@ -75,13 +76,13 @@ def manifest_of(out):
 
 
 def manifest_to_change(out):
-    uri = f"{out}/manifest.json"
-    return Manifest.load(uri, claim=claim(uri, {}))
+    _, manifest = Manifest.take_over(f"{out}/manifest.json", OTHER)
+    return manifest
 
 
 def rewrite(out, **changes):
-    path = out / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    for path in (out / "manifest.json", *(out / ".manifest").glob("*.json")):
+        write_text(str(path), json.dumps(json.loads(path.read_text()) | changes))
 
 
 def states_of(out):
@@ -125,7 +126,7 @@ def test_the_worker_submits_the_next_files_when_half_of_the_room_is_free(api, da
 def test_a_folder_keeps_its_paths_and_leaves_out_what_is_no_audio(api, dag, run_dag, recordings, out):
     batch(out, audio=f"file://{recordings}")
     run_dag(dag)
-    assert sorted(str(p.relative_to(out)) for p in out.rglob("*.json")) == [
+    assert sorted(str(p.relative_to(out)) for p in out.rglob("*.json") if p.parent.name != ".manifest") == [
         "a.mp3.json",
         "manifest.json",
         "talks/a.mp3.json",
@@ -404,41 +405,140 @@ def test_of_two_tries_that_begin_at_once_the_first_gives_way(out):
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_writer_learns_that_the_batch_was_claimed_while_it_wrote(out, monkeypatch, moment):
+def test_a_writer_whose_claim_is_lost_while_it_writes_learns_it_and_the_next_one_reads_what_it_wrote(
+    out, monkeypatch, moment
+):
     uri = f"{out}/manifest.json"
-    manifest = Manifest(uri, {}, 0, claim=claim(uri, {}))
+    manifest = Manifest(uri, OTHER, 0, [Entry("a", "f", "a.json", FileState.INTENT)], claim=claim(uri, OTHER))
 
     def write_meanwhile(where, text):
-        if where == uri and moment == "before":
+        if moment == "before":
             claim(uri, OTHER)
         write_text(where, text)
-        if where == uri and moment == "after":
+        if moment == "after":
             claim(uri, OTHER)
 
-    monkeypatch.setattr("airflow_provider_laplas.manifest.write_text", write_meanwhile)
-    with pytest.raises(LaplasArgumentError, match=": d/r/other, since"):
-        manifest.save()
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_laplas.manifest.write_text", write_meanwhile)
+        with pytest.raises(LaplasArgumentError, match=": d/r/other, since"):
+            manifest.save()
+    _, found = Manifest.take_over(uri, OTHER)
+    assert [entry.state for entry in found.entries] == [FileState.INTENT]
+
+
+def test_what_a_writer_notes_after_its_claim_was_lost_takes_nothing_back_and_its_ids_are_found(out):
+    uri = f"{out}/manifest.json"
+    files = ("a.json", "b.json", "c.json")
+    token = claim(uri, OTHER)
+    first = Manifest(uri, OTHER, 0, [Entry(name, "f", name) for name in files], claim=token)
+    first.entries[0].move(FileState.INTENT)
+    first.save()
+    _, second = Manifest.take_over(uri, OTHER)
+    second.entries[0].move(FileState.AMBIGUOUS)
+    second.entries[1].move(FileState.SUBMITTED, generation_id="g-b")
+    second.save()
+    first.entries[0].move(FileState.SUBMITTED, generation_id="g-a")
+    with pytest.raises(LaplasArgumentError):
+        first.save()
+    assert manifest_of(out).entries[1].generation_id == "g-b"
+    assert Manifest.resumed(uri, second.claim).entries[1].generation_id == "g-b"
+    _, third = Manifest.take_over(uri, OTHER)
+    assert [(entry.state, entry.generation_id) for entry in third.entries] == [
+        (FileState.SUBMITTED, "g-a"),
+        (FileState.SUBMITTED, "g-b"),
+        (FileState.PENDING, None),
+    ]
+    with pytest.raises(LaplasArgumentError, match="at work"):
+        Manifest.resumed(uri, second.claim)
+
+
+@pytest.fixture
+def claimed_late(out, monkeypatch):
+    """Have somebody else write the manifest between the look at it and the claim."""
+
+    def use(write):
+        def claim_late(uri, owner):
+            with monkeypatch.context() as patch:
+                patch.setattr("airflow_provider_laplas.manifest.claim", claim)
+                write(uri)
+            return claim(uri, owner)
+
+        monkeypatch.setattr("airflow_provider_laplas.manifest.claim", claim_late)
+
+    return use
 
 
 def test_what_the_writer_before_wrote_until_its_batch_was_claimed_is_not_submitted_again(
-    api, dag, run_dag, out, monkeypatch
+    api, dag, run_dag, out, claimed_late
 ):
     batch(out, audio=URLS[:2], max_failed=2)
     api.script("POST", *[reply(403)] * 2)
     run_dag(dag)
 
-    def claim_late(uri, owner):
+    def begin_all(uri):
         earlier = manifest_to_change(out)
         for entry in earlier.entries:
             entry.move(FileState.INTENT)
         earlier.save()
-        return claim(uri, owner)
+        rewrite(out, written_at=0.0)
 
-    monkeypatch.setattr("airflow_provider_laplas.batch.claim", claim_late)
+    claimed_late(begin_all)
     rewrite(out, written_at=0.0)
     submitted = api.count("POST")
     assert run_dag(dag).xcom("batch")["counts"] == {"ambiguous": 2}
     assert api.count("POST") == submitted
+
+
+def test_of_two_tasks_that_begin_in_one_folder_at_once_the_later_one_submits_nothing(
+    api, dag, run_dag, out, claimed_late
+):
+    def begin(uri):
+        Manifest(uri, OTHER, 0, [Entry(URLS[0], "f", "a.json")], claim=claim(uri, OTHER)).save()
+
+    claimed_late(begin)
+    batch(out, audio=URLS[:2])
+    (error,) = run_dag(dag).errors
+    assert "d/r/other is at work in this folder" in str(error)
+    assert api.count("POST") == 0
+
+
+def test_where_nothing_that_was_submitted_was_taken_the_next_files_are_submitted(api, dag, run_dag, out):
+    api.script("POST", reset_after_body(), reset_after_body())
+    batch(out, audio=URLS, max_in_flight=2, max_failed=2)
+    assert run_dag(dag).xcom("batch")["counts"] == {"ambiguous": 2, "completed": 5}
+
+
+def test_a_time_out_amid_a_group_leaves_the_ids_that_are_known(api, dag, run_dag, out):
+    async def never(api, request):
+        await asyncio.sleep(3600)
+
+    api.script("POST", answer_healthily, answer_healthily, answer_healthily, never)
+    batch(out, audio=URLS[:4], execution_timeout=timedelta(seconds=5))
+    assert run_dag(dag).state == "failed"
+    noted = manifest_of(out)
+    assert noted.counts() == {"submitted": 3, "intent": 1}
+    assert {entry.generation_id for entry in noted.having(FileState.SUBMITTED)} == set(api.generations)
+
+
+def test_a_wait_outlasts_a_storage_that_does_not_take_the_manifest(api, dag, run_dag, out, monkeypatch):
+    failed = []
+
+    def write(where, text):
+        if "submitted" in text and len(failed) < 2:
+            failed.append(where)
+            raise OSError("the storage is away")
+        write_text(where, text)
+
+    async def answer_without_storage(api, request):
+        monkeypatch.setattr("airflow_provider_laplas.manifest.write_text", write)
+        await answer_healthily(api, request)
+
+    monkeypatch.setattr(batch_loops, "SAVE_EVERY", 0.1)
+    monkeypatch.setattr("airflow_provider_laplas.claim.WRITE_ATTEMPTS", 1)
+    api.script("GET", answer_without_storage)
+    batch(out, audio=URLS[:3])
+    assert run_dag(dag).xcom("batch")["completed"] == 3
+    assert failed
 
 
 def test_a_file_that_is_gone_when_its_turn_comes_is_its_own_failure(api, dag, run_dag, recordings, out):
@@ -480,7 +580,7 @@ def test_ids_are_in_the_log_where_the_manifest_cannot_be_written_and_nothing_und
         await answer_healthily(api, request)
 
     monkeypatch.setattr(batch_loops, "SAVE_EVERY", 0.05)
-    monkeypatch.setattr("airflow_provider_laplas.manifest.SAVE_ATTEMPTS", 1)
+    monkeypatch.setattr("airflow_provider_laplas.claim.WRITE_ATTEMPTS", 1)
     batch(out, audio=URLS[:4])
     api.script("POST", *[answer_late] * 2)
     with pytest.MonkeyPatch.context() as patch:

@@ -288,6 +288,55 @@ def test_when_airflow_gives_the_trigger_up_the_task_looks_once_more(api, dag, ru
         assert f'STTCompletionSensor(generation_id="{next(iter(api.generations))}")' in str(error)
 
 
+def test_a_retry_goes_on_waiting_where_a_trigger_broke_before_the_deadline(api, dag, run_dag, monkeypatch):
+    resume = completion.CompletionMixin.execute_complete
+    broken = []
+
+    def break_once(self, context, event=None):
+        if broken:
+            return resume(self, context, event)
+        broken.append(event)
+        api.looks_until_done = 10_000
+        try:
+            return self.resume_execution("__fail__", {"error": "Trigger failure"}, context)
+        finally:
+            api.looks_until_done = 0
+
+    monkeypatch.setattr(completion.CompletionMixin, "execute_complete", break_once)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0, **RETRY)
+    assert run_dag(dag).xcom("t")["text"] == TEXT
+    assert len(broken) == api.count("POST") == 1
+
+
+@pytest.mark.parametrize("operator", [SubmitSTTOperator, TranscribeOperator])
+def test_a_retry_submits_where_the_submission_was_surely_refused(api, dag, run_dag, monkeypatch, operator):
+    monkeypatch.setattr("airflow_provider_laplas.hooks.ATTEMPTS", 1)
+    api.script("POST", reply(429))
+    operator(task_id="t", audio=URL, **RETRY)
+    assert run_dag(dag).state_of("t") == "success"
+    assert api.count("POST") == 2
+
+
+def test_a_refusal_does_not_undo_that_an_earlier_submission_may_have_been_made(
+    api, dag, run_dag, monkeypatch
+):
+    monkeypatch.setattr("airflow_provider_laplas.hooks.ATTEMPTS", 1)
+    operator = SubmitSTTOperator(task_id="t", audio=URL, on_ambiguous="resubmit", **RETRY)
+    api.script("POST", reset_after_body(), reply(429))
+    submit = SubmitSTTOperator.execute
+
+    def fail_from_then_on(self, context):
+        try:
+            return submit(self, context)
+        finally:
+            operator.on_ambiguous = "fail"
+
+    monkeypatch.setattr(SubmitSTTOperator, "execute", fail_from_then_on)
+    (error,) = run_dag(dag).errors[-1:]
+    assert isinstance(error, LaplasAmbiguousSubmitError)
+    assert api.count("POST") == 2
+
+
 @BOTH
 def test_a_folder_that_cannot_be_written_to_does_not_lose_the_transcript(
     api, dag, run_dag, tmp_path, deferrable

@@ -54,6 +54,12 @@ def test_without_a_budget_every_turn_is_at_once():
     assert {next_turn(pace, clock) for _ in range(100)} == {Clock.now}
 
 
+def test_a_429_does_not_speed_up_a_budget_below_the_slowest_pace():
+    pace = Pace(0.5, clock=Clock())
+    pace.slow_down(None)
+    assert pace.rate == 0.5
+
+
 @pytest.mark.parametrize("budget", [0, 10])
 def test_a_429_holds_every_turn_back_as_long_as_the_api_asks_but_not_for_ever(budget):
     pace = Pace(budget, clock=Clock())

@@ -18,7 +18,7 @@ from airflow_provider_laplas.errors import (
     LaplasServerError,
     LaplasTransportError,
 )
-from airflow_provider_laplas.waiting import SETTLING, SHORTEST_PAUSE, Wait, next_pause
+from airflow_provider_laplas.waiting import LAST_LOOKS, SETTLING, SHORTEST_PAUSE, Wait, next_pause
 
 ID = "g-1"
 
@@ -116,6 +116,15 @@ def test_the_last_look_falls_on_the_deadline(clock):
     assert wait.pause() == pytest.approx(0.5)
     clock.now += 2
     assert wait.pause() == 0
+
+
+def test_past_the_deadline_a_look_that_fails_is_repeated_a_few_times(clock):
+    wait = Wait(ID, clock.now - 1, clock=clock)
+    for _ in range(LAST_LOOKS - 1):
+        assert wait.observe(LaplasServerError("503", status=503)) is None
+        assert wait.pause() > 0
+    with pytest.raises(LaplasGenerationTimeoutError, match="503"):
+        wait.observe(LaplasServerError("503", status=503))
 
 
 def test_pauses_after_failures_obey_the_server_and_start_anew_after_a_good_look(clock):
