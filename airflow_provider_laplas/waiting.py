@@ -85,6 +85,7 @@ class Wait:
     :param started: epoch seconds at which the waiting began, if not at the submission or now; a task that is
         rescheduled goes on waiting
     :ivar status: the last status that was seen
+    :ivar completed: whether the generation was seen completed
     :ivar looks: how often it was looked
     :ivar failed_looks: how many of them saw no status
     :raises LaplasArgumentError: where an argument cannot be right
@@ -98,6 +99,7 @@ class Wait:
     clock: Callable[[], float] = field(default=time.time, repr=False)
     rng: Callable[[], float] = field(default=random.random, repr=False)
     status: str | None = field(default=None, init=False)
+    completed: bool = field(default=False, init=False)
     looks: int = field(default=0, init=False)
     failed_looks: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False, repr=False)
@@ -190,4 +192,5 @@ class Wait:
                 generation_id=self.generation_id,
                 reason=generation.reason,
             )
-        return generation.state is State.COMPLETED
+        self.completed = generation.state is State.COMPLETED
+        return self.completed
