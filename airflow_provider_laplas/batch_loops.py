@@ -276,7 +276,14 @@ def take_stored(manifest: Manifest, folder: str) -> None:
 
 
 async def _finish(entry: Entry, client: SharedClient, folder: str, poll_interval: float) -> None:
-    wait = Wait(str(entry.generation_id), entry.deadline or 0.0, poll_interval, entry.submitted_at)
+    wait = Wait(
+        str(entry.generation_id),
+        entry.deadline or 0.0,
+        poll_interval,
+        entry.submitted_at,
+        # Thousands of files would fill the log; how far they are, the batch says.
+        log_level=logging.DEBUG,
+    )
     try:
         generation = await client.wait_for(wait)
     except LaplasGenerationFailedError as error:
