@@ -97,7 +97,7 @@ class STTCompletionTrigger(BaseTrigger):
         submitted_at: float | None = None,
         results_path: str | None = None,
         task: Mapping[str, Any] | None = None,
-        first_look: float = FIRST_LOOK,
+        first_look: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
@@ -107,7 +107,7 @@ class STTCompletionTrigger(BaseTrigger):
         self.submitted_at = submitted_at
         self.results_path = results_path
         self.task_ids = dict(task) if task else None
-        self.first_look = first_look
+        self.first_look = FIRST_LOOK if first_look is None else first_look
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments, which are stored in plain JSON."""
@@ -213,7 +213,7 @@ class STTBatchTrigger(BaseTrigger):
         results_path: str,
         poll_interval: float,
         resume_at: int,
-        first_look: float = FIRST_LOOK,
+        first_look: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
@@ -222,7 +222,7 @@ class STTBatchTrigger(BaseTrigger):
         self.results_path = results_path
         self.poll_interval = poll_interval
         self.resume_at = resume_at
-        self.first_look = first_look
+        self.first_look = FIRST_LOOK if first_look is None else first_look
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments, which are stored in plain JSON."""
