@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -60,26 +61,40 @@ async def off_loop(function: Callable[..., Any], *args: Any) -> Any:
 
 @dataclass(slots=True)
 class Progress:
-    """Says how far a batch is, at sensible intervals."""
+    """
+    Says how far a batch is, at sensible intervals: what is done and under way, how fast, and how long the rest takes.
+
+    :param manifest: the batch; what is done in it by now does not count towards the pace
+    """
 
     manifest: Manifest
-    started: float = field(default_factory=time.monotonic)
-    _said: float = field(default_factory=time.monotonic)
-    _done_before: int = -1
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    _began: float = field(init=False, repr=False)
+    _said: float = field(init=False, repr=False)
+    _done_before: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._began = self._said = self.clock()
+        self._done_before = self._done()
 
     def say(self, *, now: bool = False) -> None:
         """Log a line if it is time to."""
-        clock = time.monotonic()
-        total = len(self.manifest.entries)
-        done = total - sum(1 for entry in self.manifest.entries if entry.state in UNFINISHED)
-        if self._done_before < 0:
-            self._done_before = done
+        clock = self.clock()
+        # Before anything is counted: it is asked whenever a file finishes, and there may be thousands.
         if not now and clock - self._said < SAY_EVERY:
             return
         self._said = clock
-        rate = (done - self._done_before) / max(clock - self.started, 0.001)
-        left = f", about {(total - done) / rate:.0f} s left" if rate and done < total else ""
-        log.info("%d of %d files done, %.1f a second%s.", done, total, rate, left)
+        total, done = len(self.manifest.entries), self._done()
+        under_way = sum(1 for _ in self.manifest.having(FileState.SUBMITTED))
+        pace = (done - self._done_before) / max(clock - self._began, 0.001)
+        how_fast = f", {3600 * pace:.0f} an hour" if pace else ""
+        left = (
+            f", about {timedelta(seconds=round((total - done) / pace))} left" if pace and done < total else ""
+        )
+        log.info("%d of %d files done, %d under way%s%s.", done, total, under_way, how_fast, left)
+
+    def _done(self) -> int:
+        return sum(entry.state not in UNFINISHED for entry in self.manifest.entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +245,6 @@ async def wait_for_submitted(
     :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
     """
     finished: asyncio.Queue[BaseException | None] = asyncio.Queue()
-    progress = Progress(manifest)
 
     async def wait(entry: Entry) -> None:
         ended_by = None
@@ -243,6 +257,7 @@ async def wait_for_submitted(
             finished.put_nowait(ended_by)
 
     await off_loop(take_stored, manifest)
+    progress = Progress(manifest)
     submitted = list(manifest.having(FileState.SUBMITTED))
     tasks = [asyncio.ensure_future(wait(entry)) for entry in submitted]
     more = any(manifest.having(FileState.PENDING))
@@ -314,7 +329,14 @@ def take_stored(manifest: Manifest) -> None:
 
 
 async def _finish(entry: Entry, client: SharedClient, uri: str, poll_interval: float) -> None:
-    wait = Wait(str(entry.generation_id), entry.deadline or 0.0, poll_interval, entry.submitted_at)
+    wait = Wait(
+        str(entry.generation_id),
+        entry.deadline or 0.0,
+        poll_interval,
+        entry.submitted_at,
+        # Thousands of files would fill the log; how far they are, the batch says.
+        log_level=logging.DEBUG,
+    )
     try:
         generation = await client.wait_for(wait)
     except LaplasGenerationFailedError as error:

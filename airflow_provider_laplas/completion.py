@@ -148,17 +148,7 @@ class CompletionMixin:
         # What was just submitted is not done yet.
         if not stay and wait.submitted_at is not None and time.time() - wait.submitted_at < SETTLING:
             return None
-        until = time.time() + stay
-        generation = None
-        try:
-            while True:
-                generation = wait.observe(hook.look(wait.generation_id))
-                pause = wait.pause()
-                if generation is not None or time.time() + pause > until:
-                    return generation
-                time.sleep(pause)
-        finally:
-            metrics.waited(wait, completed=generation is not None)
+        return hook.wait_for(wait, stay=stay)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Take the trigger's event; the API is not asked again."""

@@ -8,13 +8,14 @@ each of them.
 
 import asyncio
 import logging
+import math
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import aiohttp
 import requests
@@ -337,18 +338,26 @@ class LaplasHook(HttpHook):
         :raises LaplasGenerationGoneError: the API does not know the id (any more)
         :raises LaplasGenerationTimeoutError: it was not done in time; it goes on at the API
         """
-        return self.wait_for(Wait(generation_id, time.time() + timeout, poll_interval))
+        # None is for a wait that is left early only.
+        return cast("Generation", self.wait_for(Wait(generation_id, time.time() + timeout, poll_interval)))
 
-    def wait_for(self, wait: Wait) -> Generation:
-        """Block until a wait is over; see :meth:`wait`."""
-        call = api.fetch(wait.generation_id)
-        generation = None
+    def wait_for(self, wait: Wait, *, stay: float = math.inf) -> Generation | None:
+        """
+        Block until a wait is over; see :meth:`wait` for the errors that end it.
+
+        :param stay: seconds to stay at most, though it looks once at least. Default: until the wait's deadline
+        :return: the generation; None where the next look would come after the stay
+        """
+        until = time.time() + stay
         try:
-            while not (generation := wait.observe(self._outcome(call))):
-                time.sleep(wait.pause())
+            while not (generation := wait.observe(self.look(wait.generation_id))):
+                pause = wait.pause()
+                if time.time() + pause > until:
+                    return None
+                time.sleep(pause)
+            return generation
         finally:
-            metrics.waited(wait, completed=generation is not None)
-        return generation
+            metrics.waited(wait)
 
     async def await_generation(
         self,
@@ -357,17 +366,50 @@ class LaplasHook(HttpHook):
         timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
         poll_interval: float = DEFAULT_POLL_INTERVAL,
     ) -> Generation:
-        """Do what :meth:`wait` does, on the event loop."""
+        """
+        Do what :meth:`wait` does, on the event loop.
+
+        As all that a hook is asked directly, it keeps to no budget of requests: for thousands of waits side by side
+        there are the deferrable tasks, whose waits share one.
+        """
         with airflow_errors():
             wait = Wait(generation_id, time.time() + timeout, poll_interval)
-            call = api.fetch(generation_id)
-            while not (generation := wait.observe(await self.alook(call))):  # noqa: ASYNC110
-                await asyncio.sleep(wait.pause())
-            return generation
+            try:
+                while not (generation := wait.observe(await self.alook(generation_id))):  # noqa: ASYNC110
+                    await asyncio.sleep(wait.pause())
+                return generation
+            finally:
+                metrics.waited(wait)
 
     def look(self, generation_id: str) -> Generation | LaplasError:
-        """Look once, without repeating; what went wrong is returned, for :meth:`Wait.observe` to judge."""
-        return self._outcome(api.fetch(generation_id))
+        """
+        Look once; what went wrong is returned, for :meth:`Wait.observe` to judge.
+
+        Only a refused key is not taken at its word: the connection is looked up again, and the request sent again.
+        """
+        call = api.fetch(generation_id)
+        try:
+            used = self._connect()
+            try:
+                return self.send(call)
+            except LaplasAuthenticationError:
+                self._forget(used)
+                return self.send(call)
+        except LaplasError as error:
+            return error
+
+    async def alook(self, generation_id: str) -> Generation | LaplasError:
+        """Do what :meth:`look` does, on the event loop."""
+        call = api.fetch(generation_id)
+        try:
+            used = await self._aroute()
+            try:
+                return await self.asend(call)
+            except LaplasAuthenticationError:
+                self._forget(used)
+                return await self.asend(call)
+        except LaplasError as error:
+            return error
 
     @airflow_errors()
     def transcribe(
@@ -394,31 +436,9 @@ class LaplasHook(HttpHook):
 
     # Repeating
 
-    def _outcome(self, call: Call[Generation]) -> Generation | LaplasError:
-        try:
-            used = self._connect()
-            try:
-                return self.send(call)
-            except LaplasAuthenticationError:
-                self._forget(used)
-                return self.send(call)
-        except LaplasError as error:
-            return error
-
-    async def alook(self, call: Call[Generation]) -> Generation | LaplasError:
-        """Do what :meth:`look` does with :func:`~airflow_provider_laplas.api.fetch`'s call, on the event loop."""
-        try:
-            used = await self._aroute()
-            try:
-                return await self.asend(call)
-            except LaplasAuthenticationError:
-                self._forget(used)
-                return await self.asend(call)
-        except LaplasError as error:
-            return error
-
     def _forget(self, used: Route) -> None:
-        """Have the connection looked up again: its key was refused, and may have been replaced meanwhile."""
+        """Have the connection looked up again before one more try: its key may have been replaced meanwhile."""
+        metrics.retried()
         # Of many waits that share the hook and see the same refusal, the first one forgets for all.
         if self._route is used:
             self._route = None
@@ -461,6 +481,7 @@ class LaplasHook(HttpHook):
         part = next(name for name in api.PART_NAMES if name != call.part)
         log.info("The API does not take the upload as `%s`; sending it as `%s` from now on.", call.part, part)
         self._part_names[self.settings.base_url] = part
+        metrics.retried()
         return replace(call, part=part)
 
 

@@ -3,7 +3,7 @@ What is counted through Airflow's metrics; where none are configured, nothing is
 
 ==============================  ====================================================================
 ``laplas.submissions``          generations that were submitted, and so billed
-``laplas.polls``                looks at generations
+``laplas.polls``                looks of waits at their generations
 ``laplas.retries``              requests that were sent again, and looks that failed
 ``laplas.audio_seconds``        seconds of finished audio
 ``laplas.time_to_completion``   from a submission to the look that saw it completed
@@ -31,12 +31,17 @@ def retried(times: int = 1) -> None:
         Stats.incr("laplas.retries", times)
 
 
-def waited(wait: Wait, *, completed: bool) -> None:
-    """Count the looks of a wait that is over: once for all of them, as they are many."""
+def waited(wait: Wait) -> None:
+    """
+    Count the looks of a wait that is over: once for all of them, as they are many.
+
+    Every loop that looks calls this in its ``finally``. A context manager would be one more object for each of
+    thousands of waits.
+    """
     if wait.looks:
         Stats.incr("laplas.polls", wait.looks)
     retried(wait.failed_looks)
-    if completed and wait.submitted_at is not None:
+    if wait.completed and wait.submitted_at is not None:
         Stats.timing("laplas.time_to_completion", timedelta(seconds=time.time() - wait.submitted_at))
 
 

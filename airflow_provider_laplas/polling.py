@@ -42,7 +42,6 @@ class SharedClient:
         """
         self._waits += 1
         self.hook.open_session()
-        generation = None
         try:
             while error := await self._connect():
                 wait.observe(error)
@@ -55,7 +54,7 @@ class SharedClient:
                     return generation
                 pause = wait.pause()
         finally:
-            metrics.waited(wait, completed=generation is not None)
+            metrics.waited(wait)
             self._waits -= 1
             if self._waits == 0:
                 # Before the first await: whoever comes now gets a client of its own.
@@ -78,13 +77,14 @@ class SharedClient:
                 if attempt == ATTEMPTS:
                     raise
                 self._turns.pace.slow_down(refused.retry_after)
+                metrics.retried()
                 await asyncio.sleep(api.backoff(attempt, refused))
         raise AssertionError("count() never ends")
 
     async def _look(self, generation_id: str) -> Generation | LaplasError:
         if error := await self._connect():
             return error
-        outcome = await self.hook.alook(api.fetch(generation_id))
+        outcome = await self.hook.alook(generation_id)
         if isinstance(outcome, LaplasRateLimitError):
             self._turns.pace.slow_down(outcome.retry_after)
         return outcome

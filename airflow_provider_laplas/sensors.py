@@ -133,7 +133,7 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         """Look once, and come back later where the task is to be rescheduled."""
         if self.deferrable or not self.reschedule:
             return super().look(hook, wait, stay=stay)
-        generation = wait.observe(hook.look(wait.generation_id))
+        generation = hook.wait_for(wait, stay=0.0)
         if generation is None:
             again = pendulum.now("UTC") + timedelta(seconds=wait.pause())
             raise AirflowRescheduleException(again)  # type: ignore[no-untyped-call]

@@ -96,7 +96,7 @@ class STTCompletionTrigger(BaseTrigger):
         submitted_at: float | None = None,
         results_path: str | None = None,
         task: Mapping[str, Any] | None = None,
-        first_look: float = FIRST_LOOK,
+        first_look: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
@@ -106,7 +106,7 @@ class STTCompletionTrigger(BaseTrigger):
         self.submitted_at = submitted_at
         self.results_path = results_path
         self.task_ids = dict(task) if task else None
-        self.first_look = first_look
+        self.first_look = FIRST_LOOK if first_look is None else first_look
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments, which are stored in plain JSON."""
@@ -210,7 +210,7 @@ class STTBatchTrigger(BaseTrigger):
         claim: str,
         poll_interval: float,
         resume_at: int,
-        first_look: float = FIRST_LOOK,
+        first_look: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
@@ -218,7 +218,7 @@ class STTBatchTrigger(BaseTrigger):
         self.claim = claim
         self.poll_interval = poll_interval
         self.resume_at = resume_at
-        self.first_look = first_look
+        self.first_look = FIRST_LOOK if first_look is None else first_look
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments, which are stored in plain JSON."""

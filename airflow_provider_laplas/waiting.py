@@ -87,7 +87,10 @@ class Wait:
         :data:`SETTLING` seconds of it is looked for again
     :param started: epoch seconds at which the waiting began, if not at the submission or now; a task that is
         rescheduled goes on waiting
+    :param log_level: the level at which a new status, and a look that fails once more, are logged. Default INFO; the
+        first failure in a row and a status that is not known are warnings whatever it is
     :ivar status: the last status that was seen
+    :ivar completed: whether the generation was seen completed
     :ivar looks: how often it was looked
     :ivar failed_looks: how many of them saw no status
     :raises LaplasArgumentError: where an argument cannot be right
@@ -98,9 +101,11 @@ class Wait:
     poll_interval: float = DEFAULT_POLL_INTERVAL
     submitted_at: float | None = None
     started: float | None = None
+    log_level: int = logging.INFO
     clock: Callable[[], float] = field(default=time.time, repr=False)
     rng: Callable[[], float] = field(default=random.random, repr=False)
     status: str | None = field(default=None, init=False)
+    completed: bool = field(default=False, init=False)
     looks: int = field(default=0, init=False)
     failed_looks: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False, repr=False)
@@ -170,7 +175,7 @@ class Wait:
         self.failed_looks += 1
         self._error = error
         log.log(
-            logging.WARNING if self._failures == 1 else logging.INFO,
+            logging.WARNING if self._failures == 1 else self.log_level,
             "Looking at generation %s failed (%s in a row), looking again: %s",
             self.generation_id,
             self._failures,
@@ -182,7 +187,7 @@ class Wait:
         if generation.status != self.status:
             self.status = generation.status
             log.log(
-                logging.INFO if generation.known else logging.WARNING,
+                self.log_level if generation.known else logging.WARNING,
                 "Generation %s is %s%s.",
                 self.generation_id,
                 generation.status,
@@ -195,4 +200,5 @@ class Wait:
                 generation_id=self.generation_id,
                 reason=generation.reason,
             )
-        return generation.state is State.COMPLETED
+        self.completed = generation.state is State.COMPLETED
+        return self.completed

@@ -35,10 +35,8 @@ def metadata_database():
 @pytest.fixture(autouse=True)
 def triggers_look_at_once(monkeypatch):
     """``dag.test()`` runs triggers inline, where there is no race to keep away from."""
+    # Less than nothing, as up to two seconds are added where many tasks could look together.
     monkeypatch.setattr(triggers, "FIRST_LOOK", -2.0)
-    for trigger, first_look in ((triggers.STTCompletionTrigger, -2.0), (triggers.STTBatchTrigger, 0.0)):
-        defaults = trigger.__init__.__kwdefaults__ | {"first_look": first_look}
-        monkeypatch.setattr(trigger.__init__, "__kwdefaults__", defaults)
 
 
 @pytest.fixture

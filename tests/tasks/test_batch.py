@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import time
 import wave
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import task
-from airflow.sdk.exceptions import TaskDeferralError
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError
 
 from airflow_provider_laplas import batch_loops
 from airflow_provider_laplas.batch_loops import take_stored
@@ -22,6 +23,7 @@ from airflow_provider_laplas.manifest import Entry, FileState, Manifest, output_
 from airflow_provider_laplas.operators import TranscribeBatchOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.storage import modified_at, write_text
+from airflow_provider_laplas.waiting import Wait
 from tests.fake_api import (
     WORDS,
     answer_healthily,
@@ -725,16 +727,28 @@ def test_a_trigger_that_broke_is_airflows_own_error(api, dag, out, make):
 
 
 def test_a_time_out_of_airflow_that_comes_up_in_a_wait_ends_the_task(api, dag, out, monkeypatch):
-    class TimeOut(BaseException):
-        pass
+    def time_out(wait, outcome):
+        raise AirflowTaskTimeout
 
-    async def time_out(*_):
-        raise TimeOut
-
-    monkeypatch.setattr(batch_loops, "_finish", time_out)
+    monkeypatch.setattr(Wait, "observe", time_out)
     operator = batch(out, audio=URLS[:2], deferrable=False)
-    with pytest.raises(TimeOut):
+    with pytest.raises(AirflowTaskTimeout):
         operator.begin_batch(context_of(dag))
+    assert states_of(out) == ["submitted"] * 2
+
+
+@BOTH
+def test_the_log_says_how_far_the_batch_is_and_names_no_generation(
+    api, dag, run_dag, out, caplog, deferrable
+):
+    batch(out, audio=URLS, deferrable=deferrable)
+    with caplog.at_level(logging.INFO):
+        run_dag(dag)
+    assert "7 of 7 files done" in caplog.text
+    said = [
+        record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_laplas")
+    ]
+    assert not [line for line in said for generation_id in api.generations if generation_id in line]
 
 
 def test_a_429_to_a_submission_slows_all_of_them_down_and_ends_none(api, dag, run_dag, out, caplog):

@@ -146,6 +146,14 @@ def test_a_status_is_logged_once_and_an_unknown_one_as_a_warning(clock, caplog):
     ]
 
 
+def test_a_quiet_wait_still_warns(clock, caplog):
+    wait = Wait(ID, clock.now + 10, clock=clock, log_level=logging.DEBUG)
+    with caplog.at_level(logging.DEBUG):
+        for outcome in (pending("waiting"), PASSING[0], PASSING[0], pending("musing")):
+            wait.observe(outcome)
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "WARNING", "DEBUG", "WARNING"]
+
+
 def test_failed_looks_in_a_row_warn_once(clock, caplog):
     wait = Wait(ID, clock.now + 10, clock=clock)
     with caplog.at_level(logging.INFO):

@@ -1,10 +1,12 @@
 """A scripted API on a free port, and a connection that leads to it."""
 
 import json
+from collections import Counter
 
 import pytest
 
 from airflow_provider_laplas import api as core
+from airflow_provider_laplas import metrics
 from airflow_provider_laplas.hooks import LaplasHook
 from tests.fake_api import FakeAPI
 
@@ -20,6 +22,24 @@ def api(monkeypatch):
 def hook(api):
     with LaplasHook() as hook:
         yield hook
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """What was counted: the sum of each counter, and of each duration how often it was sent."""
+    sums = Counter()
+
+    class Stats:
+        @staticmethod
+        def incr(name, count=1):
+            sums[name] += count
+
+        @staticmethod
+        def timing(name, duration):
+            sums[name] += 1
+
+    monkeypatch.setattr(metrics, "Stats", Stats)
+    return sums
 
 
 @pytest.fixture(autouse=True)

@@ -80,6 +80,15 @@ class Blocking:
             return hook.wait_for(wait)
 
 
+def submit_with_budget(audio):
+    """As a batch submits."""
+
+    async def submit():
+        return await shared_client("laplas_default").submit(audio, model="m", options={})
+
+    return asyncio.run(submit())
+
+
 class OnALoop:
     """The hook as the triggerer uses it."""
 
@@ -504,6 +513,61 @@ def test_a_deadline_ends_a_wait_with_the_last_status(api, client):
     api.looks_until_done = 10_000
     with pytest.raises(LaplasGenerationTimeoutError, match=r"active|waiting"):
         client.wait(wait_for(api.create(), seconds=0.1))
+
+
+@pytest.fixture(params=["hook", "hook on a loop", "shared client"])
+def wait(request):
+    """A wait for a generation, up to a number of seconds, in each of the ways in which one can wait."""
+
+    async def on_a_loop(generation_id, seconds):
+        async with LaplasHook() as hook:
+            return await hook.await_generation(generation_id, timeout=seconds, poll_interval=0.01)
+
+    def wait(generation_id, seconds=20.0):
+        if request.param == "hook":
+            with LaplasHook() as hook:
+                return hook.wait(generation_id, timeout=seconds, poll_interval=0.01)
+        if request.param == "hook on a loop":
+            return asyncio.run(on_a_loop(generation_id, seconds))
+        return OnALoop().wait(wait_for(generation_id, seconds))
+
+    return wait
+
+
+def test_every_wait_counts_its_looks_and_those_that_failed(api, wait, counted):
+    api.script("GET", reply(503), reply(429, headers=[("Retry-After", "0")]))
+    assert wait(api.create()).state is core.State.COMPLETED
+    assert counted == {"laplas.polls": 5, "laplas.retries": 2}
+
+
+def test_a_wait_that_ends_badly_counts_its_looks_too(api, wait, counted):
+    with pytest.raises(LaplasGenerationGoneError):
+        wait("unknown")
+    assert counted == {"laplas.polls": 1}
+
+
+def test_the_time_from_the_submission_is_sent_where_that_is_known_and_the_wait_ends_well(
+    api, client, counted
+):
+    client.wait(wait_for(api.create(), submitted_at=time.time()))
+    assert counted["laplas.time_to_completion"] == 1
+    with pytest.raises(LaplasGenerationTimeoutError):
+        client.wait(wait_for(api.create(), seconds=-1, submitted_at=time.time()))
+    assert counted["laplas.time_to_completion"] == 1
+
+
+def test_a_wait_is_left_after_its_stay_and_has_looked_once_at_least(api, hook, counted):
+    generation_id = api.create()
+    assert hook.wait_for(wait_for(generation_id), stay=0) is None
+    assert (api.count("GET"), counted["laplas.polls"]) == (1, 1)
+    assert hook.wait_for(wait_for(generation_id), stay=20).state is core.State.COMPLETED
+
+
+@pytest.mark.parametrize("submit", [Blocking().submit, OnALoop().submit, submit_with_budget])
+def test_a_submission_that_is_sent_again_is_counted(api, submit, counted):
+    api.script("POST", *[reply(429, headers=[("Retry-After", "0")])] * 2)
+    submit(URL)
+    assert counted["laplas.retries"] == 2
 
 
 # The rest

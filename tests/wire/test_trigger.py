@@ -17,7 +17,12 @@ from airflow_provider_laplas.errors import (
 from airflow_provider_laplas.hooks import LaplasHook
 from airflow_provider_laplas.polling import _shared
 from airflow_provider_laplas.results import load_transcript
-from airflow_provider_laplas.triggers import FIRST_LOOK, CompletionEvent, STTCompletionTrigger
+from airflow_provider_laplas.triggers import (
+    FIRST_LOOK,
+    CompletionEvent,
+    STTBatchTrigger,
+    STTCompletionTrigger,
+)
 from tests.fake_api import WORDS, transcript_reply
 from tests.wire.test_polling import the_clients_end
 
@@ -101,9 +106,23 @@ def test_the_arguments_survive_storage_and_hold_no_secret(api, make):
     assert api.key not in json.dumps(arguments)
 
 
-def test_four_arguments_are_enough():
-    trigger = STTCompletionTrigger(conn_id="c", generation_id="g", deadline=1.0, poll_interval=10.0)
-    assert trigger.first_look == FIRST_LOOK
+BATCH = {
+    "conn_id": "c",
+    "manifest": "m",
+    "writer": "w",
+    "results_path": "r",
+    "poll_interval": 1.0,
+    "resume_at": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [(STTCompletionTrigger, {"generation_id": "g", "deadline": 1.0}), (STTBatchTrigger, BATCH)],
+)
+def test_the_usual_first_look_is_stored_as_a_number_and_another_one_is_kept(kind, arguments):
+    assert kind(**arguments).serialize()[1]["first_look"] == FIRST_LOOK
+    assert kind(**arguments, first_look=0.0).serialize()[1]["first_look"] == 0.0
 
 
 def test_waits_on_one_connection_share_one_look_up_and_one_client(api, make, monkeypatch):

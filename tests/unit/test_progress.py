@@ -1,0 +1,69 @@
+"""What a batch says of how far it is; the clock is the test's."""
+
+import logging
+
+import pytest
+
+from airflow_provider_laplas.batch_loops import SAY_EVERY, Progress
+from airflow_provider_laplas.manifest import Entry, FileState, Manifest
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def manifest():
+    """Ten files: four done by an earlier try, three submitted, and three to come."""
+    states = (
+        [FileState.COMPLETED] * 3 + [FileState.FAILED] + [FileState.SUBMITTED] * 3 + [FileState.PENDING] * 3
+    )
+    entries = [Entry(f"{n}.mp3", "f", f"{n}.json", state=state) for n, state in enumerate(states)]
+    return Manifest("manifest.json", {}, 0, entries)
+
+
+@pytest.fixture
+def said(caplog):
+    caplog.set_level(logging.INFO)
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+def test_a_line_says_what_is_done_and_under_way_how_fast_and_how_long_the_rest_takes(manifest, clock, said):
+    progress = Progress(manifest, clock)
+    for entry in manifest.entries[4:6]:
+        entry.state = FileState.COMPLETED
+    clock.now += 3600
+    progress.say()
+    assert said() == ["6 of 10 files done, 1 under way, 2 an hour, about 2:00:00 left."]
+
+
+def test_the_pace_is_that_since_it_began_and_the_last_line_expects_no_end(manifest, clock, said):
+    progress = Progress(manifest, clock)
+    for entry in manifest.entries:
+        entry.state = FileState.COMPLETED
+    clock.now += 120
+    progress.say(now=True)
+    assert said() == ["10 of 10 files done, 0 under way, 180 an hour."]
+
+
+def test_where_nothing_was_done_yet_no_end_is_expected(manifest, clock, said):
+    progress = Progress(manifest, clock)
+    progress.say(now=True)
+    assert said() == ["4 of 10 files done, 3 under way."]
+
+
+def test_lines_keep_their_distance(manifest, clock, said):
+    progress = Progress(manifest, clock)
+    for _ in range(100):
+        clock.now += SAY_EVERY / 10
+        progress.say()
+    assert len(said()) == 10
