@@ -32,7 +32,7 @@ test: $(DEV) ## run every test, those with a real Airflow beside the others, and
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults --numprocesses 3
 
-bench: $(DEV) ## compare with a bare loop, with other providers' triggers and with curl, side by side
+bench: $(DEV) ## compare with a bare loop, other providers' triggers, mapped tasks and curl, and draw the plot
 	$(RUN) tests.benchmarks
 
 figures: $(DEV) ## measure again what the documentation's figures say, and write them there

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.common import table
+from tests.benchmarks.common import Comparison, table
 
 ROOT = Path(__file__).parents[1]
 PLOT = ROOT / "docs" / "waits.svg"
@@ -25,7 +25,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench, faults = Path(folder) / "bench.json", Path(folder) / "faults.json"
         run("tests.benchmarks", "--json", str(bench), "--svg", str(PLOT))
-        write("bench", bench_table(json.loads(bench.read_text())))
+        write("bench", bench_tables(json.loads(bench.read_text())))
         run("pytest", "tests/faults", "--numprocesses", "3", environment={"LAPLAS_FIGURES": str(faults)})
         write("faults", faults_table(json.loads(faults.read_text())))
 
@@ -35,18 +35,14 @@ def run(module: str, *arguments: str, environment: Mapping[str, str] | None = No
     subprocess.run(command, cwd=ROOT, env=os.environ | dict(environment or {}), check=True)
 
 
-def bench_table(comparisons: Mapping[str, Any]) -> str:
-    """Every target of every comparison, and what was measured beside it, as Markdown."""
-    rows = [
-        [comparison["title"], *target[:3], "yes" if target[3] else "no"]
-        for comparison in comparisons.values()
-        for target in comparison["targets"]
-    ]
-    return table(["compared", "what", "aim", "measured", "met"], rows)
+def bench_tables(figures: Mapping[str, Any]) -> str:
+    """What every comparison measured, with the settings it ran with, as Markdown."""
+    measured = [Comparison(**comparison).measured for comparison in figures["comparisons"].values()]
+    return "\n\n".join([f"Measured on {figures['machine']}.", *measured])
 
 
 def faults_table(figures: Mapping[str, int]) -> str:
-    """The suite's counts as Markdown, in the order in which they were first counted."""
+    """The suite's counts as Markdown, in the order in which it names them."""
     return table(["counted", ""], [[name, f"{count:,}"] for name, count in figures.items()])
 
 

@@ -1,15 +1,19 @@
 """What the benchmarks share: the server, a contender in a process of its own, and how results are shown."""
 
 import json
+import os
+import platform
 import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +27,16 @@ class Comparison:
     """
     One table.
 
+    The documentation has what was measured; the aims it is judged by are for whoever runs the benchmarks.
+
+    :ivar settings: what it ran with, without which the figures say nothing
     :ivar rows: a figure for each column, by the column's name
     :ivar targets: name, target, measured, and whether it is met
+    :ivar notes: what the figures come to
     """
 
     title: str
+    settings: str
     rows: list[dict[str, Any]] = field(default_factory=list)
     targets: list[tuple[str, str, str, bool]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -40,15 +49,23 @@ class Comparison:
         """Return plain JSON."""
         return asdict(self)
 
-    def __str__(self) -> str:
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        parts = [f"\n## {self.title}\n"]
+    @property
+    def measured(self) -> str:
+        """Return what was measured, and how, as Markdown."""
+        parts = [f"### {self.title}", paragraph(self.settings)]
         if self.rows:
+            columns = list(dict.fromkeys(name for row in self.rows for name in row))
             parts.append(table(columns, [[show(row.get(name, "")) for name in columns] for row in self.rows]))
-        if self.targets:
-            rows = [[name, target, got, "yes" if met else "NO"] for name, target, got, met in self.targets]
-            parts.append("\n" + table(["target", "aim", "measured", "met"], rows))
-        return "\n".join([*parts, *(f"\n{note}" for note in self.notes)])
+        return "\n\n".join([*parts, *map(paragraph, self.notes)])
+
+    @property
+    def judged(self) -> str:
+        """Return the targets, and whether they are met, as Markdown."""
+        rows = [[name, target, got, "yes" if met else "NO"] for name, target, got, met in self.targets]
+        return table(["target", "aim", "measured", "met"], rows)
+
+    def __str__(self) -> str:
+        return f"{self.measured}\n\n{self.judged}" if self.targets else self.measured
 
 
 def show(value: Any) -> str:
@@ -56,6 +73,20 @@ def show(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def paragraph(text: str) -> str:
+    """Return a text in lines as long as the documentation's."""
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def machine() -> str:
+    """Return what every benchmark ran on."""
+    airflow, http = (version(name) for name in ("apache-airflow", "apache-airflow-providers-http"))
+    return (
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, Airflow {airflow}, "
+        f"apache-airflow-providers-http {http}"
+    )
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
@@ -144,10 +175,10 @@ def in_own_process(module: str, arguments: Mapping[str, Any], **environment: str
             env=clean_environment()
             | {"AIRFLOW_HOME": home, "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"}
             | environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
             check=False,
         )
     if run.returncode:
-        raise RuntimeError(f"{module} {arguments} failed:\n{run.stdout[-1000:]}\n{run.stderr[-3000:]}")
+        raise RuntimeError(f"{module} {arguments} failed:\n{run.stdout[-1000:]}")
     return json.loads(run.stdout.strip().splitlines()[-1])

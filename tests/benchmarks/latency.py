@@ -7,8 +7,9 @@ from tests.benchmarks.stack import busy_slots, moment, run_seconds, running_stac
 
 JOB_SECONDS = 2.0
 ROUNDS = 3
+BUDGET = 50.0
 WAYS = {
-    "default": "as it comes (defer_after 10)",
+    "default": "as it comes (defer_after=10)",
     "deferred": "defer_after=0",
     "in_place": "deferrable=False",
 }
@@ -16,13 +17,18 @@ WAYS = {
 
 def compare_latency(rounds: int = ROUNDS) -> Comparison:
     """All ways in turn, after one run of each that is not counted."""
-    result = Comparison(f"One TranscribeOperator on a job of {JOB_SECONDS:g} s")
+    result = Comparison(
+        f"One TranscribeOperator, on a job of {JOB_SECONDS:g} s",
+        "How long after the API has completed the job the task has succeeded, and for how long it held a worker slot, in "
+        f"a real Airflow (LocalExecutor, SQLite), with durable=False and max_requests_per_second {BUDGET:g}, the default. "
+        f"Medians of {rounds} runs of each way in turn.",
+    )
     late: dict[str, list[float]] = {way: [] for way in WAYS}
     slots: dict[str, list[float]] = {way: [] for way in WAYS}
     walls: dict[str, list[float]] = {way: [] for way in WAYS}
     with (
         running_api(shortest=JOB_SECONDS, longest=JOB_SECONDS) as server,
-        running_stack(server, 50.0) as stack,
+        running_stack(server, BUDGET) as stack,
     ):
         for counted in (False, *[True] * rounds):
             for dag_id, seconds in late.items():
@@ -37,13 +43,13 @@ def compare_latency(rounds: int = ROUNDS) -> Comparison:
     for dag_id, seconds in late.items():
         result.rows.append(
             {
-                "way": WAYS[dag_id],
-                "completed to success s": statistics.median(seconds),
-                "at worst s": max(seconds),
-                "worker slot s": statistics.median(slots[dag_id]),
-                "run s": statistics.median(walls[dag_id]),
+                "waiting": WAYS[dag_id],
+                "from completed to success, s": statistics.median(seconds),
+                "at worst, s": max(seconds),
+                "worker slot held, s": statistics.median(slots[dag_id]),
+                "DAG run, s": statistics.median(walls[dag_id]),
             }
         )
-    late_as_it_comes = result.rows[0]["completed to success s"]
+    late_as_it_comes = result.rows[0]["from completed to success, s"]
     result.aim("as it comes, completed to success", "<= 2 s", late_as_it_comes, met=late_as_it_comes <= 2)
     return result

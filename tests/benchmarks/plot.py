@@ -7,14 +7,16 @@ from typing import Any
 
 WIDTH, HEIGHT = 720, 300
 LEFT, TOP, PANEL, TALL, GAP = 60, 50, 270, 190, 80
-COLOURS = {"ours": "#1a7f5a", "bare": "#8a8f98"}
-LABELS = {"ours": "STTCompletionTrigger", "bare": "bare aiohttp session"}
-PANELS = (("CPU µs/GET", "CPU time per request, µs"), ("loop blocked ms", "event loop blocked at most, ms"))
+COLOURS = {"STTCompletionTrigger": "#1a7f5a", "bare aiohttp session": "#8a8f98"}
+PANELS = {
+    "CPU/request, µs": "CPU time per request, µs",
+    "loop blocked, ms": "event loop blocked at most, ms",
+}
 
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write the plot as an SVG with text in it, readable on light and dark ground."""
-    rows = [row for row in rows if row["contender"] in COLOURS]
+    rows = [row for row in rows if row["waiting with"] in COLOURS]
     start = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
         'font-size="12" fill="#777">'
@@ -24,9 +26,9 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         x = LEFT + 200 * n
         parts += [
             f'<circle cx="{x}" cy="14" r="4" fill="{COLOURS[name]}"/>',
-            f'<text x="{x + 10}" y="18">{LABELS[name]}</text>',
+            f'<text x="{x + 10}" y="18">{name}</text>',
         ]
-    for n, (key, title) in enumerate(PANELS):
+    for n, (key, title) in enumerate(PANELS.items()):
         parts += _panel(rows, key, title, LEFT + n * (PANEL + GAP))
     path.write_text("\n".join([*parts, "</svg>"]) + "\n")
 
@@ -54,7 +56,7 @@ def _panel(rows: Sequence[Mapping[str, Any]], key: str, title: str, left: float)
     ]
     parts.append(f'<text x="{left + PANEL / 2}" y="{bottom + 36}" text-anchor="middle">waits</text>')
     for name, colour in COLOURS.items():
-        points = sorted((row["waits"], row[key]) for row in rows if row["contender"] == name)
+        points = sorted((row["waits"], row[key]) for row in rows if row["waiting with"] == name)
         line = " ".join(f"{x(waits):.1f},{y(value):.1f}" for waits, value in points)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [

@@ -17,6 +17,7 @@ from demo.stack import COMMANDS, AirflowStack
 from tests.benchmarks.common import Server
 
 DAGS = Path(__file__).parent / "dags"
+PARALLELISM = 4
 IDLE_SECONDS = 15.0
 SAMPLE_SECONDS = 0.1
 
@@ -33,7 +34,8 @@ def running_stack(server: Server, budget: float, **environment: str) -> Iterator
             "AIRFLOW_CONN_BENCH_PLAIN": json.dumps({"conn_type": "http", "host": server.address}),
             "BENCH_FOLDER": folder,
         }
-        with AirflowStack(dags, environment=connections | environment) as stack:
+        config = {"core": {"parallelism": PARALLELISM}}
+        with AirflowStack(dags, environment=connections | environment, config=config) as stack:
             yield stack
 
 

@@ -35,9 +35,9 @@ class Figures(Counter):
 
     def tally_local(self, texts):
         """Count a fault of the project's own server, whose transcript is of a real recording."""
-        self["faults injected"] += 1
-        self["POSTs"] += 1
-        self["transcripts"] += sum(bool(text) for text in texts)
+        self["faults made"] += 1
+        self["submissions that the API received"] += 1
+        self["transcripts that arrived"] += sum(bool(text) for text in texts)
         self["transcripts lost"] += sum(not text for text in texts)
 
     def tally(self, api, *, faults=1, work=1, owed=None, texts=()):
@@ -46,23 +46,23 @@ class Figures(Counter):
 
         ``owed`` is how many transcripts have to come of it: all, but where a submission was left ambiguous.
         """
-        self["faults injected"] += faults
-        self["POSTs"] += api.count("POST")
+        self["faults made"] += faults
+        self["submissions that the API received"] += api.count("POST")
         submitted = Counter(request.json["url"] for request in api.requests if request.method == "POST")
-        self["POSTs that paid twice"] += submitted.total() - len(submitted)
-        self["transcripts"] += sum(text == TEXT for text in texts)
+        self["submissions paid twice"] += submitted.total() - len(submitted)
+        self["transcripts that arrived"] += sum(text == TEXT for text in texts)
         self["transcripts lost"] += (work if owed is None else owed) - sum(text == TEXT for text in texts)
 
 
 NAMES = (
-    "faults injected",
-    "POSTs",
-    "POSTs that paid twice",
-    "left ambiguous, sent or not, and said so",
-    "transcripts",
+    "faults made",
+    "submissions that the API received",
+    "submissions paid twice",
+    "submissions left ambiguous, and said to be",
+    "transcripts that arrived",
     "transcripts lost",
-    "tasks run with canaries",
-    "canaries found",
+    "tasks run with secrets and speech to leak",
+    "secrets and speech found",
 )
 FIGURES = Figures()
 

@@ -141,7 +141,7 @@ def test_a_kill_amid_a_group_leaves_what_was_not_noted_ambiguous_and_completes_w
     run = runs[target]
     assert stack.wait(run.dag_id, run.run_id, SECONDS) == "failed"
     counts = run.counts()
-    figures["left ambiguous, sent or not, and said so"] += counts.get("ambiguous", 0)
+    figures["submissions left ambiguous, and said to be"] += counts.get("ambiguous", 0)
     figures.tally(run.api, work=50, owed=50 - counts.get("ambiguous", 0), texts=run.texts())
     assert set(counts) == {"ambiguous", "completed"}
     assert counts["completed"] >= ANSWERED
@@ -158,7 +158,7 @@ def test_a_task_that_outlives_its_supervisor_does_not_submit_beside_the_retry(st
     run = runs["outlived"]
     finish(run)
     counts = run.counts()
-    figures["left ambiguous, sent or not, and said so"] += counts.get("ambiguous", 0)
+    figures["submissions left ambiguous, and said to be"] += counts.get("ambiguous", 0)
     figures.tally(run.api, work=120, owed=120 - counts.get("ambiguous", 0), texts=run.texts())
     # The task that was left alone was at work until the retry: it wrote the manifest in between.
     assert len(run.written_at) > 2

@@ -50,10 +50,10 @@ def test_no_error_path_writes_down_a_key_a_signature_a_password_or_speech(stack,
     assert stack.xcom("canaries", run_id, "transcribe", map_index=0)["text"] == SPEECH
 
     found = [*in_files(stack.home), *in_database(stack.home / "airflow.db")]
-    figures["tasks run with canaries"] += sum(
+    figures["tasks run with secrets and speech to leak"] += sum(
         task.task_id in {"transcribe", "in_place", "submit"} for task in tasks
     )
-    figures["canaries found"] += len(found)
+    figures["secrets and speech found"] += len(found)
     assert not found
 
 

@@ -47,7 +47,7 @@ def test_a_crash_before_the_id_is_stored_ends_in_the_ambiguous_error_after_one_p
     log = stack.task_log(dag_id, run_id, "transcribe")
     assert "LaplasAmbiguousSubmitError" in log
     assert "usage page" in log
-    figures["left ambiguous, sent or not, and said so"] += 1
+    figures["submissions left ambiguous, and said to be"] += 1
     figures.tally(api, owed=0)
     assert api.count("POST") <= 1
 

@@ -32,7 +32,9 @@ from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sensors import STTCompletionSensor
 from airflow_provider_laplas.transcript import Transcript
+from tests.benchmarks import common
 from tests.fake_api import WORDS, FakeAPI
+from tests.faults.conftest import NAMES
 
 ROOT = Path(__file__).parents[2]
 REPLY = Path(__file__).parent / "replies" / "deepgram_full.json"
@@ -243,9 +245,25 @@ def test_the_readme_is_short():
     assert len(PAGES["README.md"].splitlines()) < 150
 
 
+def figures_of(name, marks):
+    """What stands between the marks of that name."""
+    return re.search(rf"<!-- figures: {marks} -->\n(.*?)<!-- end -->", page(name), re.DOTALL)[1]
+
+
 def test_the_figures_have_their_places():
     assert "<!-- figures: bench -->" in section(page("transcribe-thousands"), "What it costs")
-    assert re.search(r"<!-- figures: faults -->\n.*?<!-- end -->", page("costs-and-retries"), re.DOTALL)
+    assert figures_of("costs-and-retries", "faults")
+
+
+def test_the_tables_of_figures_are_as_the_generator_writes_them():
+    for name, marks in (("transcribe-thousands", "bench"), ("costs-and-retries", "faults")):
+        for written in re.findall(r"(?:^\|.*\n)+", figures_of(name, marks), re.MULTILINE):
+            columns, _, *cells = rows(written)
+            assert written.strip() == common.table(columns, cells)
+
+
+def test_the_faults_are_those_that_the_suite_counts_in_its_order():
+    assert [cells[0] for cells in rows(figures_of("costs-and-retries", "faults"))[2:]] == list(NAMES)
 
 
 # What is said of the code
