@@ -109,8 +109,7 @@ def test_the_arguments_survive_storage_and_hold_no_secret(api, make):
 BATCH = {
     "conn_id": "c",
     "manifest": "m",
-    "writer": "w",
-    "results_path": "r",
+    "claim": "w",
     "poll_interval": 1.0,
     "resume_at": 0,
 }
