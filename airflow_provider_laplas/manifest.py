@@ -32,6 +32,9 @@ NAME = "manifest.json"
 ABANDONED_AFTER = 300.0
 """Seconds after which a manifest that nobody wrote to may be taken over by another task."""
 
+MOST_UNLISTED = 10_000
+"""How many of the files are remembered that are not listed any more: the newest ones."""
+
 
 class FileState(StrEnum):
     """How far a file has come."""
@@ -138,6 +141,7 @@ class Manifest:
     :ivar owner: the task that writes it: dag_id, run_id, task_id, map_index
     :ivar max_tries: Airflow's count of allowed tries, which a user's Clear raises
     :ivar began_at: epoch seconds at which the owner first began
+    :ivar unlisted: what became of files that are not to be transcribed now, and may be again
     :ivar claim: of the writer, where several may be at work; not in the file
     """
 
@@ -145,6 +149,7 @@ class Manifest:
     owner: dict[str, Any]
     max_tries: int
     entries: list[Entry] = field(default_factory=list)
+    unlisted: list[Entry] = field(default_factory=list)
     written_at: float = 0.0
     began_at: float = field(default_factory=time.time)
     claim: str | None = None
@@ -178,7 +183,8 @@ class Manifest:
             "version": VERSION,
             **{f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"uri", "claim"}},
         }
-        content["entries"] = [{name: getattr(entry, name) for name in _FIELDS} for entry in self.entries]
+        for name in ("entries", "unlisted"):
+            content[name] = [{name: getattr(entry, name) for name in _FIELDS} for entry in content[name]]
         return json.dumps(content)
 
     @classmethod
@@ -263,10 +269,11 @@ class Manifest:
         if not isinstance(content, dict) or content.pop("version", None) != VERSION:
             raise _no_manifest(file)
         try:
-            entries = [
-                Entry(**entry | {"state": FileState(entry["state"])}) for entry in content.pop("entries")
-            ]
-            return cls(uri, entries=entries, **content)
+            for name in ("entries", "unlisted"):
+                content[name] = [
+                    Entry(**each | {"state": FileState(each["state"])}) for each in content[name]
+                ]
+            return cls(uri, **content)
         except (ValueError, TypeError, KeyError, AttributeError):
             raise _no_manifest(file) from None
 
@@ -352,7 +359,7 @@ def resume(
     again = last_tries is not None
     cleared = again and last_tries != manifest.max_tries
     listed = {entry.output: entry for entry in manifest.entries}
-    for old in earlier.entries:
+    for old in (*earlier.unlisted, *earlier.entries):
         state = policy.state_after(old, stored=old.output in outputs, same_run=again, cleared=cleared)
         entry = listed.get(old.output)
         if entry is None:
@@ -360,9 +367,14 @@ def resume(
             untold = state in {FileState.COMPLETED, FileState.DUPLICATE} and not old.announced
             if untold or state is FileState.SUBMITTED or (mine and state is FileState.AMBIGUOUS):
                 manifest.entries.append(replace(old, state=state, **_facts(old, state, cleared=cleared)))
+            elif old.state is not FileState.PENDING:
+                # It may come back: another run of a DAG, cleared, has its own list.
+                ambiguous = old.state is FileState.INTENT
+                manifest.unlisted.append(replace(old, state=FileState.AMBIGUOUS) if ambiguous else old)
         elif state is not FileState.PENDING and _same_work(entry, old):
             taken = {name: getattr(old, name) for name in _FIELDS}
             entry.move(**taken | _facts(old, state, cleared=cleared) | {"state": state})
+    del manifest.unlisted[:-MOST_UNLISTED]
 
 
 def _facts(old: Entry, state: FileState, *, cleared: bool) -> dict[str, Any]:

@@ -504,6 +504,29 @@ def test_of_two_tasks_that_begin_in_one_folder_at_once_the_later_one_submits_not
     assert api.count("POST") == 0
 
 
+def test_a_clear_of_a_run_with_another_list_takes_what_it_has_transcribed(api, dag, run_dag, out):
+    operator = batch(out, audio=URLS[:3])
+    first = run_dag(dag)
+    operator.audio = operator._audio = URLS[3:6]
+    second = run_dag(dag)
+    assert second.xcom("batch")["files"] == 3
+    operator.audio = operator._audio = URLS[:3]
+    assert run_dag.clear(dag, first.run).xcom("batch")["completed"] == 3
+    assert api.count("POST") == 6
+
+
+def test_a_recording_that_was_moved_away_and_back_is_not_transcribed_again(
+    api, dag, run_dag, recordings, out
+):
+    batch(out, audio=str(recordings))
+    run_dag(dag)
+    away = (recordings / "a.mp3").rename(recordings.parent / "a.mp3")
+    assert run_dag(dag).xcom("batch")["files"] == 2
+    away.rename(recordings / "a.mp3")
+    assert run_dag(dag).xcom("batch")["files"] == 3
+    assert api.count("POST") == 3
+
+
 def test_where_nothing_that_was_submitted_was_taken_the_next_files_are_submitted(api, dag, run_dag, out):
     api.script("POST", reset_after_body(), reset_after_body())
     batch(out, audio=URLS, max_in_flight=2, max_failed=2)
