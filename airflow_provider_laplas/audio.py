@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from airflow_provider_laplas.api import Upload
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasTransportError
 from airflow_provider_laplas.redaction import redact, redact_url, show_location
-from airflow_provider_laplas.storage import storage_path, uri_of
+from airflow_provider_laplas.storage import storage_path
 
 AUDIO_SUFFIXES = frozenset(
     [
@@ -49,7 +49,7 @@ def check_audio(audio: Any) -> str:
     :raises LaplasArgumentError: naming ``audio``
     """
     if isinstance(audio, os.PathLike) or hasattr(audio, "protocol"):
-        audio = uri_of(audio)
+        audio = str(audio)
     if not isinstance(audio, str):
         raise LaplasArgumentError(
             f"`audio` must be an http(s) URL, a path or an object-storage URI, not {type(audio).__name__}.",
@@ -159,7 +159,7 @@ def list_audio(place: str, *, min_age: float = 0.0) -> tuple[str, list[str]]:
     if min_age:
         latest = time.time() - min_age
         files = [path for path in files if path.fs.modified(path.path).timestamp() <= latest]
-    return uri_of(root), sorted(map(uri_of, files))
+    return str(root), sorted(map(str, files))
 
 
 def open_source(audio: Any) -> str | Upload:

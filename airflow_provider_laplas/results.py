@@ -178,8 +178,7 @@ def _shown(reference: Any) -> str:
 
 
 def _uri(results_path: str, generation_id: str) -> str:
-    # The id comes from outside: quoted, it cannot name another folder. Joined as text: the text of an
-    # ObjectStoragePath leaves out the id of the storage's connection.
+    # The id comes from outside: quoted, it cannot name another folder.
     return f"{results_path.rstrip('/')}/{quote(generation_id, safe='')}.json"
 
 

@@ -65,10 +65,3 @@ def storage_path(uri: str) -> Any:
     from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
 
     return ObjectStoragePath(uri)
-
-
-def uri_of(path: Any) -> str:
-    """Return a path object as text, with the id of its connection, which its own text leaves out."""
-    conn_id = getattr(path, "conn_id", None)
-    scheme, separator, rest = str(path).partition("://")
-    return f"{scheme}://{conn_id}@{rest}" if conn_id and separator else str(path)

@@ -73,12 +73,12 @@ class Runner:
         DagBundlesManager().sync_bundles_to_db()
         self._run: DagRun | None = None
 
-    def __call__(self, dag: DAG) -> Finished:
+    def __call__(self, dag: DAG, **how: Any) -> Finished:
         errors = self._collect_errors(dag)
         bag = DagBag(dag_folder=self._folder)
         bag.bag_dag(dag)
         sync_bag_to_db(bag, "dags-folder", None)
-        self._run = dag.test()
+        self._run = dag.test(**how)
         return self._finished(self._run, errors)
 
     def clear(self, dag: DAG, cleared: DagRun | None = None) -> Finished:

@@ -5,23 +5,27 @@ import inspect
 import itertools
 import json
 import re
+import shlex
 import shutil
+import subprocess
+import tomllib
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.providers.postgres.hooks import postgres
+from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
-from airflow.sdk import Connection
+from airflow.sdk import BaseHook, Variable
+from packaging.requirements import Requirement
 
 from airflow_provider_laplas import captions, errors, sql
 from airflow_provider_laplas.base import BaseSTTOperator
 from airflow_provider_laplas.batch import Batch
 from airflow_provider_laplas.completion import summarise
-from airflow_provider_laplas.connection import EXTRA_FIELDS, ConnectionSettings, read_connection
+from airflow_provider_laplas.connection import EXTRA_FIELDS, ConnectionSettings
 from airflow_provider_laplas.exceptions import as_airflow_error
+from airflow_provider_laplas.hooks import LaplasHook
 from airflow_provider_laplas.local.cli import serve
 from airflow_provider_laplas.local.options import IGNORED, REFUSED
 from airflow_provider_laplas.manifest import FAILED_STATES, Entry, FileState, Manifest
@@ -29,25 +33,15 @@ from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatch
 from airflow_provider_laplas.options import OPTION_NAMES
 from airflow_provider_laplas.provider_info import get_provider_info
 from airflow_provider_laplas.quality import QualitySettings
-from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sensors import STTCompletionSensor
 from airflow_provider_laplas.transcript import Transcript
 from tests.benchmarks import common
-from tests.fake_api import WORDS, FakeAPI
 from tests.faults.conftest import NAMES
+from tests.pages import DAGS, NOT_RUN, PAGES, PYTHON, ROOT, SHELL, commands, run_commands
 
-ROOT = Path(__file__).parents[2]
 REPLY = Path(__file__).parent / "replies" / "deepgram_full.json"
 SOURCES = "\n".join(path.read_text() for path in (ROOT / "airflow_provider_laplas").rglob("*.py"))
-PAGES = {
-    str(path.relative_to(ROOT)): path.read_text()
-    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-}
-BLOCKS = {
-    f"{name}:{number}": code
-    for name, text in PAGES.items()
-    for number, code in enumerate(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
-}
+PLAIN = {name: code for name, code in PYTHON.items() if name not in DAGS}
 
 
 def page(name):
@@ -107,113 +101,102 @@ def files(tmp_path, monkeypatch):
     return folder
 
 
-def run(code):
-    """Run a block of code and return its names."""
-    namespace = {}
-    exec(compile(code, "example", "exec"), namespace)
-    return namespace
+def test_every_block_of_code_is_one_that_a_test_runs():
+    for name, text in PAGES.items():
+        fences = re.findall(r"^[ >]*(?:```|~~~)", text, re.MULTILINE)
+        assert len(fences) == 2 * sum(found.startswith(f"{name}:") for found in (*PYTHON, *SHELL)), name
 
 
-def block(text):
-    """The one block of code in which a text stands, run."""
-    (code,) = [code for code in BLOCKS.values() if text in code]
-    return run(code)
-
-
-@pytest.mark.parametrize("name", BLOCKS)
-def test_every_example_runs_and_its_dags_are_dags(name, files):
-    Path("example.py").write_text(BLOCKS[name])
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_example_that_is_no_dag_runs(name, files):
+    Path("example.py").write_text(PLAIN[name])
     bag = DagBag(Path("example.py"), safe_mode=False)
     assert not bag.import_errors
-    assert len(bag.dags) == len(re.findall(r"^with DAG\(|^@dag", BLOCKS[name], re.MULTILINE))
-    assert all(dag.tasks for dag in bag.dags.values())
+    # Made in a way that tests/tasks/test_docs.py would not see.
+    assert not bag.dags
 
 
 def test_no_two_examples_are_the_same_dag():
-    ids = re.findall(r'^with DAG\("(\w+)"', "".join(BLOCKS.values()), re.MULTILINE)
+    ids = re.findall(r'^with DAG\("(\w+)"', "".join(DAGS.values()), re.MULTILINE)
     # The README's is the first one of its page.
     assert {name for name in ids if ids.count(name) > 1} == {"transcribe_interview"}
 
 
-def task_instance(**xcoms):
-    values = {"return_value": {"result": "transcript.json"}, **xcoms}
-    return SimpleNamespace(xcom_pull=lambda task_ids, key="return_value": values[key])
+def functions(code):
+    """The functions that a block defines, to be called."""
+    namespace = {}
+    exec(compile(code, "example", "exec"), namespace)
+    return {node.name: namespace[node.name] for node in ast.parse(code).body if hasattr(node, "args")}
 
 
-def test_the_examples_use_what_a_task_returns(files, capsys):
-    # The README's prints, its page's returns.
-    readme = run(BLOCKS["README.md:0"])
-    readme["use"].function(ti=task_instance(text="and so my fellow"))
-    assert capsys.readouterr().out == "4 words\n"
-    assert run(BLOCKS["docs/transcribe-one.md:0"])["use"].function(ti=task_instance(text="a b")) == {
-        "words": 2
-    }
-    spoken = block("words_per_minute")["words_per_minute"].function(ti=task_instance())
-    transcript = load_transcript("transcript.json")
-    assert spoken == pytest.approx(len(transcript.words) / transcript.duration * 60)
-
-
-def test_the_examples_read_events(files):
-    class Events(dict):
-        def __getitem__(self, alias):
-            return dict.__getitem__(self, alias.name)
-
-    def event(uri):
-        return SimpleNamespace(asset=SimpleNamespace(uri=uri))
-
-    uris = ["s3://bucket/g.json", "s3://bucket/g.vtt"]
-    publish = block("publish_subtitles")["publish"].function
-    assert publish(triggering_asset_events=Events(subtitles=list(map(event, uris)))) == uris[1:]
-    count = block("count_archive")["count"].function
-    manifest = Events(archive=[event(f"file://{files}/manifest.json")])
-    assert count(triggering_asset_events=manifest) == {"completed": 1, "failed": 1}
-
-
-def test_the_hooks_example_transcribes(monkeypatch):
-    with FakeAPI() as api:
-        connection = {"conn_type": "laplas", "host": api.url, "password": api.key}
-        monkeypatch.setenv("AIRFLOW_CONN_LAPLAS_DEFAULT", json.dumps(connection))
-        said = block("transcribe_in_python")["first_words"].function("https://example.com/a.mp3")
-    assert said == " ".join(WORDS)[:20]
-
-
-def test_the_databases_examples_load_search_and_report(files, monkeypatch, tmp_path):
+def test_every_function_of_the_examples_does_what_its_page_says(files, monkeypatch, tmp_path):
+    examples = {name: made for code in PLAIN.values() for name, made in functions(code).items()}
     connection = {"conn_type": "sqlite", "host": str(tmp_path / "transcripts.db")}
     monkeypatch.setenv("AIRFLOW_CONN_TRANSCRIPTS", json.dumps(connection))
-    monkeypatch.setattr(postgres, "PostgresHook", SqliteHook)
     hook = SqliteHook("transcripts")
-    load = block("archive_to_database")["load"].function
-    summary = {"manifest": f"{files}/manifest.json", "results_path": str(files)}
-    assert [load(summary)["transcripts"] for _ in range(2)] == [1, 0]
-    assert sql.generations(hook) == {f"{files}/a.mp3.json": "g-1"}
-    block("def load_one")["load_one"](hook, f"{files}/a.mp3.json", "s3://bucket/a.mp3")
-    (hit,) = block("where_was_it_said")["where_was_it_said"](hook, "hello doctor")
+    sql.create_tables(hook)
+    examples.pop("load_one")(hook, f"{files}/a.mp3.json", "s3://bucket/a.mp3")
+    (hit,) = examples.pop("where_was_it_said")(hook, "hello doctor")
     assert hit == ("s3://bucket/a.mp3", 3.5, "1", "Hello, doctor.")
-    block("write_report")["write_report"](hook, summary["manifest"], f"{tmp_path}/report.html")
+    examples.pop("write_report")(hook, f"{files}/manifest.json", f"{tmp_path}/report.html")
     written = (tmp_path / "report.html").read_text()
     assert "No audio in it." in written
     assert "doctor" not in written
+    assert not examples
 
 
-def test_every_connection_that_is_shown_is_one(monkeypatch):
-    shown = [
-        found
-        for text in PAGES.values()
-        for found in re.findall(r"^export AIRFLOW_CONN_LAPLAS_DEFAULT='(.*)'$", text, re.MULTILINE)
-    ]
-    assert len(shown) == 4
-    for text in shown:
-        connection = (
-            Connection.from_json(text) if text.startswith("{") else Connection.from_uri(text, conn_id="c")
-        )
-        settings = read_connection(
-            host=connection.host,
-            schema=connection.schema,
-            port=connection.port,
-            password=connection.password,
-            extra=connection.extra_dejson,
-        )
-        assert settings.api_key in {"YOUR-KEY", "any-key-you-like"}
+# The commands
+
+READ = {
+    "AIRFLOW_CONN_LAPLAS_DEFAULT": lambda: LaplasHook().settings.api_key == "YOUR-KEY",
+    "AIRFLOW_CONN_TRANSCRIPTS_DB": lambda: isinstance(BaseHook.get_hook("transcripts_db"), PostgresHook),
+    "AIRFLOW_VAR_LAPLAS_INBOX": lambda: Variable.get("laplas_inbox") == "s3://aws_default@bucket/inbox",
+    "AIRFLOW_VAR_LAPLAS_TRANSCRIPTS": lambda: (
+        Variable.get("laplas_transcripts") == "s3://aws_default@bucket/transcripts"
+    ),
+}
+"""What the pages export, and whether Airflow reads it as they mean it."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, code in SHELL.items() if commands(code) and not name.startswith("docs/local-server.md")],
+)
+def test_every_command_works_and_airflow_reads_what_it_exports(name, files, tmp_path, monkeypatch):
+    _, exported = run_commands(SHELL[name], tmp_path)
+    written = re.findall(r"--output (\S+)", SHELL[name])
+    assert exported or written
+    assert all((tmp_path / output).stat().st_size for output in written)
+    for variable, value in exported.items():
+        monkeypatch.setenv(variable, value)
+        assert READ[variable](), variable
+
+
+def not_run(command):
+    """The arguments of each such command, which no test runs."""
+    lines = [line for code in SHELL.values() for line in code.splitlines()]
+    assert command in NOT_RUN
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.partition(" ")[0] == command]
+
+
+def test_every_target_of_make_that_is_shown_is_there():
+    assert not_run("make")
+    # A named Python: to look for one costs more than the rest.
+    dry = ["make", "--dry-run", "PYTHON=python"]
+    for arguments in not_run("make"):
+        subprocess.run([*dry, *arguments], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_every_package_that_is_shown_is_declared_with_its_extras():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    declared = {Requirement(line).name for lines in extras.values() for line in lines}
+    assert not_run("pip")
+    for subcommand, *packages in not_run("pip"):
+        assert subcommand == "install"
+        for shown in [Requirement(package) for package in packages if package != "."]:
+            assert shown.name in declared | {project["name"]}
+            assert shown.extras <= extras.keys()
 
 
 # The links

@@ -1,0 +1,70 @@
+"""The documentation as the tests read it: its pages, and the code in them."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
+
+
+def _blocks(language: str) -> dict[str, str]:
+    return {
+        f"{name}:{number}": code
+        for name, text in PAGES.items()
+        for number, code in enumerate(
+            re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        )
+    }
+
+
+PYTHON = _blocks("python")
+DAGS = {name: code for name, code in PYTHON.items() if re.search(r"^with DAG\(|^@dag\b", code, re.MULTILINE)}
+"""tests/tasks/test_docs.py runs them; tests/unit/test_docs.py runs the others."""
+
+SHELL = _blocks("bash")
+"""tests/local/test_docs.py runs those of the local server's page; tests/unit/test_docs.py runs the others."""
+
+NOT_RUN = {
+    "make": "takes minutes, and `make test` is what runs this; its targets are looked for in a dry run",
+    "pip": "needs a package index; extras and packages are looked for in what the project declares",
+}
+"""Commands that no test runs, and why."""
+
+
+def commands(code: str) -> str:
+    """What is run of a block of shell commands."""
+    return "\n".join(line for line in code.splitlines() if line.partition(" ")[0] not in NOT_RUN)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What a user has who installed this project, and nothing of the one who runs the tests."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {"PATH": path, "HOME": str(home), "PYTHONPATH": str(ROOT)}
+
+
+def run_commands(code: str, folder: Path) -> tuple[str, dict[str, str]]:
+    """Run a block of shell commands in a folder, and return what it printed and what it exported."""
+    told = "\necho\npython -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+    given = environment(folder)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands(code) + told],
+        cwd=folder,
+        env=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    printed, _, last = done.stdout.rstrip().rpartition("\n")
+    of_bash = {"PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}
+    return printed, {
+        name: value for name, value in json.loads(last).items() if name not in given.keys() | of_bash
+    }
