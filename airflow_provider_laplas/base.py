@@ -262,7 +262,8 @@ class BaseSTTOperator(BaseOperator):
                 return (
                     f"generation {generation_id} of an earlier try is gone, and on_expired says to resubmit"
                 )
-            hint = 'To submit it again in such a case, set on_expired="resubmit".'
+            where = f"in {show_location(folder)}" if folder else "anywhere: no `results_path` is set"
+            hint = f'No transcript of it was found {where}. To submit it again in such a case, set on_expired="resubmit".'
             raise rebuild(LaplasGenerationGoneError, f"{found} {hint}", vars(found))
         # A look that failed says nothing about the generation, which is paid for: attach, and let the wait look again.
         if isinstance(found, ENDS_A_WAIT):

@@ -30,17 +30,28 @@ class SubmitSTTOperator(BaseSTTOperator):
     Submit audio and return the generation id.
 
     An :class:`~airflow_provider_laplas.sensors.STTCompletionSensor` waits for it. The id is pushed to XCom as the
-    return value and under the key ``generation_id``. The arguments are those of
+    return value and under the key ``generation_id``. The request's arguments are those of
     :class:`~airflow_provider_laplas.base.BaseSTTOperator`.
 
     The API has no idempotency key. A submission that was sent and not answered is a
     :class:`~airflow_provider_laplas.errors.LaplasAmbiguousSubmitError`, which Airflow does not retry.
+
+    :param results_path: the sensor's folder in object storage, in which the transcript of an earlier try is looked for: where
+        it is there, a retry or a Clear neither submits nor fails once the API's hour is over. Nothing is written.
+        Default the connection's, else ``[laplas] results_path``. Templated
     """
+
+    template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path")
+
+    def __init__(self, *, results_path: str | None = None, **kwargs: Any) -> None:
+        check_results_path(results_path)
+        super().__init__(**kwargs)
+        self.results_path = results_path
 
     def execute(self, context: Context) -> str:
         """Submit, unless an earlier try of this task already has."""
         with task_errors(), make_hook(self.conn_id) as hook:
-            folder = choose_results_path(None, hook.settings.results_path)
+            folder = choose_results_path(self.results_path, hook.settings.results_path)
             record = self.obtain(context, hook, timeout=DEFAULT_TIMEOUT, folder=folder)
         generation_id = str(record.generation_id)
         context["ti"].xcom_push(key=GENERATION_ID_KEY, value=generation_id)

@@ -304,6 +304,7 @@ def test_a_generation_that_is_gone_says_so_and_nothing_is_submitted(api, dag, ru
         ({"options": {"url": "x"}}, "url", "`url`"),
         ({"diarise": True}, "diarise", "`diarize`"),
         ({"conn": "x"}, "conn", "no argument `conn`"),
+        ({"results_path": 7}, "results_path", "`results_path`"),
     ],
 )
 def test_a_wrong_argument_is_refused_by_name_when_the_dag_is_parsed(operator, arguments, name, says):
