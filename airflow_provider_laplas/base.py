@@ -176,6 +176,10 @@ class BaseSTTOperator(BaseOperator):
         """Return ``audio`` as it was rendered, with its signature, unless somebody has set another one since."""
         return self.check_audio(self._audio if self.audio == shown(self._audio) else self.audio)
 
+    def shown_source(self) -> str | None:
+        """Return where the audio is, as it may be shown; None where it is not one text."""
+        return self.audio if isinstance(self.audio, str) else None
+
     def rendered_options(self) -> dict[str, Any]:
         """Return the request's options, as they were rendered and checked."""
         check_text("model", self.model)

@@ -14,7 +14,7 @@ from airflow_provider_laplas.exceptions import task_errors
 from airflow_provider_laplas.formats import check_formats
 from airflow_provider_laplas.lineage import MOST_DATASETS, lineage
 from airflow_provider_laplas.manifest import FileState, Manifest, ResumePolicy
-from airflow_provider_laplas.publishing import asset_uri, emit_assets, read_quality
+from airflow_provider_laplas.publishing import asset_uri, emit_asset, read_quality
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import TaskKey, check_results_path
 from airflow_provider_laplas.triggers import STTBatchTrigger
@@ -196,5 +196,12 @@ class BatchMixin:
         # Also of what a run finished that then failed, and so told nobody.
         if batch.announce(manifest):
             counts = {name: summary[name] for name in ("files", "completed", "new", "failed")}
-            emit_assets(context, self.outlets, [manifest.uri], audio_seconds=seconds, **counts)
+            emit_asset(
+                context,
+                self.outlets,
+                manifest.uri,
+                manifest=manifest.uri,
+                audio_seconds=seconds,
+                **counts,
+            )
         return summary

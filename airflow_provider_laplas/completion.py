@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -23,7 +23,7 @@ from airflow_provider_laplas.publishing import (
     QualitySkip,
     asset_uri,
     check_quality,
-    emit_assets,
+    emit_asset,
     judge,
     publish,
     read_quality,
@@ -70,6 +70,7 @@ class CompletionMixin:
     poke_interval: float
     quality: dict[str, Any] | None
     results_path: str | None
+    shown_source: Callable[[], str | None]
     soft_fail: bool
     never_fail: bool
     timeout: float
@@ -212,14 +213,9 @@ class CompletionMixin:
         record = RecordStore(context).load()
         return str(_known(record.generation_id if record else None))
 
-    def source(self) -> str | None:
-        """Return where the audio is, as it may be shown; None for a sensor, which does not know."""
-        audio = getattr(self, "audio", None)
-        return audio if isinstance(audio, str) else None
-
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return the audio and the files made of it, for OpenLineage."""
-        source = self.source()
+        source = self.shown_source()
         return lineage([source] if source else [], map(asset_uri, self._files.values()))
 
     def hook(self) -> "LaplasHook":
@@ -263,15 +259,17 @@ class CompletionMixin:
                 "the task once `results_path` can be written to; nothing is paid again.",
                 argument="formats",
             )
-        emit_assets(
-            context,
-            self.outlets,
-            self._files.values(),
-            source=self.source(),
-            duration=transcript.duration,
-            language=transcript.language,
-            generation_id=generation_id,
-        )
+        for uri in self._files.values():
+            emit_asset(
+                context,
+                self.outlets,
+                uri,
+                uri=uri,
+                source=self.shown_source(),
+                duration=transcript.duration,
+                language=transcript.language,
+                generation_id=generation_id,
+            )
         return summarise(generation_id, transcript, reference, self._files)
 
     def _find_stored(self, record: Record, folder: str | None) -> dict[str, Any] | None:

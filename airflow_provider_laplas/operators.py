@@ -15,6 +15,7 @@ from airflow_provider_laplas.durable import RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.exceptions import task_errors
 from airflow_provider_laplas.formats import check_formats
+from airflow_provider_laplas.lineage import lineage
 from airflow_provider_laplas.options import is_template
 from airflow_provider_laplas.publishing import TranscriptLink, check_quality
 from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
@@ -56,6 +57,11 @@ class SubmitSTTOperator(BaseSTTOperator):
         generation_id = str(record.generation_id)
         context["ti"].xcom_push(key=GENERATION_ID_KEY, value=generation_id)
         return generation_id
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return the audio, for OpenLineage; what is made of it is the sensor's output."""
+        source = self.shown_source()
+        return lineage([source] if source else [], [])
 
 
 class TranscribeOperator(CompletionMixin, BaseSTTOperator):

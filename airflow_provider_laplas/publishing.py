@@ -114,14 +114,17 @@ def publish(uri: str, transcript: Transcript, formats: Iterable[str]) -> dict[st
     return files
 
 
-def emit_assets(
-    context: Mapping[str, Any], outlets: Iterable[Any], uris: Iterable[str], **extra: Any
-) -> None:
-    """Have each asset alias among a task's outlets say that these files were written, once the task succeeds."""
+def emit_asset(context: Mapping[str, Any], outlets: Iterable[Any], file: str, **extra: Any) -> None:
+    """
+    Have each asset alias among a task's outlets say that a file was written, once the task succeeds.
+
+    :param file: its URI; the asset's is without the id of the storage's connection, so put what loads it into ``extra``
+    :param extra: what the event tells; what is None is left out
+    """
     known = {name: value for name, value in extra.items() if value is not None}
-    aliases = [outlet for outlet in outlets if isinstance(outlet, AssetAlias)]
-    for uri in map(asset_uri, uris):
-        for alias in aliases:
+    uri = asset_uri(file)
+    for alias in outlets:
+        if isinstance(alias, AssetAlias):
             context["outlet_events"][alias].add(Asset(name=uri, uri=uri), extra=known)
 
 

@@ -348,6 +348,17 @@ def test_a_sensor_refuses_what_cannot_be_an_id(generation_id):
         STTCompletionSensor(task_id="t", generation_id=generation_id)
 
 
+@pytest.mark.parametrize("source", [7, "", "https://"])
+def test_a_sensor_refuses_a_source_that_names_no_audio(source):
+    with pytest.raises(LaplasArgumentError, match="`source`"):
+        STTCompletionSensor(task_id="t", generation_id="g", source=source)
+
+
+def test_a_sensors_source_is_kept_without_its_signature_when_the_dag_is_parsed():
+    sensor = STTCompletionSensor(task_id="t", generation_id="g", source=f"{URL}?X-Amz-Signature=canary")
+    assert sensor.source == f"{URL}?***"
+
+
 def test_durations_may_be_timedeltas():
     sensor = STTCompletionSensor(
         task_id="t", generation_id="g", poke_interval=timedelta(seconds=3), timeout=timedelta(minutes=2)

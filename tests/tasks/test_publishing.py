@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from airflow.models.asset import AssetEvent, AssetModel
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.sdk import AssetAlias
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -96,10 +97,57 @@ def test_every_file_is_an_event_of_the_asset_alias_with_what_is_known_of_it(api,
     assert events_of(result["generation_id"]) == [
         (
             f"file://{tmp_path}/{result['generation_id']}.{name}",
-            {"source": SHOWN, "duration": 3.5, "generation_id": result["generation_id"]},
+            {
+                "uri": result["files"][name],
+                "source": SHOWN,
+                "duration": 3.5,
+                "generation_id": result["generation_id"],
+            },
         )
         for name in ("json", "txt")
     ]
+
+
+def in_two_tasks(tmp_path, **kwargs):
+    submit = SubmitSTTOperator(task_id="submit", audio=URL, post_execute=kwargs.get("post_execute"))
+    arguments = {"source": URL, "results_path": str(tmp_path), "poke_interval": 1}
+    return STTCompletionSensor(task_id="wait", generation_id=submit.output, **(arguments | kwargs))
+
+
+@pytest.mark.parametrize("source", [URL, "{{ '" + URL + "' }}"], ids=["as it is", "template"])
+def test_a_sensor_that_is_told_the_source_tells_it_on_without_its_signature(
+    api, dag, run_dag, tmp_path, source
+):
+    in_two_tasks(tmp_path, source=source, outlets=[AssetAlias("transcripts")])
+    run = run_dag(dag)
+    ((_, extra),) = events_of(run.xcom("wait")["generation_id"])
+    assert extra["source"] == SHOWN
+    assert RenderedTaskInstanceFields.get_templated_fields(run.tasks["wait", -1])["source"] == SHOWN
+
+
+def test_a_source_that_renders_to_nothing_is_refused_by_name(api, dag, run_dag, tmp_path):
+    in_two_tasks(tmp_path, source="{{ ti.xcom_pull(task_ids='nobody') }}")
+    (error,) = run_dag(dag).errors
+    assert error.argument == "source"
+
+
+def test_lineage_leads_from_the_audio_to_the_files_and_names_no_signature(api, dag, run_dag, tmp_path):
+    told = {}
+
+    def ask(context, result=None):
+        """Ask as OpenLineage does, when the task is done."""
+        facets = context["task"].get_openlineage_facets_on_complete(context["ti"])
+        told[context["task"].task_id] = [
+            [(one.namespace, one.name) for one in group] for group in (facets.inputs, facets.outputs)
+        ]
+
+    in_two_tasks(tmp_path, post_execute=ask)
+    generation_id = run_dag(dag).xcom("submit")
+    audio = [("https://example.com", "/talk.mp3")]
+    assert told == {
+        "submit": [audio, []],
+        "wait": [audio, [("file", f"{tmp_path}/{generation_id}.json")]],
+    }
 
 
 @pytest.mark.parametrize(
@@ -269,7 +317,14 @@ def test_a_batch_is_one_event_for_its_manifest_where_something_is_new(
     assert events_of(str(tmp_path)) == [
         (
             f"file://{tmp_path}/manifest.json",
-            {"audio_seconds": 10.5, "files": 3, "completed": 3, "new": 3, "failed": 0},
+            {
+                "manifest": f"{tmp_path}/manifest.json",
+                "audio_seconds": 10.5,
+                "files": 3,
+                "completed": 3,
+                "new": 3,
+                "failed": 0,
+            },
         )
     ]
     assert first.xcom("batch", "usage") == {"audio_seconds": 10.5, "estimated_cost": pytest.approx(0.105)}

@@ -158,14 +158,19 @@ def test_the_examples_read_events(files):
         def __getitem__(self, alias):
             return dict.__getitem__(self, alias.name)
 
-    def event(uri):
-        return SimpleNamespace(asset=SimpleNamespace(uri=uri))
+    def event(uri, /, **extra):
+        return SimpleNamespace(asset=SimpleNamespace(uri=uri), extra=extra)
 
-    uris = ["s3://bucket/g.json", "s3://bucket/g.vtt"]
+    written = Events(
+        subtitles=[
+            event(f"s3://bucket/g.{name}", uri=f"s3://aws@bucket/g.{name}") for name in ("json", "vtt")
+        ]
+    )
     publish = block("publish_subtitles")["publish"].function
-    assert publish(triggering_asset_events=Events(subtitles=list(map(event, uris)))) == uris[1:]
+    assert publish(triggering_asset_events=written) == ["s3://aws@bucket/g.vtt"]
     count = block("count_archive")["count"].function
-    manifest = Events(archive=[event(f"file://{files}/manifest.json")])
+    uri = f"{files}/manifest.json"
+    manifest = Events(archive=[event(f"file://{uri}", manifest=uri)])
     assert count(triggering_asset_events=manifest) == {"completed": 1, "failed": 1}
 
 
