@@ -22,10 +22,12 @@ from airflow_provider_laplas.lineage import lineage
 from airflow_provider_laplas.publishing import (
     QualitySkip,
     asset_uri,
+    check_captions,
     check_quality,
     emit_asset,
     judge,
     publish,
+    read_captions,
     read_quality,
 )
 from airflow_provider_laplas.results import (
@@ -61,6 +63,7 @@ TRIGGER_TIMEOUT = "Trigger timeout"
 class CompletionMixin:
     """What a task that waits for a generation does, whatever its base class."""
 
+    captions: dict[str, Any] | None
     conn_id: str
     deferrable: bool
     defer_after: float | None
@@ -80,7 +83,14 @@ class CompletionMixin:
     """Seconds of looking in the worker before deferring, where the user does not say and the task is not mapped."""
 
     def accept(
-        self, *, results_path: Any, formats: Any, quality: Any, deferrable: Any, defer_after: Any
+        self,
+        *,
+        results_path: Any,
+        formats: Any,
+        captions: Any,
+        quality: Any,
+        deferrable: Any,
+        defer_after: Any,
     ) -> None:
         """
         Take over the arguments that say how to wait and what to make of the transcript.
@@ -90,6 +100,7 @@ class CompletionMixin:
         check_results_path(results_path)
         self.results_path = results_path
         self.formats = check_formats(formats)
+        self.captions = check_captions(captions)
         self.quality = check_quality(quality)
         self.deferrable = check_flag("deferrable", deferrable)
         self.defer_after = check_pause("defer_after", defer_after)
@@ -98,7 +109,8 @@ class CompletionMixin:
         """
         Return the folder for replies.
 
-        :raises LaplasArgumentError: where there is none, and files are asked for
+        :raises LaplasArgumentError: where there is none, and files are asked for; or a template has made an argument of
+            what comes after the wait a wrong one
         """
         folder = choose_results_path(self.results_path, hook.settings.results_path)
         if folder is None and set(check_formats(self.formats)) - {"json"}:
@@ -106,6 +118,7 @@ class CompletionMixin:
                 "`formats` needs a folder: set `results_path`. Nothing was submitted by this try.",
                 argument="formats",
             )
+        read_captions(self.captions)
         read_quality(self.quality)
         return folder
 
@@ -252,7 +265,7 @@ class CompletionMixin:
         context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, price_of(self.conn_id)))
         judge(transcript, read_quality(self.quality), generation_id)
         if isinstance(reference, str):
-            self._files = publish(reference, transcript, self.formats)
+            self._files = publish(reference, transcript, self.formats, read_captions(self.captions))
         elif set(self.formats) - {"json"}:
             raise LaplasArgumentError(
                 f"`formats` cannot be written: the reply of generation {generation_id} could be kept in XCom only. Clear "

@@ -16,6 +16,7 @@ from airflow_provider_laplas.api import Generation, check_generation_id
 from airflow_provider_laplas.arguments import check_keywords, check_seconds, check_text
 from airflow_provider_laplas.audio import check_audio
 from airflow_provider_laplas.base import shown
+from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.completion import CompletionMixin
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
 from airflow_provider_laplas.durable import Record, RecordStore
@@ -58,6 +59,9 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         tried again or cleared. Templated
     :param formats: what is written into ``results_path``, of ``json`` (the API's whole reply, always written), ``srt``,
         ``vtt`` and ``txt``. Default ``json``. Templated
+    :param captions: what ``srt`` and ``vtt`` keep to, as the limits of
+        :class:`~airflow_provider_laplas.captions.CaptionLimits` by name: ``{"frame_rate": 25}``. None is the defaults.
+        Templated
     :param quality: checks of the finished transcript, as the settings of
         :class:`~airflow_provider_laplas.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
         or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
@@ -78,6 +82,7 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         "source",
         "results_path",
         "formats",
+        "captions",
         "quality",
     )
     operator_extra_links = (TranscriptLink(),)
@@ -91,6 +96,7 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         source: Any = None,
         results_path: str | None = None,
         formats: Sequence[str] | str = ("json",),
+        captions: CaptionLimits | Mapping[str, Any] | None = None,
         quality: QualitySettings | Mapping[str, Any] | None = DEFAULT_QUALITY,
         deferrable: bool = True,
         defer_after: float | timedelta | None = None,
@@ -118,6 +124,7 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         self.accept(
             results_path=results_path,
             formats=formats,
+            captions=captions,
             quality=quality,
             deferrable=deferrable,
             defer_after=defer_after,

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
-from airflow.sdk import AssetAlias
+from airflow.sdk import AssetAlias, task
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasQualityError
 from airflow_provider_laplas.manifest import FileState, Manifest
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatchOperator, TranscribeOperator
@@ -170,6 +171,57 @@ def test_an_asset_and_a_link_name_no_connection(uri, asset, address):
     assert (asset_uri(uri), browsable(uri)) == (asset, address)
 
 
+LONG = transcript_reply(" ".join(["wonderful"] * 12))
+
+
+def longest_line(path):
+    return max(len(line) for line in path.read_text().splitlines() if "-->" not in line)
+
+
+@pytest.mark.parametrize(
+    "captions",
+    [{"line_length": 20}, {"line_length": "{{ params.length }}"}, CaptionLimits(line_length=20)],
+    ids=["dict", "template", "object"],
+)
+def test_captions_keep_to_the_limits_of_the_task_and_a_clear_with_others_writes_them_again(
+    api, dag, run_dag, tmp_path, captions
+):
+    dag.params = {"length": 20}
+    api.default_reply = LONG
+    operator = transcribe(tmp_path, formats=["srt"], captions=captions)
+    srt = Path(run_dag(dag).xcom("transcribe")["files"]["srt"])
+    assert longest_line(srt) <= 20
+    operator.captions = None
+    assert run_dag.clear(dag).state == "success"
+    assert 20 < longest_line(srt) <= 42
+    assert api.count("POST") == 1
+
+
+def test_limits_that_a_template_made_wrong_are_refused_before_anything_is_submitted(
+    api, dag, run_dag, tmp_path
+):
+    transcribe(tmp_path, formats=["srt"], captions={"frame_rate": "{{ 'fast' }}"})
+    (error,) = run_dag(dag).errors
+    assert error.argument == "frame_rate"
+    assert not api.requests
+
+
+def test_a_sensor_and_a_decorated_task_take_limits_too(api, dag, run_dag, tmp_path):
+    api.default_reply = LONG
+    in_two_tasks(tmp_path, formats=["vtt"], captions={"line_length": 20})
+
+    @task.transcribe(
+        results_path=f"{tmp_path}/batch", formats=["vtt"], captions={"line_length": 20}, poke_interval=1
+    )
+    def batch():
+        return ["https://example.com/1.mp3"]
+
+    batch()
+    assert run_dag(dag).state == "success"
+    written = list(tmp_path.rglob("*.vtt"))
+    assert [longest_line(path) <= 20 for path in written] == [True, True]
+
+
 def test_the_link_leads_to_the_transcript(api, dag, run_dag, tmp_path):
     transcribe(tmp_path)
     run = run_dag(dag)
@@ -259,6 +311,10 @@ def test_an_expected_language_may_be_a_template(api, dag, run_dag, tmp_path):
         ({"quality": {"language": "fail"}}, "expected_language"),
         ({"quality": {"repetition": "explode"}}, "repetition"),
         ({"quality": {"min_confidence": 2}}, "min_confidence"),
+        ({"captions": 7}, "captions"),
+        ({"captions": {"frame_rat": "{{ params.rate }}"}}, "captions"),
+        ({"captions": {"frame_rate": 0}}, "frame_rate"),
+        ({"captions": {"min_duration": 8}}, "max_duration"),
     ],
 )
 @pytest.mark.parametrize("operator", [TranscribeOperator, TranscribeBatchOperator, STTCompletionSensor])
@@ -269,6 +325,16 @@ def test_a_wrong_argument_is_refused_by_name_when_the_dag_is_parsed(operator, ar
     with pytest.raises(LaplasArgumentError) as caught:
         operator(task_id="t", results_path="/out", **given, **arguments)
     assert caught.value.argument == name
+
+
+def test_a_limit_that_is_misspelt_is_told_the_nearest_one():
+    with pytest.raises(LaplasArgumentError, match=r"`captions` has no .* `frame_rat`.* `frame_rate`\?"):
+        TranscribeOperator(task_id="t", audio=URL, captions={"frame_rat": 25})
+
+
+def test_a_limit_is_not_judged_by_one_that_a_template_will_name():
+    captions = {"min_duration": 8, "max_duration": "{{ params.longest }}"}
+    assert TranscribeOperator(task_id="t", audio=URL, captions=captions).captions == captions
 
 
 # A batch
@@ -290,6 +356,19 @@ def test_a_batch_writes_the_formats_of_every_file_and_a_format_that_is_added_lat
     summary = run_dag(dag).xcom("batch")
     assert len(list(tmp_path.glob("*.txt"))) == 2
     assert (summary["new"], api.count("POST")) == (0, 2)
+
+
+def test_a_batch_writes_captions_by_its_limits_and_leaves_what_is_there_where_only_these_change(
+    api, dag, run_dag, tmp_path
+):
+    api.default_reply = LONG
+    operator = batch(tmp_path, 1, formats=["srt"], captions={"line_length": 20})
+    run_dag(dag)
+    (srt,) = tmp_path.glob("*.srt")
+    assert longest_line(srt) <= 20
+    operator.captions = None
+    run_dag(dag)
+    assert longest_line(srt) <= 20
 
 
 def test_a_batch_counts_what_its_checks_reject_as_failed_and_keeps_it(api, dag, run_dag, tmp_path):
