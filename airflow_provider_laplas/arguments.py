@@ -1,13 +1,17 @@
 """Checks of operator arguments, made when the DAG is parsed: every error names the argument."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 from airflow.providers.common.compat.sdk import BaseOperator
+from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.options import is_template, nearest
+
+S = TypeVar("S")
 
 
 def check_keywords(operator: type[BaseOperator], given: Mapping[str, Any]) -> None:
@@ -119,3 +123,60 @@ def check_pause(name: str, value: Any) -> float | None:
     return (
         value if value is None or (value == 0 and not isinstance(value, bool)) else check_seconds(name, value)
     )
+
+
+def check_settings(
+    argument: str, kind: type[Any], given: Any, *, stand_ins: Mapping[str, Any] | None = None
+) -> Any:
+    """
+    Return settings that are given by name as plain values; a template, of all or in one of them, is for later.
+
+    :param kind: a dataclass, whose fields are the settings; it checks them
+    :param given: a mapping, an object of that class, or None
+    :param stand_ins: what stands for a template in a setting by which others are judged
+    :raises LaplasArgumentError: naming the argument or the setting in it
+    """
+    if given is None or is_template(given):
+        return given
+    if isinstance(given, kind):
+        return asdict(given)
+    later = {name for name, value in _named(argument, kind, given).items() if is_template(value)}
+    values = {name: value for name, value in given.items() if name not in later}
+    values |= {name: value for name, value in (stand_ins or {}).items() if name in later}
+    read_settings(argument, kind, values)
+    return dict(given)
+
+
+def read_settings(argument: str, kind: type[S], given: Any) -> S | None:
+    """
+    Return settings as an object of their class, None where none are given; a template's text is read as a number.
+
+    :raises LaplasArgumentError: naming the argument or the setting in it
+    """
+    if given is None:
+        return None
+    hints = get_type_hints(kind)
+    return kind(**{name: _typed(hints[name], value) for name, value in _named(argument, kind, given).items()})
+
+
+def _named(argument: str, kind: type[Any], given: Any) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise LaplasArgumentError(
+            f"`{argument}` must be a dict of settings or None, not {type(given).__name__}.", argument=argument
+        )
+    known = [setting.name for setting in fields(kind)]
+    if unknown := [name for name in given if name not in known]:
+        raise LaplasArgumentError(
+            f"`{argument}` has no setting `{unknown[0]}`.{nearest(str(unknown[0]), known)}", argument=argument
+        )
+    return given
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError:
+        # What is wrong with it is the settings' own to say.
+        return value

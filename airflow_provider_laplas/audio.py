@@ -40,25 +40,25 @@ AUDIO_SUFFIXES = frozenset(
 """Names of audio and video files, as they are looked for in a folder."""
 
 
-def check_audio(audio: Any) -> str:
+def check_audio(audio: Any, argument: str = "audio") -> str:
     """
     Return ``audio`` as text, if it can name audio: an http(s) URL, a local path or an object-storage URI.
 
     Nothing is opened or asked for.
 
-    :raises LaplasArgumentError: naming ``audio``
+    :raises LaplasArgumentError: naming ``argument``
     """
     if isinstance(audio, os.PathLike) or hasattr(audio, "protocol"):
         audio = str(audio)
     if not isinstance(audio, str):
         raise LaplasArgumentError(
-            f"`audio` must be an http(s) URL, a path or an object-storage URI, not {type(audio).__name__}.",
-            argument="audio",
+            f"`{argument}` must be an http(s) URL, a path or an object-storage URI, not {type(audio).__name__}.",
+            argument=argument,
         )
     if not audio.strip() or audio == "None":
         raise LaplasArgumentError(
-            f"`audio` is {audio!r}: it must be an http(s) URL, a path or an object-storage URI.",
-            argument="audio",
+            f"`{argument}` is {audio!r}: it must be an http(s) URL, a path or an object-storage URI.",
+            argument=argument,
         )
     if is_web_url(audio):
         try:
@@ -66,7 +66,9 @@ def check_audio(audio: Any) -> str:
         except ValueError:
             host = None
         if not host or any(character.isspace() for character in audio):
-            raise LaplasArgumentError(f"`audio` is not a usable URL: {redact_url(audio)}", argument="audio")
+            raise LaplasArgumentError(
+                f"`{argument}` is not a usable URL: {redact_url(audio)}", argument=argument
+            )
     return audio
 
 

@@ -176,6 +176,10 @@ class BaseSTTOperator(BaseOperator):
         """Return ``audio`` as it was rendered, with its signature, unless somebody has set another one since."""
         return self.check_audio(self._audio if self.audio == shown(self._audio) else self.audio)
 
+    def shown_source(self) -> str | None:
+        """Return where the audio is, as it may be shown; None where it is not one text."""
+        return self.audio if isinstance(self.audio, str) else None
+
     def rendered_options(self) -> dict[str, Any]:
         """Return the request's options, as they were rendered and checked."""
         check_text("model", self.model)
@@ -262,7 +266,8 @@ class BaseSTTOperator(BaseOperator):
                 return (
                     f"generation {generation_id} of an earlier try is gone, and on_expired says to resubmit"
                 )
-            hint = 'To submit it again in such a case, set on_expired="resubmit".'
+            where = f"in {show_location(folder)}" if folder else "anywhere: no `results_path` is set"
+            hint = f'No transcript of it was found {where}. To submit it again in such a case, set on_expired="resubmit".'
             raise rebuild(LaplasGenerationGoneError, f"{found} {hint}", vars(found))
         # A look that failed says nothing about the generation, which is paid for: attach, and let the wait look again.
         if isinstance(found, ENDS_A_WAIT):

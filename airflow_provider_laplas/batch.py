@@ -19,6 +19,7 @@ from airflow_provider_laplas.batch_loops import (
     wait_for_submitted,
 )
 from airflow_provider_laplas.body import CHUNK
+from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.durable import fingerprint, fingerprint_request, unsigned
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
@@ -84,6 +85,7 @@ class Batch:
     min_age: float = 0.0
     formats: tuple[str, ...] = ("json",)
     quality: QualitySettings | None = None
+    captions: CaptionLimits | None = None
 
     @property
     def uri(self) -> str:
@@ -218,7 +220,7 @@ class Batch:
         try:
             transcript = load_transcript(uri)
             judge(transcript, self.quality, str(entry.generation_id))
-            files = publish(uri, transcript, self.formats)
+            files = publish(uri, transcript, self.formats, self.captions)
         except (LaplasQualityError, LaplasArgumentError, LaplasMalformedReplyError) as error:
             metrics.failed(error)
             entry.move(FileState.REJECTED, error=error.message)

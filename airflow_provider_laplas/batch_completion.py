@@ -14,7 +14,7 @@ from airflow_provider_laplas.exceptions import task_errors
 from airflow_provider_laplas.formats import check_formats
 from airflow_provider_laplas.lineage import MOST_DATASETS, lineage
 from airflow_provider_laplas.manifest import FileState, Manifest, ResumePolicy
-from airflow_provider_laplas.publishing import asset_uri, emit_assets, read_quality
+from airflow_provider_laplas.publishing import asset_uri, emit_asset, read_captions, read_quality
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import TaskKey, check_results_path
 from airflow_provider_laplas.triggers import STTBatchTrigger
@@ -28,6 +28,7 @@ class BatchMixin:
     """What a task that transcribes many files does, beside its request."""
 
     audio: Any
+    captions: dict[str, Any] | None
     conn_id: str
     deferrable: bool
     durable: bool
@@ -160,6 +161,7 @@ class BatchMixin:
             min_age=check_age("min_age", self.min_age),
             formats=tuple(check_formats(self.formats)),
             quality=read_quality(self.quality),
+            captions=read_captions(self.captions),
         )
 
     def _go_on(self, context: Context, batch: "Batch", manifest: Manifest) -> dict[str, Any]:
@@ -196,5 +198,12 @@ class BatchMixin:
         # Also of what a run finished that then failed, and so told nobody.
         if batch.announce(manifest):
             counts = {name: summary[name] for name in ("files", "completed", "new", "failed")}
-            emit_assets(context, self.outlets, [manifest.uri], audio_seconds=seconds, **counts)
+            emit_asset(
+                context,
+                self.outlets,
+                manifest.uri,
+                manifest=manifest.uri,
+                audio_seconds=seconds,
+                **counts,
+            )
         return summary

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -22,10 +22,12 @@ from airflow_provider_laplas.lineage import lineage
 from airflow_provider_laplas.publishing import (
     QualitySkip,
     asset_uri,
+    check_captions,
     check_quality,
-    emit_assets,
+    emit_asset,
     judge,
     publish,
+    read_captions,
     read_quality,
 )
 from airflow_provider_laplas.results import (
@@ -61,6 +63,7 @@ TRIGGER_TIMEOUT = "Trigger timeout"
 class CompletionMixin:
     """What a task that waits for a generation does, whatever its base class."""
 
+    captions: dict[str, Any] | None
     conn_id: str
     deferrable: bool
     defer_after: float | None
@@ -70,6 +73,7 @@ class CompletionMixin:
     poke_interval: float
     quality: dict[str, Any] | None
     results_path: str | None
+    shown_source: Callable[[], str | None]
     soft_fail: bool
     never_fail: bool
     timeout: float
@@ -79,7 +83,14 @@ class CompletionMixin:
     """Seconds of looking in the worker before deferring, where the user does not say and the task is not mapped."""
 
     def accept(
-        self, *, results_path: Any, formats: Any, quality: Any, deferrable: Any, defer_after: Any
+        self,
+        *,
+        results_path: Any,
+        formats: Any,
+        captions: Any,
+        quality: Any,
+        deferrable: Any,
+        defer_after: Any,
     ) -> None:
         """
         Take over the arguments that say how to wait and what to make of the transcript.
@@ -89,6 +100,7 @@ class CompletionMixin:
         check_results_path(results_path)
         self.results_path = results_path
         self.formats = check_formats(formats)
+        self.captions = check_captions(captions)
         self.quality = check_quality(quality)
         self.deferrable = check_flag("deferrable", deferrable)
         self.defer_after = check_pause("defer_after", defer_after)
@@ -97,7 +109,8 @@ class CompletionMixin:
         """
         Return the folder for replies.
 
-        :raises LaplasArgumentError: where there is none, and files are asked for
+        :raises LaplasArgumentError: where there is none, and files are asked for; or a template has made an argument of
+            what comes after the wait a wrong one
         """
         folder = choose_results_path(self.results_path, hook.settings.results_path)
         if folder is None and set(check_formats(self.formats)) - {"json"}:
@@ -105,6 +118,7 @@ class CompletionMixin:
                 "`formats` needs a folder: set `results_path`. Nothing was submitted by this try.",
                 argument="formats",
             )
+        read_captions(self.captions)
         read_quality(self.quality)
         return folder
 
@@ -212,14 +226,9 @@ class CompletionMixin:
         record = RecordStore(context).load()
         return str(_known(record.generation_id if record else None))
 
-    def source(self) -> str | None:
-        """Return where the audio is, as it may be shown; None for a sensor, which does not know."""
-        audio = getattr(self, "audio", None)
-        return audio if isinstance(audio, str) else None
-
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return the audio and the files made of it, for OpenLineage."""
-        source = self.source()
+        source = self.shown_source()
         return lineage([source] if source else [], map(asset_uri, self._files.values()))
 
     def hook(self) -> "LaplasHook":
@@ -256,22 +265,24 @@ class CompletionMixin:
         context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, price_of(self.conn_id)))
         judge(transcript, read_quality(self.quality), generation_id)
         if isinstance(reference, str):
-            self._files = publish(reference, transcript, self.formats)
+            self._files = publish(reference, transcript, self.formats, read_captions(self.captions))
         elif set(self.formats) - {"json"}:
             raise LaplasArgumentError(
                 f"`formats` cannot be written: the reply of generation {generation_id} could be kept in XCom only. Clear "
                 "the task once `results_path` can be written to; nothing is paid again.",
                 argument="formats",
             )
-        emit_assets(
-            context,
-            self.outlets,
-            self._files.values(),
-            source=self.source(),
-            duration=transcript.duration,
-            language=transcript.language,
-            generation_id=generation_id,
-        )
+        for uri in self._files.values():
+            emit_asset(
+                context,
+                self.outlets,
+                uri,
+                uri=uri,
+                source=self.shown_source(),
+                duration=transcript.duration,
+                language=transcript.language,
+                generation_id=generation_id,
+            )
         return summarise(generation_id, transcript, reference, self._files)
 
     def _find_stored(self, record: Record, folder: str | None) -> dict[str, Any] | None:

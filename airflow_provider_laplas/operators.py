@@ -10,13 +10,15 @@ from airflow_provider_laplas.arguments import check_age, check_flag, check_secon
 from airflow_provider_laplas.audio import check_place, is_web_url
 from airflow_provider_laplas.base import BaseSTTOperator
 from airflow_provider_laplas.batch_completion import BatchMixin
+from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.completion import CompletionMixin, make_hook
 from airflow_provider_laplas.durable import RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.exceptions import task_errors
 from airflow_provider_laplas.formats import check_formats
+from airflow_provider_laplas.lineage import lineage
 from airflow_provider_laplas.options import is_template
-from airflow_provider_laplas.publishing import TranscriptLink, check_quality
+from airflow_provider_laplas.publishing import TranscriptLink, check_captions, check_quality
 from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.results import check_results_path, choose_results_path
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
@@ -30,21 +32,37 @@ class SubmitSTTOperator(BaseSTTOperator):
     Submit audio and return the generation id.
 
     An :class:`~airflow_provider_laplas.sensors.STTCompletionSensor` waits for it. The id is pushed to XCom as the
-    return value and under the key ``generation_id``. The arguments are those of
+    return value and under the key ``generation_id``. The request's arguments are those of
     :class:`~airflow_provider_laplas.base.BaseSTTOperator`.
 
     The API has no idempotency key. A submission that was sent and not answered is a
     :class:`~airflow_provider_laplas.errors.LaplasAmbiguousSubmitError`, which Airflow does not retry.
+
+    :param results_path: the sensor's folder in object storage, in which the transcript of an earlier try is looked for: where
+        it is there, a retry or a Clear neither submits nor fails once the API's hour is over. Nothing is written.
+        Default the connection's, else ``[laplas] results_path``. Templated
     """
+
+    template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path")
+
+    def __init__(self, *, results_path: str | None = None, **kwargs: Any) -> None:
+        check_results_path(results_path)
+        super().__init__(**kwargs)
+        self.results_path = results_path
 
     def execute(self, context: Context) -> str:
         """Submit, unless an earlier try of this task already has."""
         with task_errors(), make_hook(self.conn_id) as hook:
-            folder = choose_results_path(None, hook.settings.results_path)
+            folder = choose_results_path(self.results_path, hook.settings.results_path)
             record = self.obtain(context, hook, timeout=DEFAULT_TIMEOUT, folder=folder)
         generation_id = str(record.generation_id)
         context["ti"].xcom_push(key=GENERATION_ID_KEY, value=generation_id)
         return generation_id
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return the audio, for OpenLineage; what is made of it is the sensor's output."""
+        source = self.shown_source()
+        return lineage([source] if source else [], [])
 
 
 class TranscribeOperator(CompletionMixin, BaseSTTOperator):
@@ -57,6 +75,9 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
     :param results_path: a folder in object storage for the API's whole reply. Templated
     :param formats: what is written into ``results_path``, of ``json`` (the API's whole reply, always written), ``srt``,
         ``vtt`` and ``txt``. Default ``json``. Templated
+    :param captions: what ``srt`` and ``vtt`` keep to, as the limits of
+        :class:`~airflow_provider_laplas.captions.CaptionLimits` by name: ``{"frame_rate": 25}``. None is the defaults.
+        Templated
     :param quality: checks of the finished transcript, as the settings of
         :class:`~airflow_provider_laplas.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
         or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
@@ -69,7 +90,13 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
     :param soft_fail: skip the task instead of failing it
     """
 
-    template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path", "formats", "quality")
+    template_fields: Sequence[str] = (
+        *BaseSTTOperator.template_fields,
+        "results_path",
+        "formats",
+        "captions",
+        "quality",
+    )
     operator_extra_links = (TranscriptLink(),)
     usual_stay = 10.0
 
@@ -78,6 +105,7 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
         *,
         results_path: str | None = None,
         formats: Sequence[str] | str = ("json",),
+        captions: CaptionLimits | Mapping[str, Any] | None = None,
         quality: QualitySettings | Mapping[str, Any] | None = DEFAULT_QUALITY,
         deferrable: bool = True,
         defer_after: float | timedelta | None = None,
@@ -91,6 +119,7 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
         self.accept(
             results_path=results_path,
             formats=formats,
+            captions=captions,
             quality=quality,
             deferrable=deferrable,
             defer_after=defer_after,
@@ -136,8 +165,10 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
         (``s3://bucket/inbox/*.mp3``), whose files are uploaded. Where there are none, the task is skipped. Templated
     :param results_path: the folder in object storage for the transcripts (the API's replies) and the manifest. One
         task at a time. Templated
-    :param formats: what is written beside each reply, of ``srt``, ``vtt`` and ``txt``. A format that is added later is
-        made of what is there. Default none (``json``). Templated
+    :param formats: what is written into ``results_path``, of ``json`` (the API's whole reply, always written), ``srt``,
+        ``vtt`` and ``txt``. A format that is added later is made of what is there. Default ``json``. Templated
+    :param captions: what ``srt`` and ``vtt`` keep to, as for :class:`TranscribeOperator`. Captions that are there are not
+        made again where only these limits change. Templated
     :param quality: checks of each transcript, as for :class:`TranscribeOperator`: with ``fail`` the file counts as
         failed, with ``skip`` it counts as neither; its reply is kept, and a later run judges it again. Templated
     :param min_age: seconds, or a timedelta; files of a folder that were changed less than so long ago may still be being
@@ -159,6 +190,7 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
         *BaseSTTOperator.template_fields,
         "results_path",
         "formats",
+        "captions",
         "quality",
         "min_age",
     )
@@ -170,6 +202,7 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
         audio: Any,
         results_path: str,
         formats: Sequence[str] | str = ("json",),
+        captions: CaptionLimits | Mapping[str, Any] | None = None,
         quality: QualitySettings | Mapping[str, Any] | None = DEFAULT_QUALITY,
         min_age: float | timedelta | str = 0.0,
         max_in_flight: int = 200,
@@ -187,6 +220,7 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
         super().__init__(audio=audio, **kwargs)
         self.results_path = results_path
         self.formats = check_formats(formats)
+        self.captions = check_captions(captions)
         self.quality = check_quality(quality)
         self.deferrable = check_flag("deferrable", deferrable)
         self.poke_interval = check_seconds("poke_interval", poke_interval)

@@ -2,15 +2,15 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Asset, AssetAlias, BaseOperatorLink, XCom
 
+from airflow_provider_laplas.arguments import check_settings, read_settings
+from airflow_provider_laplas.captions import LATEST, CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasQualityError
 from airflow_provider_laplas.formats import write_formats
-from airflow_provider_laplas.options import is_template, nearest
 from airflow_provider_laplas.quality import QualitySettings, check
 from airflow_provider_laplas.results import Reference
 from airflow_provider_laplas.storage import write_text
@@ -35,20 +35,7 @@ def check_quality(quality: Any) -> Any:
 
     :raises LaplasArgumentError: naming ``quality`` or the setting in it
     """
-    if quality is None or is_template(quality):
-        return quality
-    if isinstance(quality, QualitySettings):
-        return asdict(quality)
-    if not isinstance(quality, Mapping):
-        raise LaplasArgumentError(
-            f"`quality` must be a dict of settings or None, not {type(quality).__name__}.", argument="quality"
-        )
-    known = {name: value for name, value in quality.items() if not is_template(value)}
-    if is_template(quality.get("expected_language")):
-        # Any language stands for the one that the template will name.
-        known["expected_language"] = "und"
-    read_quality(known)
-    return dict(quality)
+    return check_settings("quality", QualitySettings, quality, stand_ins={"expected_language": "und"})
 
 
 def read_quality(quality: Mapping[str, Any] | None) -> QualitySettings | None:
@@ -57,14 +44,26 @@ def read_quality(quality: Mapping[str, Any] | None) -> QualitySettings | None:
 
     :raises LaplasArgumentError: naming ``quality`` or the setting in it
     """
-    if quality is None:
-        return None
-    known = [setting.name for setting in fields(QualitySettings)]
-    if unknown := [name for name in quality if name not in known]:
-        raise LaplasArgumentError(
-            f"`quality` has no setting `{unknown[0]}`.{nearest(str(unknown[0]), known)}", argument="quality"
-        )
-    return QualitySettings(**quality)
+    return read_settings("quality", QualitySettings, quality)
+
+
+def check_captions(captions: Any) -> Any:
+    """
+    Return an operator's ``captions`` as plain values; a template, of all or in one of them, is for later.
+
+    :raises LaplasArgumentError: naming ``captions`` or the limit in it
+    """
+    limits = {"min_duration": 0, "max_duration": LATEST}
+    return check_settings("captions", CaptionLimits, captions, stand_ins=limits)
+
+
+def read_captions(captions: Mapping[str, Any] | None) -> CaptionLimits | None:
+    """
+    Return the limits of an operator's ``captions``, None where they are the defaults.
+
+    :raises LaplasArgumentError: naming ``captions`` or the limit in it
+    """
+    return read_settings("captions", CaptionLimits, captions)
 
 
 def judge(transcript: Transcript, settings: QualitySettings | None, generation_id: str) -> None:
@@ -91,16 +90,19 @@ def judge(transcript: Transcript, settings: QualitySettings | None, generation_i
         raise QualitySkip(f"Generation {generation_id} is skipped, as `quality` says: {decisive['skip']}")
 
 
-def publish(uri: str, transcript: Transcript, formats: Iterable[str]) -> dict[str, str]:
+def publish(
+    uri: str, transcript: Transcript, formats: Iterable[str], captions: CaptionLimits | None
+) -> dict[str, str]:
     """
     Write a transcript's other formats beside its reply. Blocking; it may be repeated.
 
     :param uri: the reply's; a final ``.json`` is replaced
+    :param captions: what captions keep to; None is the defaults
     :return: the URI of each format, the reply's own included
     :raises LaplasArgumentError: naming ``formats``, where captions are asked for and the transcript has no times
     """
     try:
-        texts, report = write_formats(transcript, formats)
+        texts, report = write_formats(transcript, formats, captions)
     except LaplasArgumentError as error:
         raise LaplasArgumentError(
             f"`formats` cannot be written: {error} The reply is kept.", argument="formats"
@@ -114,14 +116,17 @@ def publish(uri: str, transcript: Transcript, formats: Iterable[str]) -> dict[st
     return files
 
 
-def emit_assets(
-    context: Mapping[str, Any], outlets: Iterable[Any], uris: Iterable[str], **extra: Any
-) -> None:
-    """Have each asset alias among a task's outlets say that these files were written, once the task succeeds."""
+def emit_asset(context: Mapping[str, Any], outlets: Iterable[Any], file: str, **extra: Any) -> None:
+    """
+    Have each asset alias among a task's outlets say that a file was written, once the task succeeds.
+
+    :param file: its URI; the asset's is without the id of the storage's connection, so put what loads it into ``extra``
+    :param extra: what the event tells; what is None is left out
+    """
     known = {name: value for name, value in extra.items() if value is not None}
-    aliases = [outlet for outlet in outlets if isinstance(outlet, AssetAlias)]
-    for uri in map(asset_uri, uris):
-        for alias in aliases:
+    uri = asset_uri(file)
+    for alias in outlets:
+        if isinstance(alias, AssetAlias):
             context["outlet_events"][alias].add(Asset(name=uri, uri=uri), extra=known)
 
 

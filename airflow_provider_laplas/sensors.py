@@ -14,6 +14,9 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_provider_laplas.api import Generation, check_generation_id
 from airflow_provider_laplas.arguments import check_keywords, check_seconds, check_text
+from airflow_provider_laplas.audio import check_audio
+from airflow_provider_laplas.base import shown
+from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.completion import CompletionMixin
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
 from airflow_provider_laplas.durable import Record, RecordStore
@@ -49,11 +52,16 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
 
     :param generation_id: what :class:`~airflow_provider_laplas.operators.SubmitSTTOperator` returned. Templated
     :param conn_id: a connection of type ``laplas``. Default ``laplas_default``. Templated
+    :param source: where the audio is: what the submission's ``audio`` was. Only told to others, in asset events and
+        lineage, and kept and shown without its signature. Templated
     :param results_path: a folder in object storage to which the API's whole reply is written, as
         ``<generation_id>.json``; without one it becomes an XCom of this task, which Airflow deletes when the task is
         tried again or cleared. Templated
     :param formats: what is written into ``results_path``, of ``json`` (the API's whole reply, always written), ``srt``,
         ``vtt`` and ``txt``. Default ``json``. Templated
+    :param captions: what ``srt`` and ``vtt`` keep to, as the limits of
+        :class:`~airflow_provider_laplas.captions.CaptionLimits` by name: ``{"frame_rate": 25}``. None is the defaults.
+        Templated
     :param quality: checks of the finished transcript, as the settings of
         :class:`~airflow_provider_laplas.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
         or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
@@ -68,7 +76,15 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
     :param soft_fail: skip the task instead of failing it, in every mode
     """
 
-    template_fields: Sequence[str] = ("generation_id", "conn_id", "results_path", "formats", "quality")
+    template_fields: Sequence[str] = (
+        "generation_id",
+        "conn_id",
+        "source",
+        "results_path",
+        "formats",
+        "captions",
+        "quality",
+    )
     operator_extra_links = (TranscriptLink(),)
     ui_color = "#d6e9f8"
 
@@ -77,8 +93,10 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         *,
         generation_id: str,
         conn_id: str = DEFAULT_CONN_ID,
+        source: Any = None,
         results_path: str | None = None,
         formats: Sequence[str] | str = ("json",),
+        captions: CaptionLimits | Mapping[str, Any] | None = None,
         quality: QualitySettings | Mapping[str, Any] | None = DEFAULT_QUALITY,
         deferrable: bool = True,
         defer_after: float | timedelta | None = None,
@@ -100,9 +118,13 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         )
         self.generation_id = generation_id
         self.conn_id = conn_id
+        self.source = source
+        if not is_template(source):
+            self.source = self.shown_source()
         self.accept(
             results_path=results_path,
             formats=formats,
+            captions=captions,
             quality=quality,
             deferrable=deferrable,
             defer_after=defer_after,
@@ -112,9 +134,18 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         """Return the id that the sensor was given."""
         return self.generation_id
 
+    def shown_source(self) -> str | None:
+        """
+        Return where the audio is, as it may be shown; None where the sensor was not told.
+
+        :raises LaplasArgumentError: naming ``source``, where it can name no audio
+        """
+        return None if self.source is None else shown(check_audio(self.source, "source"))
+
     def execute(self, context: Context) -> Any:
         """Wait in the way that was chosen: deferred, rescheduled or in place."""
         with self.task_errors():
+            self.source = self.shown_source()
             rendered: Any = self.generation_id
             # A template that is rendered to native types makes a number of an id of digits.
             self.generation_id = check_generation_id(str(rendered) if isinstance(rendered, int) else rendered)
@@ -138,3 +169,9 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
             again = pendulum.now("UTC") + timedelta(seconds=wait.pause())
             raise AirflowRescheduleException(again)  # type: ignore[no-untyped-call]
         return generation
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        """Render; what Airflow stores and shows of the source afterwards is without its signature."""
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is self:
+            self.source = shown(self.source)

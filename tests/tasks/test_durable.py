@@ -161,6 +161,7 @@ def test_a_generation_that_is_gone_is_paid_again_only_where_the_user_says_so(
     if state == "failed":
         assert isinstance(run.errors[-1], LaplasGenerationGoneError)
         assert "on_expired" in str(run.errors[-1])
+        assert "no `results_path` is set" in str(run.errors[-1])
     assert operator.on_expired == on_expired
 
 
@@ -179,6 +180,28 @@ def test_a_generation_that_is_gone_but_stored_is_not_paid_again(
     run = run_and_clear()
     assert run.xcom("wait")["text"] == TEXT
     assert api.count("POST") == 1
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["stored", "lost"])
+def test_a_clear_of_both_tasks_after_the_apis_hour_finds_the_transcript_in_their_folder_or_says_that_it_does_not(
+    api, dag, run_and_clear, monkeypatch, tmp_path, lost
+):
+    monkeypatch.setattr("airflow_provider_laplas.base.SETTLING", 0.0)
+    dag.params = {"folder": str(tmp_path)}
+    folder = "{{ params.folder }}"
+    submit = SubmitSTTOperator(task_id="submit", audio=URL, results_path=folder)
+    STTCompletionSensor(task_id="wait", generation_id=submit.output, results_path=folder, poke_interval=1)
+    generation_id = run_and_clear().xcom("submit")
+    api.generations.clear()
+    if lost:
+        (tmp_path / f"{generation_id}.json").unlink()
+    run = run_and_clear()
+    assert api.count("POST") == 1
+    if lost:
+        assert isinstance(run.errors[0], LaplasGenerationGoneError)
+        assert f"was found in {tmp_path}" in str(run.errors[0])
+    else:
+        assert (run.xcom("submit"), run.xcom("wait")["text"]) == (generation_id, TEXT)
 
 
 @pytest.mark.parametrize(

@@ -304,6 +304,7 @@ def test_a_generation_that_is_gone_says_so_and_nothing_is_submitted(api, dag, ru
         ({"options": {"url": "x"}}, "url", "`url`"),
         ({"diarise": True}, "diarise", "`diarize`"),
         ({"conn": "x"}, "conn", "no argument `conn`"),
+        ({"results_path": 7}, "results_path", "`results_path`"),
     ],
 )
 def test_a_wrong_argument_is_refused_by_name_when_the_dag_is_parsed(operator, arguments, name, says):
@@ -345,6 +346,17 @@ def test_a_wrong_argument_of_the_wait_is_refused_by_name(make, arguments, name):
 def test_a_sensor_refuses_what_cannot_be_an_id(generation_id):
     with pytest.raises(LaplasArgumentError, match="generation_id"):
         STTCompletionSensor(task_id="t", generation_id=generation_id)
+
+
+@pytest.mark.parametrize("source", [7, "", "https://"])
+def test_a_sensor_refuses_a_source_that_names_no_audio(source):
+    with pytest.raises(LaplasArgumentError, match="`source`"):
+        STTCompletionSensor(task_id="t", generation_id="g", source=source)
+
+
+def test_a_sensors_source_is_kept_without_its_signature_when_the_dag_is_parsed():
+    sensor = STTCompletionSensor(task_id="t", generation_id="g", source=f"{URL}?X-Amz-Signature=canary")
+    assert sensor.source == f"{URL}?***"
 
 
 def test_durations_may_be_timedeltas():

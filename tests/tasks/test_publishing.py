@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from airflow.models.asset import AssetEvent, AssetModel
-from airflow.sdk import AssetAlias
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.sdk import AssetAlias, task
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasQualityError
 from airflow_provider_laplas.manifest import FileState, Manifest
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatchOperator, TranscribeOperator
@@ -96,10 +98,57 @@ def test_every_file_is_an_event_of_the_asset_alias_with_what_is_known_of_it(api,
     assert events_of(result["generation_id"]) == [
         (
             f"file://{tmp_path}/{result['generation_id']}.{name}",
-            {"source": SHOWN, "duration": 3.5, "generation_id": result["generation_id"]},
+            {
+                "uri": result["files"][name],
+                "source": SHOWN,
+                "duration": 3.5,
+                "generation_id": result["generation_id"],
+            },
         )
         for name in ("json", "txt")
     ]
+
+
+def in_two_tasks(tmp_path, **kwargs):
+    submit = SubmitSTTOperator(task_id="submit", audio=URL, post_execute=kwargs.get("post_execute"))
+    arguments = {"source": URL, "results_path": str(tmp_path), "poke_interval": 1}
+    return STTCompletionSensor(task_id="wait", generation_id=submit.output, **(arguments | kwargs))
+
+
+@pytest.mark.parametrize("source", [URL, "{{ '" + URL + "' }}"], ids=["as it is", "template"])
+def test_a_sensor_that_is_told_the_source_tells_it_on_without_its_signature(
+    api, dag, run_dag, tmp_path, source
+):
+    in_two_tasks(tmp_path, source=source, outlets=[AssetAlias("transcripts")])
+    run = run_dag(dag)
+    ((_, extra),) = events_of(run.xcom("wait")["generation_id"])
+    assert extra["source"] == SHOWN
+    assert RenderedTaskInstanceFields.get_templated_fields(run.tasks["wait", -1])["source"] == SHOWN
+
+
+def test_a_source_that_renders_to_nothing_is_refused_by_name(api, dag, run_dag, tmp_path):
+    in_two_tasks(tmp_path, source="{{ ti.xcom_pull(task_ids='nobody') }}")
+    (error,) = run_dag(dag).errors
+    assert error.argument == "source"
+
+
+def test_lineage_leads_from_the_audio_to_the_files_and_names_no_signature(api, dag, run_dag, tmp_path):
+    told = {}
+
+    def ask(context, result=None):
+        """Ask as OpenLineage does, when the task is done."""
+        facets = context["task"].get_openlineage_facets_on_complete(context["ti"])
+        told[context["task"].task_id] = [
+            [(one.namespace, one.name) for one in group] for group in (facets.inputs, facets.outputs)
+        ]
+
+    in_two_tasks(tmp_path, post_execute=ask)
+    generation_id = run_dag(dag).xcom("submit")
+    audio = [("https://example.com", "/talk.mp3")]
+    assert told == {
+        "submit": [audio, []],
+        "wait": [audio, [("file", f"{tmp_path}/{generation_id}.json")]],
+    }
 
 
 @pytest.mark.parametrize(
@@ -120,6 +169,57 @@ def test_every_file_is_an_event_of_the_asset_alias_with_what_is_known_of_it(api,
 )
 def test_an_asset_and_a_link_name_no_connection(uri, asset, address):
     assert (asset_uri(uri), browsable(uri)) == (asset, address)
+
+
+LONG = transcript_reply(" ".join(["wonderful"] * 12))
+
+
+def longest_line(path):
+    return max(len(line) for line in path.read_text().splitlines() if "-->" not in line)
+
+
+@pytest.mark.parametrize(
+    "captions",
+    [{"line_length": 20}, {"line_length": "{{ params.length }}"}, CaptionLimits(line_length=20)],
+    ids=["dict", "template", "object"],
+)
+def test_captions_keep_to_the_limits_of_the_task_and_a_clear_with_others_writes_them_again(
+    api, dag, run_dag, tmp_path, captions
+):
+    dag.params = {"length": 20}
+    api.default_reply = LONG
+    operator = transcribe(tmp_path, formats=["srt"], captions=captions)
+    srt = Path(run_dag(dag).xcom("transcribe")["files"]["srt"])
+    assert longest_line(srt) <= 20
+    operator.captions = None
+    assert run_dag.clear(dag).state == "success"
+    assert 20 < longest_line(srt) <= 42
+    assert api.count("POST") == 1
+
+
+def test_limits_that_a_template_made_wrong_are_refused_before_anything_is_submitted(
+    api, dag, run_dag, tmp_path
+):
+    transcribe(tmp_path, formats=["srt"], captions={"frame_rate": "{{ 'fast' }}"})
+    (error,) = run_dag(dag).errors
+    assert error.argument == "frame_rate"
+    assert not api.requests
+
+
+def test_a_sensor_and_a_decorated_task_take_limits_too(api, dag, run_dag, tmp_path):
+    api.default_reply = LONG
+    in_two_tasks(tmp_path, formats=["vtt"], captions={"line_length": 20})
+
+    @task.transcribe(
+        results_path=f"{tmp_path}/batch", formats=["vtt"], captions={"line_length": 20}, poke_interval=1
+    )
+    def batch():
+        return ["https://example.com/1.mp3"]
+
+    batch()
+    assert run_dag(dag).state == "success"
+    written = list(tmp_path.rglob("*.vtt"))
+    assert [longest_line(path) <= 20 for path in written] == [True, True]
 
 
 def test_the_link_leads_to_the_transcript(api, dag, run_dag, tmp_path):
@@ -211,6 +311,10 @@ def test_an_expected_language_may_be_a_template(api, dag, run_dag, tmp_path):
         ({"quality": {"language": "fail"}}, "expected_language"),
         ({"quality": {"repetition": "explode"}}, "repetition"),
         ({"quality": {"min_confidence": 2}}, "min_confidence"),
+        ({"captions": 7}, "captions"),
+        ({"captions": {"frame_rat": "{{ params.rate }}"}}, "captions"),
+        ({"captions": {"frame_rate": 0}}, "frame_rate"),
+        ({"captions": {"min_duration": 8}}, "max_duration"),
     ],
 )
 @pytest.mark.parametrize("operator", [TranscribeOperator, TranscribeBatchOperator, STTCompletionSensor])
@@ -221,6 +325,16 @@ def test_a_wrong_argument_is_refused_by_name_when_the_dag_is_parsed(operator, ar
     with pytest.raises(LaplasArgumentError) as caught:
         operator(task_id="t", results_path="/out", **given, **arguments)
     assert caught.value.argument == name
+
+
+def test_a_limit_that_is_misspelt_is_told_the_nearest_one():
+    with pytest.raises(LaplasArgumentError, match=r"`captions` has no .* `frame_rat`.* `frame_rate`\?"):
+        TranscribeOperator(task_id="t", audio=URL, captions={"frame_rat": 25})
+
+
+def test_a_limit_is_not_judged_by_one_that_a_template_will_name():
+    captions = {"min_duration": 8, "max_duration": "{{ params.longest }}"}
+    assert TranscribeOperator(task_id="t", audio=URL, captions=captions).captions == captions
 
 
 # A batch
@@ -242,6 +356,19 @@ def test_a_batch_writes_the_formats_of_every_file_and_a_format_that_is_added_lat
     summary = run_dag(dag).xcom("batch")
     assert len(list(tmp_path.glob("*.txt"))) == 2
     assert (summary["new"], api.count("POST")) == (0, 2)
+
+
+def test_a_batch_writes_captions_by_its_limits_and_leaves_what_is_there_where_only_these_change(
+    api, dag, run_dag, tmp_path
+):
+    api.default_reply = LONG
+    operator = batch(tmp_path, 1, formats=["srt"], captions={"line_length": 20})
+    run_dag(dag)
+    (srt,) = tmp_path.glob("*.srt")
+    assert longest_line(srt) <= 20
+    operator.captions = None
+    run_dag(dag)
+    assert longest_line(srt) <= 20
 
 
 def test_a_batch_counts_what_its_checks_reject_as_failed_and_keeps_it(api, dag, run_dag, tmp_path):
@@ -269,7 +396,14 @@ def test_a_batch_is_one_event_for_its_manifest_where_something_is_new(
     assert events_of(str(tmp_path)) == [
         (
             f"file://{tmp_path}/manifest.json",
-            {"audio_seconds": 10.5, "files": 3, "completed": 3, "new": 3, "failed": 0},
+            {
+                "manifest": f"{tmp_path}/manifest.json",
+                "audio_seconds": 10.5,
+                "files": 3,
+                "completed": 3,
+                "new": 3,
+                "failed": 0,
+            },
         )
     ]
     assert first.xcom("batch", "usage") == {"audio_seconds": 10.5, "estimated_cost": pytest.approx(0.105)}
