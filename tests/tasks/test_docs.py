@@ -130,7 +130,7 @@ def show(example):
 def subtitles(example):
     assert example.submitted() == {b"a talk"}
     (uri,) = example.returned("publish")
-    assert (example.folder / uri.removeprefix("s3://")).read_text().startswith("WEBVTT")
+    assert (example.folder / uri.removeprefix("s3://aws_default@")).read_text().startswith("WEBVTT")
 
 
 def in_python(example):
