@@ -126,7 +126,7 @@ class Batch:
         List the files, check the limits, take over what an earlier try or run has done, and note it.
 
         :param last_tries: ``max_tries`` when this task last began, None where it has not
-        :return: without entries where there are no files; nothing is written then
+        :return: without entries where there is nothing to do
         :raises LaplasArgumentError: where there are more files than the limits allow, or the folder is taken
         """
         # Before anything is judged: what fails from here on is this run's.
@@ -154,9 +154,11 @@ class Batch:
                 entry.deadline = time.time() + self.request.timeout
         if self.limits.deduplicate:
             self._mark_duplicates(manifest, sources)
-        for entry in manifest.having(FileState.PENDING):
-            if entry.output in stored:
-                entry.replaces = modified_at(manifest.uri_of(entry))
+        replaced = [entry for entry in manifest.having(FileState.PENDING) if entry.output in stored]
+        for entry, time_of in zip(
+            replaced, _in_threads(modified_at, map(manifest.uri_of, replaced)), strict=True
+        ):
+            entry.replaces = time_of
         self._check_count(manifest)
         self._check_length(manifest, sources)
         manifest.save()

@@ -21,6 +21,7 @@ CONNECTION_TYPE = "laplas"
 DEFAULT_CONN_ID = "laplas_default"
 
 _MIB = 1024 * 1024
+_VERSION = r"v\d+"
 
 
 def _extra(default: Any, json_type: str, label: str, description: str, *, private: bool = False) -> Any:
@@ -162,8 +163,8 @@ def read_base_url(host: str | None, schema: str | None, port: int | None, *, all
         )
     netloc = parts.netloc if own_port or not port else f"{parts.netloc.rstrip(':')}:{port}"
     path = parts.path.rstrip("/")
-    if not re.search(r"/v\d+$", path):
-        path += "/v1"
+    if not re.search(rf"/{_VERSION}$", path):
+        path += f"/{schema if _is_version(schema) else 'v1'}"
     return urlunsplit(SplitResult(parts.scheme, netloc, path, "", ""))
 
 
@@ -175,9 +176,13 @@ def _is_proxy(url: str) -> bool:
         return False
 
 
-def _scheme(schema: str | None) -> str:
+def _is_version(schema: str | None) -> bool:
     # The path of a connection URI lands in `schema`: laplas://:key@host/v1.
-    if not schema or re.fullmatch(r"v\d+", schema):
+    return bool(re.fullmatch(_VERSION, schema or ""))
+
+
+def _scheme(schema: str | None) -> str:
+    if not schema or _is_version(schema):
         return "https"
     if schema not in {"http", "https"}:
         raise LaplasConfigurationError("The connection's schema must be http or https.")

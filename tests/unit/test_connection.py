@@ -29,6 +29,7 @@ def read(**changes):
         ("https://api.apilaplas.com/v1", None, None, "https://api.apilaplas.com/v1"),
         ("https://api.apilaplas.com/v1/", None, None, "https://api.apilaplas.com/v1"),
         ("api.apilaplas.com", "v1", None, "https://api.apilaplas.com/v1"),
+        ("api.apilaplas.com", "v2", None, "https://api.apilaplas.com/v2"),
         ("proxy.example/laplas", None, 8443, "https://proxy.example:8443/laplas/v1"),
         ("https://proxy.example:1/laplas", None, 8443, "https://proxy.example:1/laplas/v1"),
         ("127.0.0.1", "http", 8000, "http://127.0.0.1:8000/v1"),
