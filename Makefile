@@ -19,7 +19,7 @@ help: ## show this list
 export AUDIO
 demo up: export PYTHONDONTWRITEBYTECODE := 1
 
-demo: $(DEMO) ## transcribe a recording in a real Airflow, here: make demo AUDIO=some.mp3
+demo: $(DEMO) ## run the ingestion pipeline in a real Airflow, here: make demo AUDIO=some.mp3
 	@$(RUN) demo run $${AUDIO:+--audio "$$AUDIO"}
 
 up: $(DEMO) ## start Airflow and the local server, and leave them running until Ctrl-C

@@ -162,7 +162,7 @@ class Batch:
         self._check_count(manifest)
         self._check_length(manifest, sources)
         manifest.save()
-        log.info("%d files: %s.", len(entries), _listed(manifest))
+        log.info("Files: %s.", _listed(manifest))
         return manifest
 
     def sources(self, *, min_age: float = 0.0) -> dict[str, str]:
@@ -186,6 +186,7 @@ class Batch:
             room = self.limits.max_in_flight - sum(1 for _ in manifest.having(FileState.SUBMITTED))
             if room > 0:
                 asyncio.run(self._submit(manifest, room))
+                log.info("Files: %s.", _listed(manifest))
             if any(manifest.having(FileState.SUBMITTED)):
                 break
         return any(manifest.having(FileState.SUBMITTED))
@@ -260,12 +261,7 @@ class Batch:
         if stopped is None and any(manifest.having(*UNFINISHED)):
             # Never to be seen; but a task that ends well has left no file undone.
             stopped = "Files are left that are neither finished nor failed. Clear the task to go on:"
-        log.info(
-            "%d files: %s; %.0f s of audio.",
-            len(manifest.entries),
-            _listed(manifest),
-            manifest.audio_seconds(),
-        )
+        log.info("Files: %s; %.0f s of audio.", _listed(manifest), manifest.audio_seconds())
         if stopped is not None:
             # Files that were not submitted are left for whoever comes next.
             manifest.leave()

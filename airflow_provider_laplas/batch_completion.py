@@ -44,6 +44,8 @@ class BatchMixin:
     results_path: str | None
     soft_fail: bool = False
     timeout: float
+    written: str | None = None
+    """The manifest's URI, once the task is done with its files."""
     _manifest: Manifest | None = None
 
     def accept_limits(
@@ -190,7 +192,7 @@ class BatchMixin:
 
     def _hand_on_batch(self, context: Context, batch: "Batch", manifest: Manifest) -> dict[str, Any]:
         """Tell other tasks what is new, and return the summary."""
-        self._manifest = manifest
+        self._manifest, self.written = manifest, manifest.uri
         seconds = manifest.new_audio_seconds()
         # Before anything can fail: it is billed.
         context["ti"].xcom_push(key=USAGE_KEY, value=usage(seconds, price_of(self.conn_id)))

@@ -50,6 +50,9 @@ SIGN_OF_LIFE = ABANDONED_AFTER / 5
 LONGEST_STORE_PAUSE = 30.0
 """The longest pause, in seconds, between two tries to store a finished transcript."""
 
+LEAST_TO_COUNT = 5.0
+"""Seconds from which on a pace is told."""
+
 SAY_EVERY = 30.0
 """Seconds between two lines of progress in the log."""
 
@@ -86,7 +89,9 @@ class Progress:
         self._said = clock
         total, done = len(self.manifest.entries), self._done()
         under_way = sum(1 for _ in self.manifest.having(FileState.SUBMITTED))
-        pace = (done - self._done_before) / max(clock - self._began, 0.001)
+        # A pace of a second or two says nothing.
+        took = clock - self._began
+        pace = (done - self._done_before) / took if took >= LEAST_TO_COUNT else 0.0
         how_fast = f", {3600 * pace:.0f} an hour" if pace else ""
         left = (
             f", about {timedelta(seconds=round((total - done) / pace))} left" if pace and done < total else ""

@@ -77,6 +77,8 @@ class CompletionMixin:
     soft_fail: bool
     never_fail: bool
     timeout: float
+    written: str | None = None
+    """The stored reply's URI, once the task has brought it to safety."""
     _waiting_for: str | None = None
     _files: Mapping[str, str] = MappingProxyType({})
     usual_stay: float = 0.0
@@ -265,6 +267,7 @@ class CompletionMixin:
         context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, price_of(self.conn_id)))
         judge(transcript, read_quality(self.quality), generation_id)
         if isinstance(reference, str):
+            self.written = reference
             self._files = publish(reference, transcript, self.formats, read_captions(self.captions))
         elif set(self.formats) - {"json"}:
             raise LaplasArgumentError(

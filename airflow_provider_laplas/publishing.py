@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Asset, AssetAlias, BaseOperatorLink, XCom
+from airflow.providers.common.compat.sdk import Asset, AssetAlias, BaseOperatorLink
 
 from airflow_provider_laplas.arguments import check_settings, read_settings
 from airflow_provider_laplas.captions import LATEST, CaptionLimits
@@ -146,8 +146,8 @@ class TranscriptLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the address in the storage's own console where there is one, else the URI; empty where there is none."""
-        result = XCom.get_value(ti_key=ti_key, key="return_value")
-        found = result.get("result", result.get("manifest")) if isinstance(result, Mapping) else None
+        # Not from the return value: Airflow asks for a link at a deferral, too, and logs an error where there is none.
+        found = getattr(operator, "written", None)
         return browsable(found) if isinstance(found, str) else ""
 
 

@@ -15,6 +15,7 @@ from airflow_provider_laplas.sensors import STTCompletionSensor
 
 @dag(
     schedule=None,
+    default_args={"retries": 2},
     tags=["laplas", "speech-to-text"],
     params={"audio": Param(type="string", minLength=1, description="The recording's URL.")},
     doc_md=__doc__,
