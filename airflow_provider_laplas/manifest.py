@@ -196,18 +196,30 @@ class Manifest:
         :return: the claim, and the manifest that may be written with it, None where there is none
         """
         token = claim(uri, owner)
-        known = writers(uri)
-        found = [manifest for manifest in (cls._read(writer, uri) for writer in known) if manifest]
-        manifest = found[0] if found else cls.find(uri)
+        found = cls._read_writers(uri)
+        manifest = next(iter(found.values()), None) or cls.find(uri)
         if manifest is None:
             return token, None
-        for other in found[1:]:
+        for other in found.values():
             manifest.learn_from(other)
         manifest.claim = token
-        persistently(lambda: write_text(writer_uri(uri, token), manifest.to_json()))
-        for writer in known:
-            delete(writer)
+        mine = writer_uri(uri, token)
+        persistently(lambda: write_text(mine, manifest.to_json()))
+        for writer in found:
+            # One that has claimed the batch since is at work.
+            if writer < mine:
+                delete(writer)
         return token, manifest
+
+    @classmethod
+    def _read_writers(cls, uri: str) -> "dict[str, Manifest]":
+        """Read what each writer has noted, by its file, the newest claim's first."""
+        while True:
+            found = {writer: cls._read(writer, uri) for writer in writers(uri)}
+            known = {writer: manifest for writer, manifest in found.items() if manifest}
+            # What is gone by now was taken over just now: it is to be found in another.
+            if len(known) == len(found):
+                return known
 
     def learn_from(self, other: "Manifest") -> None:
         """Take over what another writer knows of submissions, and this one does not."""

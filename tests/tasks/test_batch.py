@@ -454,6 +454,29 @@ def test_what_a_writer_notes_after_its_claim_was_lost_takes_nothing_back_and_its
         Manifest.resumed(uri, second.claim)
 
 
+def test_who_claims_a_batch_leaves_the_notes_of_one_that_has_claimed_it_since(out, monkeypatch):
+    uri = f"{out}/manifest.json"
+    Manifest(uri, OTHER, 0, [Entry("a", "f", "a.json")], claim=claim(uri, OTHER)).save()
+    later = []
+
+    def overtaken(uri, owner):
+        token = claim(uri, owner)
+        with monkeypatch.context() as patch:
+            patch.setattr("airflow_provider_laplas.manifest.claim", claim)
+            later.append(Manifest.take_over(uri, owner)[1])
+        later[0].entries[0].move(FileState.SUBMITTED, generation_id="g")
+        later[0].save()
+        return token
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_laplas.manifest.claim", overtaken)
+        _, first = Manifest.take_over(uri, OTHER)
+    with pytest.raises(LaplasArgumentError):
+        first.save()
+    assert Manifest.resumed(uri, later[0].claim) == later[0]
+    assert Manifest.take_over(uri, OTHER)[1].entries == later[0].entries
+
+
 @pytest.fixture
 def claimed_late(out, monkeypatch):
     """Have somebody else write the manifest between the look at it and the claim."""
