@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import timedelta
 
 from airflow.providers.http.operators.http import HttpOperator
 from airflow.providers.http.sensors.http import HttpSensor
@@ -26,7 +27,10 @@ with DAG("batch", schedule=None):
         max_in_flight=FILES,
     )
 
-with DAG("mapped", schedule=None, max_active_tasks=64):
+# With retries: a trigger of HttpSensor that fires at once can overtake the report of its deferral, which fails the task.
+with DAG(
+    "mapped", schedule=None, max_active_tasks=64, default_args={"retries": 2, "retry_delay": timedelta(0)}
+):
     submit = HttpOperator.partial(
         task_id="submit",
         http_conn_id="bench_plain",
