@@ -249,22 +249,16 @@ async def wait_for_submitted(
 
     :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
     """
-    finished: asyncio.Queue[BaseException | None] = asyncio.Queue()
-
-    async def wait(entry: Entry) -> None:
-        ended_by = None
-        try:
-            await _finish(entry, client, manifest.uri_of(entry), poll_interval)
-        except BaseException as error:
-            ended_by = error
-            raise
-        finally:
-            finished.put_nowait(ended_by)
-
+    finished: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
     await off_loop(take_stored, manifest)
     progress = Progress(manifest)
     submitted = list(manifest.having(FileState.SUBMITTED))
-    tasks = [asyncio.ensure_future(wait(entry)) for entry in submitted]
+    tasks = [
+        asyncio.create_task(_finish(entry, client, manifest.uri_of(entry), poll_interval))
+        for entry in submitted
+    ]
+    for task in tasks:
+        task.add_done_callback(finished.put_nowait)
     more = any(manifest.having(FileState.PENDING))
     left, saved_at, unsaved = len(tasks), time.monotonic(), False
     try:
@@ -286,7 +280,7 @@ async def wait_for_submitted(
             raise outcome
 
 
-async def _take_finished(finished: "asyncio.Queue[BaseException | None]", patience: float) -> int:
+async def _take_finished(finished: "asyncio.Queue[asyncio.Task[None]]", patience: float) -> int:
     """Wait some seconds until a file is finished, and return how many are."""
     ends = []
     with suppress(TimeoutError):
@@ -295,8 +289,8 @@ async def _take_finished(finished: "asyncio.Queue[BaseException | None]", patien
     while not finished.empty():
         ends.append(finished.get_nowait())
     # Airflow's own time-out, which can come up in any of them, is no Exception, and ends them all.
-    for error in ends:
-        if error is not None and not isinstance(error, Exception):
+    for task in ends:
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, Exception):
             raise error
     return len(ends)
 

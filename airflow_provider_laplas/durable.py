@@ -9,7 +9,7 @@ intent) and right after it (the id); :func:`decide` says what a try that finds o
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
@@ -138,19 +138,18 @@ class RecordStore:
         Repeated for some seconds, because what it holds is paid for: Airflow's API server may be restarting.
         """
         if self._store is not None:
-            text = json.dumps(asdict(record))
-            Retrying(stop=stop_after_attempt(5), wait=wait_exponential(max=5), reraise=True)(
-                self._store.set, STORE_KEY, text
-            )
+            self._persistently(self._store.set, STORE_KEY, json.dumps(asdict(record)))
 
     def restore(self, record: Record | None) -> None:
         """Put back what was noted before, where what was noted since did not come to pass."""
         if record is not None:
             self.save(record)
         elif self._store is not None:
-            Retrying(stop=stop_after_attempt(5), wait=wait_exponential(max=5), reraise=True)(
-                self._store.delete, STORE_KEY
-            )
+            self._persistently(self._store.delete, STORE_KEY)
+
+    @staticmethod
+    def _persistently(write: Callable[..., None], *args: str) -> None:
+        Retrying(stop=stop_after_attempt(5), wait=wait_exponential(max=5), reraise=True)(write, *args)
 
     def renewed(self, record: Record, *, timeout: float, now: float) -> Record:
         """Return the record as this try has it: a user's Clear begins a new deadline, a retry does not."""

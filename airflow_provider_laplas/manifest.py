@@ -197,10 +197,11 @@ class Manifest:
         """
         token = claim(uri, owner)
         found = cls._read_writers(uri)
-        manifest = next(iter(found.values()), None) or cls.find(uri)
-        if manifest is None:
+        known = list(found.values()) or [manifest for manifest in (cls.find(uri),) if manifest]
+        if not known:
             return token, None
-        for other in found.values():
+        manifest, *others = known
+        for other in others:
             manifest.learn_from(other)
         manifest.claim = token
         mine = writer_uri(uri, token)

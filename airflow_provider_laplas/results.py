@@ -20,7 +20,7 @@ from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.options import is_template
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.storage import exists, read_text, write_text
-from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript import Transcript, read_object
 
 Reference: TypeAlias = str | dict[str, Any]
 """The URI of a stored reply, or the ids of the XCom that holds it."""
@@ -87,12 +87,8 @@ def load_reply(reference: Reference) -> dict[str, Any]:
 
     :raises LaplasArgumentError: where the reference is none, or no reply lies there any more
     """
-    try:
-        reply: Any = json.loads(_load(reference))
-    except (ValueError, RecursionError):
-        reply = None
-    # What a parser says of a broken file quotes it.
-    if not isinstance(reply, dict):
+    reply = read_object(_load(reference))
+    if reply is None:
         raise LaplasArgumentError(f"What lies at {_shown(reference)} is no reply.", argument="result")
     return reply
 

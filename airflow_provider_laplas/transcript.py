@@ -194,12 +194,8 @@ class Transcript:
         :raises LaplasMalformedReplyError: where it holds no transcript
         """
         text = content.decode("utf-8-sig", "replace") if isinstance(content, bytes) else content
-        try:
-            data: Any = json.loads(text)
-        except (ValueError, RecursionError):
-            data = None
-        # No more than that: what a parser says of a broken file quotes it.
-        if not isinstance(data, dict):
+        data = read_object(text)
+        if data is None:
             raise LaplasArgumentError("`content` is not a JSON object.", argument="content")
         return cls.from_dict(data) if data.get("format") == FORMAT else cls.from_reply(data)
 
@@ -392,6 +388,15 @@ def ends_sentence(word: str) -> bool:
 def tokens(text: str) -> list[str]:
     """Return a text's words in one form (no case, no punctuation), the characters where there are no spaces."""
     return _searchable(text).split()
+
+
+def read_object(text: str) -> dict[str, Any] | None:
+    """Return the JSON object that a text is, None where it is none: what a parser says of a broken one quotes it."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
 
 
 def find_result(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:

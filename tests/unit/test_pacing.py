@@ -10,13 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_laplas.api import RETRY_AFTER_CEILING
 from airflow_provider_laplas.pacing import RECOVERY, SLOWEST, Pace, Turns
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
+from tests.unit.conftest import Clock
 
 
 def next_turn(pace, clock):

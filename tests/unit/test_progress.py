@@ -8,19 +8,6 @@ from airflow_provider_laplas.batch_loops import SAY_EVERY, Progress
 from airflow_provider_laplas.manifest import Entry, FileState, Manifest
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def manifest():
     """Ten files: four done by an earlier try, three submitted, and three to come."""

@@ -23,19 +23,6 @@ from airflow_provider_laplas.waiting import LAST_LOOKS, SETTLING, SHORTEST_PAUSE
 ID = "g-1"
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 def pending(status="active"):
     return Generation(ID, status, State.PENDING, {})
 
