@@ -1,39 +1,49 @@
-"""Checks of operator arguments, made when the DAG is parsed: every error names the argument."""
+"""Checks of arguments, made when the DAG is parsed: every error names the argument. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, fields
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any, TypeVar, get_type_hints
 
-from airflow.providers.common.compat.sdk import BaseOperator
 from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.options import is_template, nearest
 
 S = TypeVar("S")
 
 
-def check_keywords(operator: type[BaseOperator], given: Mapping[str, Any]) -> None:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean …?`` with the nearest known name, or an empty text where none is near."""
+    matches = get_close_matches(name, sorted(known), n=1)
+    return f" Did you mean `{matches[0]}`?" if matches else ""
+
+
+def is_template(value: Any) -> bool:
+    """Tell whether Airflow still has to fill the value in: a Jinja template, or a reference to an XCom."""
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, list | tuple):
+        return any(map(is_template, value))
+    # What only Airflow can resolve (an XComArg, a mapped argument) has this method, and importing
+    # its class here would make this module depend on Airflow. A function is called with the context.
+    return hasattr(value, "iter_references") or callable(value)
+
+
+def check_keywords(owner: str, known: Collection[str], given: Iterable[str]) -> None:
     """
-    Refuse keyword arguments that neither the operator nor its bases know.
+    Refuse keyword arguments that an operator does not take.
 
     Airflow refuses them too, but does not say which one was meant.
 
+    :param known: what it takes; where that is empty, it is left to Airflow to refuse what is wrong
     :raises LaplasArgumentError: naming the argument and the nearest known one
     """
-    known: set[str] = set()
-    for base in operator.__mro__:
-        known.update(getattr(vars(base).get("__init__"), "_BaseOperatorMeta__param_names", ()))
-    # Where Airflow no longer says what its operators take, it is left to refuse what they do not.
-    if not known:
-        return
     # Airflow passes markers of its own to operators that it maps.
     unknown = sorted(name for name in given if name not in known and not name.startswith("_airflow"))
-    if unknown:
+    if known and unknown:
         raise LaplasArgumentError(
-            f"{operator.__name__} has no argument `{unknown[0]}`.{nearest(unknown[0], known)}",
-            argument=unknown[0],
+            f"{owner} has no argument `{unknown[0]}`.{nearest(unknown[0], known)}", argument=unknown[0]
         )
 
 
@@ -45,7 +55,8 @@ def check_text(name: str, value: Any) -> str:
     """
     if not is_template(value) and (not isinstance(value, str) or not value.strip()):
         raise LaplasArgumentError(f"`{name}` must be a text that is not empty, not {value!r}.", argument=name)
-    return value  # type: ignore[no-any-return]
+    text: str = value
+    return text
 
 
 def check_seconds(name: str, value: Any) -> float:

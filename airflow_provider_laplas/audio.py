@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from airflow_provider_laplas.api import Upload
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasTransportError
 from airflow_provider_laplas.redaction import redact, redact_url, show_location
-from airflow_provider_laplas.storage import storage_path
+from airflow_provider_laplas.storage import Storage, is_local
 
 AUDIO_SUFFIXES = frozenset(
     [
@@ -77,18 +77,18 @@ def is_web_url(audio: str) -> bool:
     return audio.lower().startswith(("http://", "https://"))
 
 
-def open_upload(audio: str | os.PathLike[str]) -> Upload:
+def open_upload(audio: str | os.PathLike[str], storage: Storage) -> Upload:
     """
     Prepare the upload of a local file or of an object; nothing but its size is read yet.
 
-    :param audio: a local path, or a URI that Airflow's ``ObjectStoragePath`` takes (``s3://``, ``gs://``,
-        ``file://`` …; the connection's id may stand before an @)
+    :param audio: a local path, or a URI that the storage takes
+    :param storage: where URIs lead
     :raises LaplasArgumentError: naming ``audio``, where there is no such file or it is empty
     """
     text = check_audio(audio)
     shown = show_location(text)
     try:
-        path = storage_path(text) if "://" in text else Path(text)
+        path = storage.path(text) if "://" in text else Path(text)
         found = path.stat() if path.is_file() else None
     except FileNotFoundError:
         found = None
@@ -96,7 +96,7 @@ def open_upload(audio: str | os.PathLike[str]) -> Upload:
         raise LaplasArgumentError(f"`audio` may not be read: {shown}", argument="audio") from None
     except (ImportError, ValueError) as error:
         raise LaplasArgumentError(
-            f"`audio` lies in a storage that this Airflow cannot read: {shown} ({redact(str(error))}). Install its "
+            f"`audio` lies in a storage that cannot be read here: {shown} ({redact(str(error))}). Install its "
             "provider, as in apache-airflow-providers-amazon[s3fs] for s3:// and apache-airflow-providers-google for "
             "gs://.",
             argument="audio",
@@ -133,7 +133,7 @@ def check_place(place: str) -> str:
     return place
 
 
-def list_audio(place: str, *, min_age: float = 0.0) -> tuple[str, list[str]]:
+def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[str, list[str]]:
     """
     List a folder, or what a glob in object storage matches; what has no audio's name is left out of a folder.
 
@@ -146,12 +146,12 @@ def list_audio(place: str, *, min_age: float = 0.0) -> tuple[str, list[str]]:
     folder, _, last = check_place(place).rpartition("/")
     pattern = last if _is_glob(last) else ""
     folder = folder if pattern else place.rstrip("/")
-    root = storage_path(folder)
+    root = storage.path(folder)
     if not pattern and root.is_file():
         raise LaplasArgumentError(
             f"`audio` is one file: give a list of one instead of {show_location(place)}.", argument="audio"
         )
-    if root.protocol in {"", "file", "local"} and not root.is_dir():
+    if is_local(root) and not root.is_dir():
         raise LaplasArgumentError(
             f"`audio` is not a folder on this worker: {show_location(folder)}", argument="audio"
         )
@@ -164,7 +164,7 @@ def list_audio(place: str, *, min_age: float = 0.0) -> tuple[str, list[str]]:
     return str(root), sorted(map(str, files))
 
 
-def open_source(audio: Any) -> str | Upload:
+def open_source(audio: Any, storage: Storage) -> str | Upload:
     """
     Return what :func:`~airflow_provider_laplas.api.submit` takes: a web URL as it is, all else as an upload.
 
@@ -173,7 +173,7 @@ def open_source(audio: Any) -> str | Upload:
     if isinstance(audio, Upload):
         return audio
     audio = check_audio(audio)
-    return audio if is_web_url(audio) else open_upload(audio)
+    return audio if is_web_url(audio) else open_upload(audio, storage)
 
 
 def unreadable(error: Exception) -> LaplasTransportError:
@@ -198,4 +198,5 @@ def _version(found: Any) -> str:
 
 
 def _open(path: Any) -> BinaryIO:
-    return path.open("rb")  # type: ignore[no-any-return]
+    file: BinaryIO = path.open("rb")
+    return file

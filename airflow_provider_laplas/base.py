@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-from airflow_provider_laplas import metrics
+from airflow_provider_laplas.airflow_compat import METRICS, argument_names
 from airflow_provider_laplas.api import Generation, State, ambiguous_submission
 from airflow_provider_laplas.arguments import (
     check_choice,
     check_flag,
     check_keywords,
     check_text,
+    is_template,
 )
 from airflow_provider_laplas.audio import check_audio, open_source
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
@@ -32,15 +33,10 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationGoneError,
     rebuild,
 )
-from airflow_provider_laplas.options import (
-    DEFAULT_MODEL,
-    OPTION_NAMES,
-    check_options,
-    is_template,
-    merge_options,
-)
+from airflow_provider_laplas.options import DEFAULT_MODEL, OPTION_NAMES, check_options, merge_options
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import find_reply
+from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.waiting import ENDS_A_WAIT, SETTLING
 
 if TYPE_CHECKING:
@@ -146,7 +142,7 @@ class BaseSTTOperator(BaseOperator):
         typed = {
             name: value for name, value in locals().items() if name in OPTION_NAMES and value is not None
         }
-        check_keywords(type(self), kwargs)
+        check_keywords(type(self).__name__, argument_names(type(self)), kwargs)
         check_text("model", model)
         check_text("conn_id", conn_id)
         if not is_template(audio):
@@ -198,7 +194,7 @@ class BaseSTTOperator(BaseOperator):
         record = store.load() if self.durable else None
         work = fingerprint_request(audio, self.model, options)
         try:
-            source = open_source(audio)
+            source = open_source(audio, object_storage())
         except LaplasArgumentError:
             # The audio may have been moved away since: what was submitted is paid for all the same.
             if record is None or record.generation_id is None or not record.fingerprint.startswith(work):
@@ -235,7 +231,7 @@ class BaseSTTOperator(BaseOperator):
 
     def _note(self, store: RecordStore, intent: Record, generation_id: str, timeout: float) -> Record:
         """Note what was submitted, and return it."""
-        metrics.submitted()
+        METRICS.submitted()
         now = time.time()
         # Logged before it is stored: should that fail, the log is where the id can be found.
         self.log.info("Submitted %s as generation %s.", shown(str(self.audio)), generation_id)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-from airflow_provider_laplas import metrics
+from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.audio import list_audio, open_source
 from airflow_provider_laplas.batch_loops import (
     CONCURRENT_SUBMISSIONS,
@@ -47,7 +47,7 @@ from airflow_provider_laplas.publishing import QualitySkip, judge, publish
 from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import TaskKey, load_transcript
-from airflow_provider_laplas.storage import list_files, modified_at, read_text, write_text
+from airflow_provider_laplas.storage import object_storage
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class Batch:
         manifest.claim, earlier = Manifest.take_over(self.uri, asdict(task))
         # Again: another task may have begun between the two.
         check_owner(manifest, earlier)
-        stored = set(list_files(self.folder, ".json"))
+        stored = set(object_storage().list_files(self.folder, ".json"))
         if durable:
             resume(manifest, earlier, stored, self.policy, last_tries=last_tries)
             if not manifest.entries:
@@ -156,7 +156,7 @@ class Batch:
             self._mark_duplicates(manifest, sources)
         replaced = [entry for entry in manifest.having(FileState.PENDING) if entry.output in stored]
         for entry, time_of in zip(
-            replaced, _in_threads(modified_at, map(manifest.uri_of, replaced)), strict=True
+            replaced, _in_threads(object_storage().modified_at, map(manifest.uri_of, replaced)), strict=True
         ):
             entry.replaces = time_of
         self._check_count(manifest)
@@ -173,7 +173,7 @@ class Batch:
         """
         if not isinstance(self.audio, str):
             return dict(zip(output_names(self.audio, None), self.audio, strict=True))
-        folder, found = list_audio(self.audio, min_age=min_age)
+        folder, found = list_audio(self.audio, object_storage(), min_age=min_age)
         return dict(zip(output_names(found, folder), found, strict=True))
 
     def submit(self, manifest: Manifest) -> bool:
@@ -225,7 +225,7 @@ class Batch:
             judge(transcript, self.quality, str(entry.generation_id))
             files = publish(uri, transcript, self.formats, self.captions)
         except (LaplasQualityError, LaplasArgumentError, LaplasMalformedReplyError) as error:
-            metrics.failed(error)
+            METRICS.failed(error)
             entry.move(FileState.REJECTED, error=error.message)
         except QualitySkip as skip:
             entry.move(FileState.SKIPPED, error=str(skip))
@@ -236,7 +236,9 @@ class Batch:
         entry, original = pair
         if original.state is FileState.COMPLETED:
             for name, other in zip(entry.names(original.formats), original.names(), strict=True):
-                write_text(f"{self.folder}/{name}", read_text(f"{self.folder}/{other}"))
+                object_storage().write_text(
+                    f"{self.folder}/{name}", object_storage().read_text(f"{self.folder}/{other}")
+                )
             entry.move(FileState.DUPLICATE, formats=original.formats, completed_at=original.completed_at)
         elif original.state in FAILED_STATES | {FileState.SKIPPED}:
             entry.move(original.state, error=original.error, completed_at=original.completed_at)
@@ -302,7 +304,7 @@ class Batch:
         work = fingerprint_request(source, self.request.model, self.request.options)
         shown = show_location(source)
         try:
-            return Entry(shown, fingerprint(work, open_source(source)), output)
+            return Entry(shown, fingerprint(work, open_source(source, object_storage())), output)
         except LaplasArgumentError as error:
             now = time.time()
             return Entry(shown, work, output, FileState.FAILED, completed_at=now, error=error.message)
@@ -330,7 +332,10 @@ class Batch:
         limit = self.limits.max_audio_seconds
         if limit is None:
             return
-        uploads = (open_source(sources[entry.output]) for entry in manifest.having(FileState.PENDING))
+        uploads = (
+            open_source(sources[entry.output], object_storage())
+            for entry in manifest.having(FileState.PENDING)
+        )
         lengths = _in_threads(audio_seconds, (upload for upload in uploads if not isinstance(upload, str)))
         total = manifest.new_audio_seconds() + sum(length or 0.0 for length in lengths)
         if total > limit:
@@ -361,7 +366,7 @@ class Batch:
 
 def _content(source: str) -> str:
     """Return what tells the same content from another: an upload's hash, or the URL without its signature."""
-    opened = open_source(source)
+    opened = open_source(source, object_storage())
     if isinstance(opened, str):
         return unsigned(opened)
     digest = hashlib.sha256()

@@ -13,7 +13,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from airflow_provider_laplas import metrics
+from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.api import RETENTION, Generation
 from airflow_provider_laplas.audio import open_source
 from airflow_provider_laplas.durable import fingerprint
@@ -31,7 +31,7 @@ from airflow_provider_laplas.manifest import ABANDONED_AFTER, UNFINISHED, Entry,
 from airflow_provider_laplas.polling import SharedClient
 from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.results import load_reply
-from airflow_provider_laplas.storage import list_files, modified_at, write_text
+from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.transcript import Transcript
 from airflow_provider_laplas.waiting import Wait
 
@@ -204,7 +204,7 @@ async def _submit(
             entry.move(FileState.PENDING)
             raise
         else:
-            metrics.submitted()
+            METRICS.submitted()
             now = time.time()
             entry.move(
                 FileState.SUBMITTED,
@@ -220,7 +220,7 @@ async def _open(entry: Entry, source: str | None) -> Any:
             "`audio`: the file is no longer where it was when the task began.", argument="audio"
         )
     try:
-        return await off_loop(open_source, source)
+        return await off_loop(open_source, source, object_storage())
     except BaseException:
         # Whatever it was, nothing was sent: not to be taken for a submission that was cut off.
         entry.move(FileState.PENDING)
@@ -316,12 +316,12 @@ def take_stored(manifest: Manifest) -> None:
     before the submission is of an earlier one, with other audio or other options.
     """
     submitted = list(manifest.having(FileState.SUBMITTED))
-    stored = set(list_files(manifest.folder, ".json")) if submitted else set()
+    stored = set(object_storage().list_files(manifest.folder, ".json")) if submitted else set()
     for entry in submitted:
         uri = manifest.uri_of(entry)
         if entry.output not in stored:
             continue
-        written_at = modified_at(uri)
+        written_at = object_storage().modified_at(uri)
         if written_at != entry.replaces:
             duration = _duration(load_reply(uri))
             entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=written_at, error=None)
@@ -368,12 +368,12 @@ async def _store(entry: Entry, generation: Generation, uri: str) -> None:
     )
     write: Callable[..., Awaitable[float | None]] = sync_to_async(_write, thread_sensitive=False)
     duration: float | None = await retrying(write, generation, uri)
-    metrics.finished(duration)
+    METRICS.finished(duration)
     entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=time.time(), error=None)
 
 
 def _write(generation: Generation, uri: str) -> float | None:
-    write_text(uri, json.dumps(generation.reply, allow_nan=False))
+    object_storage().write_text(uri, json.dumps(generation.reply, allow_nan=False))
     return _duration(generation.reply)
 
 
@@ -386,6 +386,6 @@ def _duration(reply: Mapping[str, Any]) -> float | None:
 
 
 def _end(entry: Entry, state: FileState, error: LaplasError) -> None:
-    metrics.failed(error)
+    METRICS.failed(error)
     entry.move(state, error=error.message, completed_at=time.time())
     log.warning("%s: %s", entry.source, error)

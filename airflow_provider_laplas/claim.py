@@ -23,7 +23,7 @@ from tenacity import Retrying, retry_if_not_exception_type, stop_after_attempt, 
 
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.redaction import show_location
-from airflow_provider_laplas.storage import list_files, read_text, write_text
+from airflow_provider_laplas.storage import object_storage
 
 WRITE_ATTEMPTS = 5
 """How often a writing is tried, with growing pauses: what it notes is paid for."""
@@ -41,7 +41,7 @@ def claim(manifest: str, owner: Mapping[str, Any]) -> str:
     last = max([_holder(manifest).get("claim", ""), *map(_claim_of, writers(manifest))])
     token = f"{int(last.partition('-')[0] or 0) + 1:06}-{uuid.uuid4().hex}"
     text = json.dumps({"claim": token, **owner, "claimed_at": time.time()})
-    persistently(lambda: write_text(f"{_folder(manifest)}/claim", text))
+    persistently(lambda: object_storage().write_text(f"{_folder(manifest)}/claim", text))
     return token
 
 
@@ -71,7 +71,7 @@ def writer_uri(manifest: str, token: str) -> str:
 def writers(manifest: str) -> list[str]:
     """Return the files of all writers, the newest claim's first. Blocking."""
     folder = _folder(manifest)
-    return [f"{folder}/{name}" for name in sorted(list_files(folder, ".json"), reverse=True)]
+    return [f"{folder}/{name}" for name in sorted(object_storage().list_files(folder, ".json"), reverse=True)]
 
 
 def persistently(write: Callable[[], None]) -> None:
@@ -86,7 +86,7 @@ def persistently(write: Callable[[], None]) -> None:
 
 def _holder(manifest: str) -> dict[str, Any]:
     try:
-        holder: dict[str, Any] = json.loads(read_text(f"{_folder(manifest)}/claim"))
+        holder: dict[str, Any] = json.loads(object_storage().read_text(f"{_folder(manifest)}/claim"))
     except FileNotFoundError:
         return {}
     return holder

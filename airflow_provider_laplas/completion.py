@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
-from airflow_provider_laplas import metrics
+from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.api import Generation
 from airflow_provider_laplas.arguments import check_flag, check_pause, check_text
 from airflow_provider_laplas.durable import Record, RecordStore
@@ -262,7 +262,7 @@ class CompletionMixin:
         fresh = _remember(context, reference, reply)
         transcript = Transcript.from_reply(reply)
         if fresh:
-            metrics.finished(transcript.duration)
+            METRICS.finished(transcript.duration)
         # Before the checks: it is billed, whatever they say.
         context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, price_of(self.conn_id)))
         judge(transcript, read_quality(self.quality), generation_id)

@@ -12,8 +12,8 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_laplas.api import DEFAULT_BASE_URL
+from airflow_provider_laplas.arguments import nearest
 from airflow_provider_laplas.errors import LaplasConfigurationError
-from airflow_provider_laplas.options import nearest
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
 )
 
-from airflow_provider_laplas import errors, metrics
+from airflow_provider_laplas import errors
+from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.errors import (
     LaplasError,
     LaplasGenerationTimeoutError,
@@ -64,7 +65,7 @@ def task_errors(*, skip: bool = False) -> Iterator[None]:
     try:
         yield
     except LaplasError as error:
-        metrics.failed(error)
+        METRICS.failed(error)
         if skip:
             raise AirflowSkipException(f"Skipped, as soft_fail or never_fail says: {error}") from None
         raise as_airflow_error(error) from None

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from airflow_provider_laplas.arguments import is_template
 from airflow_provider_laplas.captions import CaptionLimits, make_captions
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.options import is_template
 from airflow_provider_laplas.transcript import Transcript
 
 CAPTIONS = ("srt", "vtt")

@@ -25,7 +25,8 @@ from airflow.providers.http.hooks.http import HttpHook
 from asgiref.sync import sync_to_async
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from airflow_provider_laplas import api, metrics
+from airflow_provider_laplas import api
+from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.api import Call, Generation, Response
 from airflow_provider_laplas.audio import open_source
 from airflow_provider_laplas.connection import (
@@ -44,6 +45,7 @@ from airflow_provider_laplas.errors import (
 from airflow_provider_laplas.exceptions import airflow_errors
 from airflow_provider_laplas.options import DEFAULT_MODEL, check_options
 from airflow_provider_laplas.redaction import redact
+from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.transcript import Transcript
 from airflow_provider_laplas.transports import Route, aexchange, exchange, lower_names
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
@@ -283,7 +285,12 @@ class LaplasHook(HttpHook):
         :raises LaplasError: the typed error of the answer
         """
         return self._post(
-            api.submit(open_source(audio), model=model, options=_checked(options), part=self._part())
+            api.submit(
+                open_source(audio, object_storage()),
+                model=model,
+                options=_checked(options),
+                part=self._part(),
+            )
         )
 
     async def asubmit(
@@ -302,7 +309,7 @@ class LaplasHook(HttpHook):
         with airflow_errors():
             await self.asettings()
             # Object storage looks its own connection up, which a plain thread could not do from an event loop.
-            source = await sync_to_async(open_source, thread_sensitive=False)(audio)
+            source = await sync_to_async(open_source, thread_sensitive=False)(audio, object_storage())
             call = api.submit(source, model=model, options=_checked(options), part=self._part())
             return await self._apost(call, repeat_refused=repeat_refused)
 
@@ -357,7 +364,7 @@ class LaplasHook(HttpHook):
                 time.sleep(pause)
             return generation
         finally:
-            metrics.waited(wait)
+            METRICS.waited(*wait.counted())
 
     async def await_generation(
         self,
@@ -379,7 +386,7 @@ class LaplasHook(HttpHook):
                     await asyncio.sleep(wait.pause())
                 return generation
             finally:
-                metrics.waited(wait)
+                METRICS.waited(*wait.counted())
 
     def look(self, generation_id: str) -> Generation | LaplasError:
         """
@@ -430,7 +437,11 @@ class LaplasHook(HttpHook):
         """
         return self._post(
             api.transcribe(
-                open_source(audio), model=model, options=_checked(options), part=self._part(), timeout=timeout
+                open_source(audio, object_storage()),
+                model=model,
+                options=_checked(options),
+                part=self._part(),
+                timeout=timeout,
             )
         )
 
@@ -438,7 +449,7 @@ class LaplasHook(HttpHook):
 
     def _forget(self, used: Route) -> None:
         """Have the connection looked up again before one more try: its key may have been replaced meanwhile."""
-        metrics.retried()
+        METRICS.retried()
         # Of many waits that share the hook and see the same refusal, the first one forgets for all.
         if self._route is used:
             self._route = None
@@ -481,7 +492,7 @@ class LaplasHook(HttpHook):
         part = next(name for name in api.PART_NAMES if name != call.part)
         log.info("The API does not take the upload as `%s`; sending it as `%s` from now on.", call.part, part)
         self._part_names[self.settings.base_url] = part
-        metrics.retried()
+        METRICS.retried()
         return replace(call, part=part)
 
 
@@ -518,7 +529,7 @@ def _policy(call: Call[Any], *, repeat_refused: bool = True) -> dict[str, Any]:
 
     def say(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        metrics.retried()
+        METRICS.retried()
         log.warning(
             "Sending it again in %.1f s: %s", state.next_action.sleep if state.next_action else 0, error
         )

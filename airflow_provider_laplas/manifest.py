@@ -23,7 +23,7 @@ from airflow_provider_laplas.claim import check_claim, claim, persistently, writ
 from airflow_provider_laplas.durable import unsigned
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.redaction import show_location
-from airflow_provider_laplas.storage import delete, read_text, write_text
+from airflow_provider_laplas.storage import object_storage
 
 VERSION = 1
 NAME = "manifest.json"
@@ -171,9 +171,9 @@ class Manifest:
             self.written_at = written_at
             text = self.to_json()
             if self.claim is not None:
-                write_text(writer_uri(self.uri, self.claim), text)
+                object_storage().write_text(writer_uri(self.uri, self.claim), text)
                 check_claim(self.uri, self.claim)
-            write_text(self.uri, text)
+            object_storage().write_text(self.uri, text)
 
         persistently(write)
 
@@ -205,11 +205,11 @@ class Manifest:
             manifest.learn_from(other)
         manifest.claim = token
         mine = writer_uri(uri, token)
-        persistently(lambda: write_text(mine, manifest.to_json()))
+        persistently(lambda: object_storage().write_text(mine, manifest.to_json()))
         for writer in found:
             # One that has claimed the batch since is at work.
             if writer < mine:
-                delete(writer)
+                object_storage().delete(writer)
         return token, manifest
 
     @classmethod
@@ -274,7 +274,7 @@ class Manifest:
     @classmethod
     def _read(cls, file: str, uri: str) -> "Manifest | None":
         try:
-            content = json.loads(read_text(file))
+            content = json.loads(object_storage().read_text(file))
         except FileNotFoundError:
             return None
         except ValueError:

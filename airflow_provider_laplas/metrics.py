@@ -1,56 +1,74 @@
 """
-What is counted through Airflow's metrics; where none are configured, nothing is sent.
+What is counted; pure, and sent through whatever the program counts with: in tasks, Airflow's metrics.
 
 ==============================  ====================================================================
 ``laplas.submissions``          generations that were submitted, and so billed
-``laplas.polls``                looks of waits at their generations
-``laplas.retries``              requests that were sent again, and looks that failed
+``laplas.polls``                polls of waits for their generations
+``laplas.retries``              requests that were sent again, and polls that failed
 ``laplas.audio_seconds``        seconds of finished audio
-``laplas.time_to_completion``   from a submission to the look that saw it completed
+``laplas.time_to_completion``   from a submission to the poll that saw it completed
 ``laplas.failures.KIND``        tasks and files that failed, by the name of their error
 ==============================  ====================================================================
 """
 
-import time
 from datetime import timedelta
-
-from airflow.providers.common.compat.sdk import Stats
+from typing import Protocol
 
 from airflow_provider_laplas.errors import LaplasError
-from airflow_provider_laplas.waiting import Wait
 
 
-def submitted() -> None:
-    """Count a submission."""
-    Stats.incr("laplas.submissions")
+class Stats(Protocol):
+    """Where counts go: the part of Airflow's ``Stats`` that is used here."""
+
+    def incr(self, stat: str, count: int = 1) -> object:
+        """Add to a counter."""
+
+    def timing(self, stat: str, dt: timedelta) -> object:
+        """Take in a duration."""
 
 
-def retried(times: int = 1) -> None:
-    """Count requests that are sent again."""
-    if times:
-        Stats.incr("laplas.retries", times)
-
-
-def waited(wait: Wait) -> None:
+class Metrics:
     """
-    Count the looks of a wait that is over: once for all of them, as they are many.
+    Count what happens.
 
-    Every loop that looks calls this in its ``finally``. A context manager would be one more object for each of
-    thousands of waits.
+    :param stats: where to; None counts nothing
     """
-    if wait.looks:
-        Stats.incr("laplas.polls", wait.looks)
-    retried(wait.failed_looks)
-    if wait.completed and wait.submitted_at is not None:
-        Stats.timing("laplas.time_to_completion", timedelta(seconds=time.time() - wait.submitted_at))
+
+    def __init__(self, stats: Stats | None = None) -> None:
+        self._stats = stats
+
+    def submitted(self) -> None:
+        """Count a submission."""
+        self._incr("laplas.submissions")
+
+    def retried(self, times: int = 1) -> None:
+        """Count requests that are sent again."""
+        self._incr("laplas.retries", times)
+
+    def waited(self, polls: int, failed_polls: int, seconds: float | None) -> None:
+        """
+        Count the polls of a wait that is over: once for all of them, as they are many.
+
+        :param failed_polls: how many of them saw no status
+        :param seconds: from the submission to the completion, None where either was not seen
+        """
+        self._incr("laplas.polls", polls)
+        self.retried(failed_polls)
+        if seconds is not None and self._stats is not None:
+            self._stats.timing("laplas.time_to_completion", timedelta(seconds=seconds))
+
+    def finished(self, audio_seconds: float | None) -> None:
+        """Count finished audio."""
+        self._incr("laplas.audio_seconds", round(audio_seconds or 0.0))
+
+    def failed(self, error: LaplasError) -> None:
+        """Count a failure by its kind: ``LaplasGenerationGoneError`` is ``laplas.failures.generation_gone``."""
+        self._incr(f"laplas.failures.{error.kind}")
+
+    def _incr(self, name: str, count: int = 1) -> None:
+        if self._stats is not None and count:
+            self._stats.incr(name, count)
 
 
-def finished(audio_seconds: float | None) -> None:
-    """Count finished audio."""
-    if audio_seconds:
-        Stats.incr("laplas.audio_seconds", round(audio_seconds))
-
-
-def failed(error: LaplasError) -> None:
-    """Count a failure by its kind: ``LaplasGenerationGoneError`` is ``laplas.failures.generation_gone``."""
-    Stats.incr(f"laplas.failures.{error.kind}")
+NO_METRICS = Metrics()
+"""Counts nothing."""

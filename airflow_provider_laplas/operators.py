@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_laplas.arguments import check_age, check_flag, check_seconds, check_text
+from airflow_provider_laplas.arguments import check_age, check_flag, check_seconds, check_text, is_template
 from airflow_provider_laplas.audio import check_place, is_web_url
 from airflow_provider_laplas.base import BaseSTTOperator
 from airflow_provider_laplas.batch_completion import BatchMixin
@@ -17,7 +17,6 @@ from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.exceptions import task_errors
 from airflow_provider_laplas.formats import check_formats
 from airflow_provider_laplas.lineage import lineage
-from airflow_provider_laplas.options import is_template
 from airflow_provider_laplas.publishing import TranscriptLink, check_captions, check_quality
 from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.results import check_results_path, choose_results_path

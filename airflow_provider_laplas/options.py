@@ -2,13 +2,13 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal, TypedDict, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from airflow_provider_laplas.arguments import is_template, nearest
 from airflow_provider_laplas.errors import LaplasArgumentError
 
 log = logging.getLogger(__name__)
@@ -56,23 +56,6 @@ class RequestOptions(TypedDict, total=False):
 
 OPTION_NAMES: frozenset[str] = frozenset(RequestOptions.__annotations__)
 """The documented options' names."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean …?`` with the nearest known name, or an empty text where none is near."""
-    matches = get_close_matches(name, sorted(known), n=1)
-    return f" Did you mean `{matches[0]}`?" if matches else ""
-
-
-def is_template(value: Any) -> bool:
-    """Tell whether Airflow still has to fill the value in: a Jinja template, or a reference to an XCom."""
-    if isinstance(value, str):
-        return "{{" in value or "{%" in value
-    if isinstance(value, list | tuple):
-        return any(map(is_template, value))
-    # What only Airflow can resolve (an XComArg, a mapped argument) has this method, and importing
-    # its class here would make the core depend on Airflow. A function is called with the context.
-    return hasattr(value, "iter_references") or callable(value)
 
 
 def check_options(options: Mapping[str, Any], *, rendered: bool) -> dict[str, Any]:

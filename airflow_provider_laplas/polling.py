@@ -7,7 +7,8 @@ from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from airflow_provider_laplas import api, metrics
+from airflow_provider_laplas import api
+from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.api import Generation
 from airflow_provider_laplas.errors import LaplasError, LaplasRateLimitError
 from airflow_provider_laplas.hooks import ATTEMPTS, LaplasHook
@@ -54,7 +55,7 @@ class SharedClient:
                     return generation
                 pause = wait.pause()
         finally:
-            metrics.waited(wait)
+            METRICS.waited(*wait.counted())
             self._waits -= 1
             if self._waits == 0:
                 # Before the first await: whoever comes now gets a client of its own.
@@ -77,7 +78,7 @@ class SharedClient:
                 if attempt == ATTEMPTS:
                     raise
                 self._turns.pace.slow_down(refused.retry_after)
-                metrics.retried()
+                METRICS.retried()
                 await asyncio.sleep(api.backoff(attempt, refused))
         raise AssertionError("count() never ends")
 

@@ -13,7 +13,7 @@ from airflow_provider_laplas.errors import LaplasArgumentError, LaplasQualityErr
 from airflow_provider_laplas.formats import write_formats
 from airflow_provider_laplas.quality import QualitySettings, check
 from airflow_provider_laplas.results import Reference
-from airflow_provider_laplas.storage import write_text
+from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.transcript import Transcript
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def publish(
     files = {"json": uri}
     for name, text in texts.items():
         files[name] = f"{uri.removesuffix('.json')}.{name}"
-        write_text(files[name], text)
+        object_storage().write_text(files[name], text)
     return files
 
 

@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+from airflow_provider_laplas.airflow_compat import get_xcom, option, set_xcom
+from airflow_provider_laplas.arguments import is_template
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.options import is_template
 from airflow_provider_laplas.redaction import show_location
-from airflow_provider_laplas.storage import exists, read_text, write_text
+from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.transcript import Transcript, read_object
 
 Reference: TypeAlias = str | dict[str, Any]
@@ -64,7 +65,7 @@ def save_reply(
     text = json.dumps(reply, allow_nan=False)
     if results_path:
         uri = _uri(results_path, generation_id)
-        write_text(uri, text)
+        object_storage().write_text(uri, text)
         return uri
     if task is None:
         raise LaplasArgumentError(
@@ -78,7 +79,7 @@ def find_reply(generation_id: str, results_path: str | None) -> Reference | None
     if not results_path:
         return None
     uri = _uri(results_path, generation_id)
-    return uri if exists(uri) else None
+    return uri if object_storage().exists(uri) else None
 
 
 def load_reply(reference: Reference) -> dict[str, Any]:
@@ -124,9 +125,7 @@ def choose_results_path(task: str | None, connection: str | None) -> str | None:
 
     :raises LaplasArgumentError: where it cannot be one
     """
-    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415
-
-    chosen = task or connection or conf.get("laplas", "results_path", fallback="") or None
+    chosen = task or connection or option("results_path") or None
     check_results_path(chosen)
     return chosen
 
@@ -159,7 +158,7 @@ def check_results_path(results_path: Any) -> None:
 def _load(reference: Any) -> str:
     if isinstance(reference, str):
         try:
-            return read_text(reference)
+            return object_storage().read_text(reference)
         except (FileNotFoundError, IsADirectoryError):
             raise LaplasArgumentError(
                 f"No transcript lies at {show_location(reference)} (any more).", argument="result"
@@ -187,19 +186,15 @@ def _unpack(packed: str) -> str:
 
 
 def _save_xcom(text: str, task: TaskKey) -> dict[str, Any]:
-    from airflow.sdk.execution_time.xcom import XCom  # noqa: PLC0415
-
     # One string: as nested objects the same reply costs the serialiser twenty times as long.
     value = {"encoding": "json", "data": text}
     if len(text) > COMPRESS_ABOVE:
         value = {"encoding": "gzip", "data": _pack(text)}
-    XCom.set(XCOM_KEY, value, **asdict(task))
+    set_xcom(XCOM_KEY, value, **asdict(task))
     return {"xcom_key": XCOM_KEY, **asdict(task)}
 
 
 def _load_xcom(reference: Mapping[str, Any]) -> str:
-    from airflow.sdk.execution_time.xcom import XCom  # noqa: PLC0415
-
     try:
         key = reference["xcom_key"]
         task = TaskKey(*(reference[name] for name in ("dag_id", "run_id", "task_id", "map_index")))
@@ -208,7 +203,7 @@ def _load_xcom(reference: Mapping[str, Any]) -> str:
             "`result` must be what the sensor or the operator returned, or the `result` in it.",
             argument="result",
         ) from None
-    value = XCom.get_one(key=key, **asdict(task))
+    value = get_xcom(key, **asdict(task))
     if value is None:
         raise LaplasArgumentError(
             f"The transcript is no longer in XCom: task {task.task_id} was cleared or tried again. Set `results_path` "

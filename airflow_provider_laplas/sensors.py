@@ -12,8 +12,9 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.sdk.exceptions import AirflowRescheduleException
 
+from airflow_provider_laplas.airflow_compat import argument_names
 from airflow_provider_laplas.api import Generation, check_generation_id
-from airflow_provider_laplas.arguments import check_keywords, check_seconds, check_text
+from airflow_provider_laplas.arguments import check_keywords, check_seconds, check_text, is_template
 from airflow_provider_laplas.audio import check_audio
 from airflow_provider_laplas.base import shown
 from airflow_provider_laplas.captions import CaptionLimits
@@ -21,7 +22,6 @@ from airflow_provider_laplas.completion import CompletionMixin
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
 from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.options import is_template
 from airflow_provider_laplas.publishing import TranscriptLink
 from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
@@ -104,7 +104,7 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         **kwargs: Any,
     ) -> None:
-        check_keywords(type(self), kwargs)
+        check_keywords(type(self).__name__, argument_names(type(self)), kwargs)
         for name in _MEANINGLESS & kwargs.keys():
             raise LaplasArgumentError(f"`{name}` means nothing here: {_MEANINGLESS_WHY}", argument=name)
         check_text("conn_id", conn_id)

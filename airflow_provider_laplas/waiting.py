@@ -163,6 +163,11 @@ class Wait:
             status=self.status,
         )
 
+    def counted(self) -> tuple[int, int, float | None]:
+        """Return what metrics take of a wait that is over: looks, failed looks, seconds from submission to completion."""
+        seen = self.completed and self.submitted_at is not None
+        return self.looks, self.failed_looks, self.clock() - (self.submitted_at or 0.0) if seen else None
+
     def _note_failure(self, error: LaplasError) -> None:
         settling = (
             isinstance(error, LaplasGenerationGoneError)

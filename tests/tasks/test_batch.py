@@ -22,7 +22,7 @@ from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError
 from airflow_provider_laplas.manifest import Entry, FileState, Manifest, output_names
 from airflow_provider_laplas.operators import TranscribeBatchOperator
 from airflow_provider_laplas.results import load_transcript
-from airflow_provider_laplas.storage import modified_at, write_text
+from airflow_provider_laplas.storage import object_storage, write_text
 from airflow_provider_laplas.waiting import Wait
 from tests.fake_api import (
     WORDS,
@@ -295,7 +295,7 @@ def test_an_intent_without_an_id_is_ambiguous(api, dag, run_dag, out):
 def test_an_output_of_an_earlier_submission_is_not_taken_for_the_new_one(api, out):
     uri = f"{out}/a.json"
     write_text(uri, json.dumps(transcript_reply("an old one")))
-    entry = Entry("a", "f", "a.json", FileState.SUBMITTED, "g", replaces=modified_at(uri))
+    entry = Entry("a", "f", "a.json", FileState.SUBMITTED, "g", replaces=object_storage().modified_at(uri))
     manifest = Manifest(f"{out}/manifest.json", {}, 0, [entry])
     take_stored(manifest)
     assert entry.state is FileState.SUBMITTED

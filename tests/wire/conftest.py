@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
+from airflow_provider_laplas import airflow_compat
 from airflow_provider_laplas import api as core
-from airflow_provider_laplas import metrics
 from airflow_provider_laplas.hooks import LaplasHook
 from tests.fake_api import FakeAPI
 
@@ -38,7 +38,7 @@ def counted(monkeypatch):
         def timing(name, duration):
             sums[name] += 1
 
-    monkeypatch.setattr(metrics, "Stats", Stats)
+    monkeypatch.setattr(airflow_compat.METRICS, "_stats", Stats)
     return sums
 
 
