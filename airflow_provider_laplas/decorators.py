@@ -4,25 +4,21 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import (
-    BaseOperator,
+from airflow_provider_laplas.airflow_compat import (
     Context,
     DecoratedOperator,
     TaskDecorator,
     determine_kwargs,
     task_decorator_factory,
 )
-
 from airflow_provider_laplas.audio import check_audio
-from airflow_provider_laplas.base import shown
-from airflow_provider_laplas.batch_completion import BatchMixin
-from airflow_provider_laplas.completion import TRIGGER_FAILED, trigger_timed_out
+from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.exceptions import task_errors
-from airflow_provider_laplas.operators import TranscribeOperator
+from airflow_provider_laplas.operators import TranscribeOperator, batch_task
+from airflow_provider_laplas.task.base import Task, shown
 
 
-class TranscribeDecoratedOperator(DecoratedOperator, TranscribeOperator, BatchMixin):
+class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
     """
     Transcribe what a function returns.
 
@@ -72,7 +68,7 @@ class TranscribeDecoratedOperator(DecoratedOperator, TranscribeOperator, BatchMi
         self.audio = self._audio = None
         self._args: list[Any] = list(self.op_args)
         self._kwargs: dict[str, Any] = dict(self.op_kwargs)
-        self.accept_limits(
+        self.limits = BatchLimits.check(
             max_in_flight=max_in_flight,
             max_failed=max_failed,
             deduplicate=deduplicate,
@@ -80,53 +76,36 @@ class TranscribeDecoratedOperator(DecoratedOperator, TranscribeOperator, BatchMi
             max_audio_seconds=max_audio_seconds,
         )
 
-    def execute(self, context: Context) -> Any:
-        """Call the function, then transcribe what it returned, in the form that fits."""
+    def make_task(self, context: Context) -> Task:
+        """Call the function, and return the form that fits what it returned."""
         self._call(context)
-        return self.begin_batch(context) if self._is_batch() else super().execute(context)
+        if isinstance(self.audio, list):
+            return batch_task(self, context, self.limits)
+        return super().make_task(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Take the event of the one form's trigger or the other's."""
-        # The single form's events name their generation.
+        # The single form's events name their generation; what is transcribed needs no audio any more.
         if isinstance(event, Mapping) and "generation_id" in event:
-            return super().execute_complete(context, event)
-        self._call(context)
-        return BatchMixin.execute_complete(self, context, event)
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; where Airflow gave the trigger up, in the form that fits what the function returns."""
-        if next_method == TRIGGER_FAILED:
-            self._call(context)
-            if self._is_batch():
-                if trigger_timed_out(next_method, next_kwargs):
-                    return self.resume_timed_out(context)
-                return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
-        return super().resume_execution(next_method, next_kwargs, context)
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """Return what the form that ran has read and written, for OpenLineage."""
-        form = BatchMixin if self._is_batch() else TranscribeOperator
-        return form.get_openlineage_facets_on_complete(self, task_instance)
+            return self.carry_out(
+                lambda: super(TranscribeDecoratedOperator, self).make_task(context).resume(event)
+            )
+        return super().execute_complete(context, event)
 
     def check_audio(self, audio: Any) -> Any:
         """Return one source, or a list of them."""
         return [check_audio(one) for one in audio] if isinstance(audio, list | tuple) else check_audio(audio)
 
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
-        """Render; what Airflow stores and shows of the function's arguments is without the signatures of URLs."""
-        super()._do_render_template_fields(parent, *args, **kwargs)
-        if parent is self:
-            self._args, self._kwargs = list(self.op_args), dict(self.op_kwargs)
-            self.op_args = shown(self._args)
-            self.op_kwargs = {name: shown(value) for name, value in self._kwargs.items()}
-
-    def _is_batch(self) -> bool:
-        return isinstance(self.audio, list)
+    def after_rendering(self) -> None:
+        """Have Airflow store and show the function's arguments without the signatures of URLs."""
+        super().after_rendering()
+        self._args, self._kwargs = list(self.op_args), dict(self.op_kwargs)
+        self.op_args = shown(self._args)
+        self.op_kwargs = {name: shown(value) for name, value in self._kwargs.items()}
 
     def _call(self, context: Context) -> None:
         arguments = determine_kwargs(self.python_callable, self._args, {**context, **self._kwargs})
-        with task_errors(skip=self.soft_fail):
-            self._audio = self.check_audio(self.python_callable(*self._args, **arguments))
+        self._audio = self.check_audio(self.python_callable(*self._args, **arguments))
         self.audio = shown(self._audio)
 
 

@@ -348,16 +348,20 @@ class LaplasHook(HttpHook):
         # None is for a wait that is left early only.
         return cast("Generation", self.wait_for(Wait(generation_id, time.time() + timeout, poll_interval)))
 
-    def wait_for(self, wait: Wait, *, stay: float = math.inf) -> Generation | None:
+    def wait_for(
+        self, wait: Wait, *, stay: float = math.inf, first: Generation | LaplasError | None = None
+    ) -> Generation | None:
         """
         Block until a wait is over; see :meth:`wait` for the errors that end it.
 
         :param stay: seconds to stay at most, though it looks once at least. Default: until the wait's deadline
+        :param first: what came of a look that was made already
         :return: the generation; None where the next look would come after the stay
         """
-        until = time.time() + stay
+        until, outcome = time.time() + stay, first
         try:
-            while not (generation := wait.observe(self.look(wait.generation_id))):
+            while not (generation := wait.observe(outcome or self.look(wait.generation_id))):
+                outcome = None
                 pause = wait.pause()
                 if time.time() + pause > until:
                     return None

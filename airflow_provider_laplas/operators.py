@@ -4,26 +4,36 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context
-
-from airflow_provider_laplas.arguments import check_age, check_flag, check_seconds, check_text, is_template
+from airflow_provider_laplas.airflow_compat import Context
+from airflow_provider_laplas.arguments import (
+    check_age,
+    check_flag,
+    check_pause,
+    check_seconds,
+    check_text,
+    is_template,
+)
 from airflow_provider_laplas.audio import check_place, is_web_url
-from airflow_provider_laplas.base import BaseSTTOperator
-from airflow_provider_laplas.batch_completion import BatchMixin
+from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.captions import CaptionLimits
-from airflow_provider_laplas.completion import CompletionMixin, make_hook
-from airflow_provider_laplas.durable import RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.exceptions import task_errors
-from airflow_provider_laplas.formats import check_formats
-from airflow_provider_laplas.lineage import lineage
-from airflow_provider_laplas.publishing import TranscriptLink, check_captions, check_quality
+from airflow_provider_laplas.links import TranscriptLink
+from airflow_provider_laplas.output import Output, check_output, check_results_path, choose_folder
 from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
-from airflow_provider_laplas.results import check_results_path, choose_results_path
+from airflow_provider_laplas.results import TaskKey
+from airflow_provider_laplas.task.base import BaseSTTOperator, BaseWaitingOperator, Task
+from airflow_provider_laplas.task.batch import BatchTask
+from airflow_provider_laplas.task.generation import GenerationTask, Waiting
+from airflow_provider_laplas.task.notify import lineage
+from airflow_provider_laplas.task.outcome import Done, Outcome, carry_out
+from airflow_provider_laplas.task.record import RecordStore
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
 
 GENERATION_ID_KEY = "generation_id"
 """The XCom key under which a submission's id is found, beside the task's return value."""
+
+USUAL_INLINE_WAIT = 10.0
+"""Seconds that :class:`TranscribeOperator` polls in the worker before it defers, where it is not mapped."""
 
 
 class SubmitSTTOperator(BaseSTTOperator):
@@ -32,7 +42,7 @@ class SubmitSTTOperator(BaseSTTOperator):
 
     An :class:`~airflow_provider_laplas.sensors.STTCompletionSensor` waits for it. The id is pushed to XCom as the
     return value and under the key ``generation_id``. The request's arguments are those of
-    :class:`~airflow_provider_laplas.base.BaseSTTOperator`.
+    :class:`~airflow_provider_laplas.task.base.BaseSTTOperator`.
 
     The API has no idempotency key. A submission that was sent and not answered is a
     :class:`~airflow_provider_laplas.errors.LaplasAmbiguousSubmitError`, which Airflow does not retry.
@@ -49,22 +59,28 @@ class SubmitSTTOperator(BaseSTTOperator):
         super().__init__(**kwargs)
         self.results_path = results_path
 
-    def execute(self, context: Context) -> str:
+    def execute(self, context: Context) -> Any:
         """Submit, unless an earlier try of this task already has."""
-        with task_errors(), make_hook(self.conn_id) as hook:
-            folder = choose_results_path(self.results_path, hook.settings.results_path)
-            record = self.obtain(context, hook, timeout=DEFAULT_TIMEOUT, folder=folder)
-        generation_id = str(record.generation_id)
-        context["ti"].xcom_push(key=GENERATION_ID_KEY, value=generation_id)
-        return generation_id
+        return carry_out(self, lambda: self._submit(context))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return the audio, for OpenLineage; what is made of it is the sensor's output."""
         source = self.shown_source()
         return lineage([source] if source else [], [])
 
+    def _submit(self, context: Context) -> Outcome:
+        # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
+        from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
 
-class TranscribeOperator(CompletionMixin, BaseSTTOperator):
+        with LaplasHook(check_text("conn_id", self.conn_id)) as hook:
+            folder = choose_folder(self.results_path, hook.settings.results_path)
+            work = self.submission(DEFAULT_TIMEOUT)
+            begun = work.begin(hook, RecordStore(context), folder, TaskKey.from_context(context))
+        context["ti"].xcom_push(key=GENERATION_ID_KEY, value=begun.generation_id)
+        return Done(begun.generation_id)
+
+
+class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
     """
     Submit audio, wait for the transcript, and return it: one task.
 
@@ -97,7 +113,6 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
         "quality",
     )
     operator_extra_links = (TranscriptLink(),)
-    usual_stay = 10.0
 
     def __init__(
         self,
@@ -115,32 +130,39 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
     ) -> None:
         kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
-        self.accept(
-            results_path=results_path,
-            formats=formats,
-            captions=captions,
-            quality=quality,
-            deferrable=deferrable,
-            defer_after=defer_after,
-        )
+        self.results_path = check_results_path(results_path)
+        self.formats, self.captions, self.quality = check_output(formats, captions, quality)
+        self.deferrable = check_flag("deferrable", deferrable)
+        self.defer_after = check_pause("defer_after", defer_after)
         self.poke_interval = check_seconds("poke_interval", poke_interval)
         self.timeout = check_seconds("timeout", timeout)
         self.soft_fail = check_flag("soft_fail", soft_fail)
-        self.never_fail = False
 
-    def execute(self, context: Context) -> Any:
-        """Submit, unless an earlier try of this task already has; then wait in the way that was chosen."""
-        with self.task_errors():
-            with self.hook() as hook:
-                folder = self.choose_folder(hook)
-                earlier = RecordStore(context).load()
-                record = self.obtain(context, hook, timeout=self.timeout, folder=folder)
-            context["ti"].xcom_push(key=GENERATION_ID_KEY, value=record.generation_id)
-            known = earlier is not None and earlier.generation_id == record.generation_id
-            return self.wait_for_generation(context, record, first_try=not known)
+    def make_task(self, context: Context) -> Task:
+        """Return the submission and the wait for its generation."""
+        return GenerationTask(
+            context,
+            self.conn_id,
+            lambda: self.submission(self.timeout),
+            Waiting(
+                self.timeout,
+                self.poke_interval,
+                self.deferrable,
+                self.execution_timeout,
+                self.defer_after,
+                usual=USUAL_INLINE_WAIT,
+            ),
+            self.results_path,
+            self.formats,
+            self.captions,
+            self.quality,
+            self.outlets,
+            self.shown_source(),
+            announce_id=lambda found: context["ti"].xcom_push(key=GENERATION_ID_KEY, value=found),
+        )
 
 
-class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
+class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
     """
     Transcribe many files in one task: thousands of files cost one task, not thousands.
 
@@ -157,7 +179,7 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
     Each asset alias among the task's ``outlets`` gets one event, for the manifest, where there are
     finished files of which none has told yet.
 
-    The request's remaining arguments are those of :class:`~airflow_provider_laplas.base.BaseSTTOperator`;
+    The request's remaining arguments are those of :class:`~airflow_provider_laplas.task.base.BaseSTTOperator`;
     ``on_ambiguous`` and ``on_expired`` hold for each file, and ``durable=False`` ignores an earlier manifest.
 
     :param audio: a list of what ``audio`` can be elsewhere; or a folder or a glob in object storage
@@ -218,14 +240,12 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
         check_results_path(results_path)
         super().__init__(audio=audio, **kwargs)
         self.results_path = results_path
-        self.formats = check_formats(formats)
-        self.captions = check_captions(captions)
-        self.quality = check_quality(quality)
+        self.formats, self.captions, self.quality = check_output(formats, captions, quality)
         self.deferrable = check_flag("deferrable", deferrable)
         self.poke_interval = check_seconds("poke_interval", poke_interval)
         self.timeout = check_seconds("timeout", timeout)
         self.min_age = check_age("min_age", min_age)
-        self.accept_limits(
+        self.limits = BatchLimits.check(
             max_in_flight=max_in_flight,
             max_failed=max_failed,
             deduplicate=deduplicate,
@@ -251,6 +271,39 @@ class TranscribeBatchOperator(BatchMixin, BaseSTTOperator):
             for item in audio
         ]
 
-    def execute(self, context: Context) -> Any:
-        """List the files, take over what is done already, submit, and wait."""
-        return self.begin_batch(context)
+    def make_task(self, context: Context) -> BatchTask:
+        """Return the batch."""
+        return batch_task(self, context, self.limits, self.min_age)
+
+
+def batch_task(
+    operator: TranscribeOperator | TranscribeBatchOperator,
+    context: Context,
+    limits: BatchLimits,
+    min_age: Any = 0.0,
+) -> BatchTask:
+    """
+    Return the batch of an operator whose ``audio`` is several files.
+
+    :raises LaplasArgumentError: naming the argument that a template has made a wrong one
+    """
+    audio = operator.rendered_audio()
+    return BatchTask(
+        context,
+        conn_id=check_text("conn_id", operator.conn_id),
+        audio=audio,
+        results_path=operator.results_path,
+        model=operator.model,
+        options=operator.rendered_options(),
+        policy=operator.resume_policy(),
+        limits=limits,
+        output=Output.read(operator.formats, operator.captions, operator.quality),
+        min_age=check_age("min_age", min_age),
+        poll_interval=operator.poke_interval,
+        timeout=operator.timeout,
+        durable=operator.durable,
+        deferrable=operator.deferrable,
+        execution_timeout=operator.execution_timeout,
+        outlets=operator.outlets,
+        place=operator.shown_source(),
+    )

@@ -27,7 +27,7 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"name": "transcribe", "class-name": "airflow_provider_laplas.decorators.transcribe_task"}
         ],
-        "extra-links": ["airflow_provider_laplas.publishing.TranscriptLink"],
+        "extra-links": ["airflow_provider_laplas.links.TranscriptLink"],
         "config": {
             "laplas": {
                 "description": "Speech-to-text with the Laplas API.",

@@ -1,14 +1,50 @@
-"""What may be shown of an address or of a text that came from outside."""
+"""What may be shown of an address or of a text that came from outside, and what in an address is a signature."""
 
 import re
 from collections.abc import Iterable
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 MASK = "***"
 """Stands where something private was."""
 
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>`]+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+# Of AWS (both versions), Google, CloudFront and Azure, then what others call theirs. A URL that differs only in these
+# names the same audio.
+_SIGNATURE_PREFIXES = ("x-amz-", "x-goog-")
+_SIGNATURE_NAMES = frozenset(
+    [
+        "awsaccesskeyid",
+        "expires",
+        "googleaccessid",
+        "key-pair-id",
+        "policy",
+        "signature",
+        "se",
+        "sig",
+        "sip",
+        "skoid",
+        "sks",
+        "skt",
+        "sktid",
+        "ske",
+        "skv",
+        "sp",
+        "spr",
+        "sr",
+        "srt",
+        "ss",
+        "st",
+        "sv",
+        "access_token",
+        "auth",
+        "exp",
+        "hmac",
+        "token",
+    ]
+)
 
 
 def redact_url(url: str) -> str:
@@ -70,3 +106,17 @@ def redact(text: str, *, secrets: Iterable[str] = (), limit: int = 300) -> str:
     text = _CONTROL.sub(" ", text).encode("utf-8", "replace").decode()
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def unsigned(url: str) -> str:
+    """Return a URL without the query parameters that sign it, which change with every signing."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    kept = [
+        (name, value)
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        if name.lower() not in _SIGNATURE_NAMES and not name.lower().startswith(_SIGNATURE_PREFIXES)
+    ]
+    return urlunsplit(parts._replace(query=urlencode(kept), fragment=""))

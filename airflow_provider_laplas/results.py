@@ -11,17 +11,19 @@ in events and return values in place of the reply.
 import base64
 import gzip
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from airflow_provider_laplas.airflow_compat import get_xcom, option, set_xcom
-from airflow_provider_laplas.arguments import is_template
+from airflow_provider_laplas.airflow_compat import get_xcom, set_xcom
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.redaction import show_location
-from airflow_provider_laplas.storage import object_storage
+from airflow_provider_laplas.redaction import redact, show_location
+from airflow_provider_laplas.storage import Storage, apersistently, object_storage, off_loop, persistently
 from airflow_provider_laplas.transcript import Transcript, read_object
+
+log = logging.getLogger(__name__)
 
 Reference: TypeAlias = str | dict[str, Any]
 """The URI of a stored reply, or the ids of the XCom that holds it."""
@@ -52,34 +54,83 @@ class TaskKey:
         return cls(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
 
 
-def save_reply(
-    reply: Mapping[str, Any], *, generation_id: str, task: TaskKey | None, results_path: str | None
-) -> Reference:
+@dataclass(frozen=True, slots=True)
+class Place:
     """
-    Keep a reply and return where it lies. Blocking; it may be repeated, and then overwrites its own.
+    Where the reply of one generation is kept.
 
-    :param results_path: a folder in object storage (any URI of Airflow's ``ObjectStoragePath``, or a local path);
-        without one the reply becomes an XCom of ``task``, which Airflow deletes when that is tried again or cleared
-    :raises LaplasArgumentError: where neither is given
+    :ivar folder: in object storage; without one the reply becomes an XCom, which Airflow deletes when the task is tried
+        again or cleared
+    :ivar task: whose XCom it becomes; None where only the folder will do
     """
-    text = json.dumps(reply, allow_nan=False)
-    if results_path:
-        uri = _uri(results_path, generation_id)
-        object_storage().write_text(uri, text)
-        return uri
-    if task is None:
-        raise LaplasArgumentError(
-            "`results_path` or `task` must say where a reply is kept.", argument="results_path"
+
+    generation_id: str
+    folder: str | None
+    task: TaskKey | None
+
+    @property
+    def uri(self) -> str | None:
+        """The file's URI, None without a folder."""
+        # The id comes from outside: quoted, it cannot name another folder.
+        return f"{self.folder.rstrip('/')}/{quote(self.generation_id, safe='')}.json" if self.folder else None
+
+    def find(self) -> str | None:
+        """Return where the reply lies, if an earlier try, or its trigger, has put it into the folder. Blocking."""
+        return self.uri if self.uri is not None and object_storage().exists(self.uri) else None
+
+    def save(self, reply: Mapping[str, Any]) -> Reference:
+        """
+        Keep a reply and return where it lies. Blocking; it may be repeated, and then overwrites its own.
+
+        :raises LaplasArgumentError: where there is neither a folder nor a task
+        """
+        if self.uri is not None:
+            write_reply(self.uri, reply, object_storage())
+            return self.uri
+        if self.task is None:
+            raise LaplasArgumentError(
+                "`results_path` or `task` must say where a reply is kept.", argument="results_path"
+            )
+        return _save_xcom(_text(reply), self.task)
+
+    def without_folder(self, error: Exception) -> "Place":
+        """Return where a reply is kept that the folder did not take; raise the error where there is no other place."""
+        if self.folder is None or self.task is None:
+            raise error
+        log.error(
+            "The reply of generation %s cannot be written to %s, so it becomes an XCom: %s",
+            self.generation_id,
+            show_location(self.folder),
+            redact(repr(error)),
         )
-    return _save_xcom(text, task)
+        return replace(self, folder=None)
 
 
-def find_reply(generation_id: str, results_path: str | None) -> Reference | None:
-    """Return where a generation's reply lies, if an earlier try, or its trigger, has put it into the folder."""
-    if not results_path:
-        return None
-    uri = _uri(results_path, generation_id)
-    return uri if object_storage().exists(uri) else None
+def keep_reply(reply: Mapping[str, Any], place: Place) -> Reference:
+    """
+    Keep a finished reply, and return where it lies: an XCom rather than nothing. Blocking.
+
+    Each place is tried for some seconds.
+
+    :raises Exception: what the last place failed with
+    """
+    try:
+        return persistently(place.save, reply)
+    except Exception as error:  # noqa: BLE001
+        return persistently(place.without_folder(error).save, reply)
+
+
+async def akeep_reply(reply: Mapping[str, Any], place: Place) -> Reference:
+    """Do what :func:`keep_reply` does, on the event loop."""
+    try:
+        return await apersistently(off_loop, place.save, reply)
+    except Exception as error:  # noqa: BLE001
+        return await apersistently(off_loop, place.without_folder(error).save, reply)
+
+
+def write_reply(uri: str, reply: Mapping[str, Any], storage: Storage) -> None:
+    """Write a reply into a file, as it came. Blocking."""
+    storage.write_text(uri, _text(reply))
 
 
 def load_reply(reference: Reference) -> dict[str, Any]:
@@ -115,44 +166,8 @@ def load_transcript(result: Mapping[str, Any] | str) -> Transcript:
 
 def inline(reply: Mapping[str, Any]) -> Reference | None:
     """Return a reply as its own reference, if it is short enough for the task's state store; else None."""
-    packed = _pack(json.dumps(reply, allow_nan=False))
+    packed = _pack(_text(reply))
     return {"inline": packed} if len(packed) <= INLINE_LIMIT else None
-
-
-def choose_results_path(task: str | None, connection: str | None) -> str | None:
-    """
-    Return the folder for replies: the task's, else the connection's, else ``[laplas] results_path``, else None.
-
-    :raises LaplasArgumentError: where it cannot be one
-    """
-    chosen = task or connection or option("results_path") or None
-    check_results_path(chosen)
-    return chosen
-
-
-def check_results_path(results_path: Any) -> None:
-    """
-    Refuse what cannot be a folder in object storage; a template is for later.
-
-    :raises LaplasArgumentError: naming ``results_path``
-    """
-    if is_template(results_path):
-        return
-    # "None" is what a template makes of an XCom that is not there.
-    if results_path is not None and (
-        not isinstance(results_path, str) or not results_path.strip() or results_path == "None"
-    ):
-        raise LaplasArgumentError(
-            f"`results_path` must be a folder in object storage, not {results_path!r}.",
-            argument="results_path",
-        )
-    # s3://connection@bucket is Airflow's; a password in it would be stored with the trigger, readable.
-    if results_path and ":" in results_path.partition("://")[2].partition("/")[0].rpartition("@")[0]:
-        raise LaplasArgumentError(
-            "`results_path` must not hold a password: name the storage's connection, as in "
-            "s3://connection_id@bucket/folder.",
-            argument="results_path",
-        )
 
 
 def _load(reference: Any) -> str:
@@ -172,9 +187,9 @@ def _shown(reference: Any) -> str:
     return show_location(reference) if isinstance(reference, str) else "the XCom that `result` names"
 
 
-def _uri(results_path: str, generation_id: str) -> str:
-    # The id comes from outside: quoted, it cannot name another folder.
-    return f"{results_path.rstrip('/')}/{quote(generation_id, safe='')}.json"
+def _text(reply: Mapping[str, Any]) -> str:
+    # NaN is no JSON: what reads it back would not.
+    return json.dumps(reply, allow_nan=False)
 
 
 def _pack(text: str) -> str:

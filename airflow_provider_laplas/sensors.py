@@ -1,33 +1,29 @@
 """The sensor: wait for a generation that another task submitted."""
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pendulum
-from airflow.providers.common.compat.sdk import (
-    BaseSensorOperator,
-    Context,
+from airflow_provider_laplas.airflow_compat import BaseSensorOperator, Context, argument_names
+from airflow_provider_laplas.api import check_generation_id
+from airflow_provider_laplas.arguments import (
+    check_flag,
+    check_keywords,
+    check_pause,
+    check_seconds,
+    check_text,
+    is_template,
 )
-from airflow.sdk.exceptions import AirflowRescheduleException
-
-from airflow_provider_laplas.airflow_compat import argument_names
-from airflow_provider_laplas.api import Generation, check_generation_id
-from airflow_provider_laplas.arguments import check_keywords, check_seconds, check_text, is_template
 from airflow_provider_laplas.audio import check_audio
-from airflow_provider_laplas.base import shown
 from airflow_provider_laplas.captions import CaptionLimits
-from airflow_provider_laplas.completion import CompletionMixin
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
-from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.publishing import TranscriptLink
+from airflow_provider_laplas.links import TranscriptLink
+from airflow_provider_laplas.output import check_output, check_results_path
 from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
-from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
-
-if TYPE_CHECKING:
-    from airflow_provider_laplas.hooks import LaplasHook
+from airflow_provider_laplas.task.base import BaseWaitingOperator, shown
+from airflow_provider_laplas.task.generation import GenerationTask, GivenGeneration, Waiting
+from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
 
 _MEANINGLESS = frozenset({"exponential_backoff", "max_wait", "silent_fail"})
 _MEANINGLESS_WHY = (
@@ -35,7 +31,7 @@ _MEANINGLESS_WHY = (
 )
 
 
-class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
+class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
     """
     Wait until a generation is completed and return its transcript.
 
@@ -121,18 +117,33 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         self.source = source
         if not is_template(source):
             self.source = self.shown_source()
-        self.accept(
-            results_path=results_path,
-            formats=formats,
-            captions=captions,
-            quality=quality,
-            deferrable=deferrable,
-            defer_after=defer_after,
-        )
+        self.results_path = check_results_path(results_path)
+        self.formats, self.captions, self.quality = check_output(formats, captions, quality)
+        self.deferrable = check_flag("deferrable", deferrable)
+        self.defer_after = check_pause("defer_after", defer_after)
 
-    def generation_id_of(self, context: Context) -> str:
-        """Return the id that the sensor was given."""
-        return self.generation_id
+    def make_task(self, context: Context) -> GenerationTask:
+        """Return the wait for the generation."""
+        self.source = self.shown_source()
+        return GenerationTask(
+            context,
+            self.conn_id,
+            self._given,
+            Waiting(
+                self.timeout,
+                self.poke_interval,
+                self.deferrable,
+                self.execution_timeout,
+                self.defer_after,
+                reschedule=self.reschedule,
+            ),
+            self.results_path,
+            self.formats,
+            self.captions,
+            self.quality,
+            self.outlets,
+            self.source,
+        )
 
     def shown_source(self) -> str | None:
         """
@@ -140,38 +151,15 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
 
         :raises LaplasArgumentError: naming ``source``, where it can name no audio
         """
-        return None if self.source is None else shown(check_audio(self.source, "source"))
+        return None if self.source is None else str(shown(check_audio(self.source, "source")))
 
-    def execute(self, context: Context) -> Any:
-        """Wait in the way that was chosen: deferred, rescheduled or in place."""
-        with self.task_errors():
-            self.source = self.shown_source()
-            rendered: Any = self.generation_id
-            # A template that is rendered to native types makes a number of an id of digits.
-            self.generation_id = check_generation_id(str(rendered) if isinstance(rendered, int) else rendered)
-            store, now = RecordStore(context), time.time()
-            earlier = store.load()
-            known = earlier is not None and earlier.fingerprint == self.generation_id
-            if earlier is not None and known:
-                record = store.renewed(earlier, timeout=self.timeout, now=now)
-            else:
-                record = Record(self.generation_id, store.max_tries, now + self.timeout, self.generation_id)
-            if record != earlier:
-                store.save(record)
-            return self.wait_for_generation(context, record, first_try=not known)
+    def after_rendering(self) -> None:
+        """Have Airflow store and show the source without its signature."""
+        super().after_rendering()
+        self.source = shown(self.source)
 
-    def look(self, hook: "LaplasHook", wait: Wait, *, stay: float) -> Generation | None:
-        """Look once, and come back later where the task is to be rescheduled."""
-        if self.deferrable or not self.reschedule:
-            return super().look(hook, wait, stay=stay)
-        generation = hook.wait_for(wait, stay=0.0)
-        if generation is None:
-            again = pendulum.now("UTC") + timedelta(seconds=wait.pause())
-            raise AirflowRescheduleException(again)  # type: ignore[no-untyped-call]
-        return generation
-
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
-        """Render; what Airflow stores and shows of the source afterwards is without its signature."""
-        super()._do_render_template_fields(parent, *args, **kwargs)
-        if parent is self:
-            self.source = shown(self.source)
+    def _given(self) -> GivenGeneration:
+        rendered: Any = self.generation_id
+        # A template that is rendered to native types makes a number of an id of digits.
+        generation_id = check_generation_id(str(rendered) if isinstance(rendered, int) else rendered)
+        return GivenGeneration(generation_id, self.timeout)

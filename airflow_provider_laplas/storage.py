@@ -1,9 +1,35 @@
 """Whole files in object storage, read and written; blocking. A file is there whole or not at all."""
 
+import logging
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    Retrying,
+    retry_if_not_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential,
+    wait_random,
+)
+
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import redact
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+WRITE_ATTEMPTS = 5
+"""How often a writing is tried at least, with growing pauses: some eight seconds in all."""
+
+LONGEST_WRITE_PAUSE = 30.0
+"""The longest pause, in seconds, between two tries to write."""
 
 
 class Storage:
@@ -91,3 +117,47 @@ def object_storage() -> Storage:
 def write_text(uri: str, text: str) -> None:
     """Write a file into Airflow's object storage, for tasks that write beside the transcripts."""
     object_storage().write_text(uri, text)
+
+
+def persistently(write: Callable[..., T], *args: Any, until: float = 0.0) -> T:
+    """
+    Call what writes, again where it fails: what it notes is paid for. Blocking.
+
+    An argument that is wrong is not repeated.
+
+    :param until: epoch seconds up to which it is repeated at least
+    :raises Exception: the last failure
+    """
+    value: T = Retrying(**_repeated(until))(write, *args)
+    return value
+
+
+async def apersistently(write: Callable[..., Awaitable[T]], *args: Any, until: float = 0.0) -> T:
+    """Do what :func:`persistently` does, on the event loop."""
+    value: T = await AsyncRetrying(**_repeated(until))(write, *args)
+    return value
+
+
+async def off_loop(function: Callable[..., T], *args: Any) -> T:
+    """Run what blocks in a thread, from which Airflow's own look-ups still find back to the event loop."""
+    # Not asyncio.to_thread: a storage that looks its connection up needs asgiref's way back to the loop.
+    from asgiref.sync import sync_to_async  # noqa: PLC0415
+
+    value: T = await sync_to_async(function, thread_sensitive=False)(*args)
+    return value
+
+
+def _repeated(until: float) -> dict[str, Any]:
+    return {
+        "retry": retry_if_not_exception_type(LaplasArgumentError),
+        "stop": stop_after_attempt(WRITE_ATTEMPTS) & stop_after_delay(until - time.time()),
+        "wait": wait_exponential(multiplier=0.5, max=LONGEST_WRITE_PAUSE) + wait_random(0, 0.5),
+        "before_sleep": _say,
+        "reraise": True,
+    }
+
+
+def _say(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    pause = state.next_action.sleep if state.next_action else 0.0
+    log.warning("What was to be written could not be; trying again in %.1f s: %s", pause, redact(repr(error)))

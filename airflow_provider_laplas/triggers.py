@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
+from airflow_provider_laplas.airflow_compat import BaseTrigger, TriggerEvent
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
-from airflow_provider_laplas.redaction import redact, show_location
-from airflow_provider_laplas.results import Reference, TaskKey, save_reply
+from airflow_provider_laplas.redaction import show_location
+from airflow_provider_laplas.results import Place, Reference, TaskKey, akeep_reply
+from airflow_provider_laplas.storage import off_loop
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, Wait
 
 log = logging.getLogger(__name__)
@@ -24,9 +24,6 @@ Seconds from the deferral to the trigger's first look.
 A trigger that fires sooner can overtake the report of the half that deferred, and Airflow then fails the task
 (observed with Airflow 3.3.2: 8 of 60 tasks with triggers of 1 s, none of 80 with 5 s).
 """
-
-STORE_ATTEMPTS = 4
-"""How often storing a finished reply is tried, in each place, with growing pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,38 @@ class CompletionEvent:
                 return cls(generation_id, result=result)
             case {"status": "error", "generation_id": str(generation_id), "error": Mapping() as error}:
                 return cls(generation_id, error=from_payload(error))
-        raise LaplasError("The task was resumed with an event that its trigger never sends. Clear the task.")
+        raise _not_ours()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEvent:
+    """
+    What the batch's trigger tells the worker: to go on, or why it cannot; the manifest says the rest.
+
+    :ivar error: the error that ended the wait, None where there is something to do
+    """
+
+    error: LaplasError | None = None
+
+    def to_payload(self) -> dict[str, Any]:
+        """Write the event as plain JSON."""
+        if self.error is not None:
+            return {"status": "error", "error": to_payload(self.error)}
+        return {"status": "waited"}
+
+    @classmethod
+    def from_payload(cls, payload: Any) -> "BatchEvent":
+        """
+        Read what :meth:`to_payload` wrote.
+
+        :raises LaplasError: for anything else
+        """
+        match payload:
+            case {"status": "waited"}:
+                return cls()
+            case {"status": "error", "error": Mapping() as error}:
+                return cls(from_payload(error))
+        raise _not_ours()
 
 
 class STTCompletionTrigger(BaseTrigger):
@@ -149,37 +177,8 @@ class STTCompletionTrigger(BaseTrigger):
         await asyncio.sleep(self.first_look + 2 * random.random())  # noqa: S311
         generation = await shared_client(self.conn_id).wait_for(wait)
         # Shielded: what is paid for is stored even if the trigger is moved right now.
-        return await asyncio.shield(self._store(generation.reply))
-
-    async def _store(self, reply: Mapping[str, Any]) -> Reference:
-        """Store the reply; where the folder cannot be written to, as an XCom rather than not at all."""
-        from tenacity import AsyncRetrying, stop_after_attempt, wait_exponential_jitter  # noqa: PLC0415
-
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(STORE_ATTEMPTS), wait=wait_exponential_jitter(), reraise=True
-        )
-        try:
-            return await retrying(self._store_at, reply, self.results_path)
-        except Exception as error:
-            if not self.results_path or self._task_key() is None:
-                raise
-            log.error(  # noqa: TRY400
-                "The reply of generation %s cannot be written to %s, so it becomes an XCom: %s",
-                self.generation_id,
-                show_location(self.results_path),
-                redact(repr(error)),
-            )
-            return await retrying(self._store_at, reply, None)
-
-    async def _store_at(self, reply: Mapping[str, Any], results_path: str | None) -> Reference:
-        from asgiref.sync import sync_to_async  # noqa: PLC0415
-
-        # Off the loop, and not through asyncio.to_thread: a backend that looks up a connection of its own needs
-        # asgiref's way back to the loop.
-        reference: Reference = await sync_to_async(save_reply, thread_sensitive=False)(
-            reply, generation_id=self.generation_id, task=self._task_key(), results_path=results_path
-        )
-        return reference
+        place = Place(self.generation_id, self.results_path, self._task_key())
+        return await asyncio.shield(akeep_reply(generation.reply, place))
 
     def _task_key(self) -> TaskKey | None:
         if self.task_ids is not None:
@@ -228,11 +227,11 @@ class STTBatchTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, store, and yield the one event."""
         # The HTTP clients cost half a second to import, which the DAG processor should not pay.
-        from airflow_provider_laplas.batch_loops import off_loop, wait_for_submitted  # noqa: PLC0415
+        from airflow_provider_laplas.batch.wait import wait_for_submitted  # noqa: PLC0415
         from airflow_provider_laplas.manifest import Manifest  # noqa: PLC0415
         from airflow_provider_laplas.polling import shared_client  # noqa: PLC0415
 
-        payload: dict[str, Any] = {"status": "waited"}
+        event = BatchEvent()
         try:
             await asyncio.sleep(self.first_look)
             manifest = await off_loop(Manifest.resumed, self.manifest, self.claim)
@@ -243,8 +242,8 @@ class STTBatchTrigger(BaseTrigger):
                 resume_at=self.resume_at,
             )
         except LaplasError as error:
-            payload = {"status": "error", "error": to_payload(error)}
-        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+            event = BatchEvent(error)
+        yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Say that the generations go on: the API cannot cancel one."""
@@ -253,3 +252,7 @@ class STTBatchTrigger(BaseTrigger):
             "billed. Clearing the task takes it up again, from %s.",
             show_location(self.manifest),
         )
+
+
+def _not_ours() -> LaplasError:
+    return LaplasError("The task was resumed with an event that its trigger never sends. Clear the task.")

@@ -295,7 +295,7 @@ def test_an_intent_without_an_id_is_ambiguous(api, dag, run_dag, out):
 def test_an_output_of_an_earlier_submission_is_not_taken_for_the_new_one(api, out):
     uri = f"{out}/a.json"
     write_text(uri, json.dumps(transcript_reply("an old one")))
-    entry = Entry("a", "f", "a.json", FileState.SUBMITTED, "g", replaces=object_storage().modified_at(uri))
+    entry = FileRecord("a", "f", "a.json", FileState.SUBMITTED, "g", replaces=object_storage().modified_at(uri))
     manifest = Manifest(f"{out}/manifest.json", {}, 0, [entry])
     take_stored(manifest)
     assert entry.state is FileState.SUBMITTED
@@ -411,7 +411,7 @@ def test_a_writer_whose_claim_is_lost_while_it_writes_learns_it_and_the_next_one
     out, monkeypatch, moment
 ):
     uri = f"{out}/manifest.json"
-    manifest = Manifest(uri, OTHER, 0, [Entry("a", "f", "a.json", FileState.INTENT)], claim=claim(uri, OTHER))
+    manifest = Manifest(uri, OTHER, 0, [FileRecord("a", "f", "a.json", FileState.INTENT)], claim=claim(uri, OTHER))
 
     def write_meanwhile(where, text):
         if moment == "before":
@@ -432,7 +432,7 @@ def test_what_a_writer_notes_after_its_claim_was_lost_takes_nothing_back_and_its
     uri = f"{out}/manifest.json"
     files = ("a.json", "b.json", "c.json")
     token = claim(uri, OTHER)
-    first = Manifest(uri, OTHER, 0, [Entry(name, "f", name) for name in files], claim=token)
+    first = Manifest(uri, OTHER, 0, [FileRecord(name, "f", name) for name in files], claim=token)
     first.entries[0].move(FileState.INTENT)
     first.save()
     _, second = Manifest.take_over(uri, OTHER)
@@ -456,7 +456,7 @@ def test_what_a_writer_notes_after_its_claim_was_lost_takes_nothing_back_and_its
 
 def test_who_claims_a_batch_leaves_the_notes_of_one_that_has_claimed_it_since(out, monkeypatch):
     uri = f"{out}/manifest.json"
-    Manifest(uri, OTHER, 0, [Entry("a", "f", "a.json")], claim=claim(uri, OTHER)).save()
+    Manifest(uri, OTHER, 0, [FileRecord("a", "f", "a.json")], claim=claim(uri, OTHER)).save()
     later = []
 
     def overtaken(uri, owner):
@@ -518,7 +518,7 @@ def test_of_two_tasks_that_begin_in_one_folder_at_once_the_later_one_submits_not
     api, dag, run_dag, out, claimed_late
 ):
     def begin(uri):
-        Manifest(uri, OTHER, 0, [Entry(URLS[0], "f", "a.json")], claim=claim(uri, OTHER)).save()
+        Manifest(uri, OTHER, 0, [FileRecord(URLS[0], "f", "a.json")], claim=claim(uri, OTHER)).save()
 
     claimed_late(begin)
     batch(out, audio=URLS[:2])
@@ -703,7 +703,7 @@ def test_a_finished_file_that_left_the_folder_is_still_published_and_told(
 
 
 def test_one_reply_without_a_transcript_that_was_stored_holds_nobody_back(api, out):
-    entries = [Entry(name, "f", f"{name}.json", FileState.SUBMITTED, name) for name in ("a", "b")]
+    entries = [FileRecord(name, "f", f"{name}.json", FileState.SUBMITTED, name) for name in ("a", "b")]
     write_text(f"{out}/a.json", json.dumps({"status": "completed", "result": {"unheard": 1}}))
     write_text(f"{out}/b.json", json.dumps(transcript_reply()))
     take_stored(Manifest(f"{out}/manifest.json", {}, 0, entries))
@@ -730,7 +730,7 @@ def interrupted(dag, out, *, deadline):
     """A manifest of three files, of which one is submitted and done, as a triggerer's death leaves it."""
     owner = {"dag_id": dag.dag_id, "run_id": "r", "task_id": "batch", "map_index": -1}
     names = output_names(URLS[:3], None)
-    entries = [Entry(url, "f", name) for url, name in zip(URLS[:3], names, strict=True)]
+    entries = [FileRecord(url, "f", name) for url, name in zip(URLS[:3], names, strict=True)]
     Manifest(f"{out}/manifest.json", owner, 0, entries).save()
     return lambda generation_id: (
         entries[0].move(FileState.SUBMITTED, generation_id=generation_id, deadline=deadline),
@@ -809,7 +809,7 @@ def test_two_tasks_do_not_write_into_one_folder(api, dag, run_dag, out):
     manifest.entries = []
     batch(out, audio=URLS[:1])
 
-    manifest.entries.append(Entry("x", "f", "x.json", state=FileState.SUBMITTED, generation_id="g"))
+    manifest.entries.append(FileRecord("x", "f", "x.json", state=FileState.SUBMITTED, generation_id="g"))
     manifest.save()
     (error,) = run_dag(dag).errors
     assert isinstance(error, LaplasArgumentError)

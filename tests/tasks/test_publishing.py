@@ -15,7 +15,7 @@ from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasQualityError
 from airflow_provider_laplas.manifest import FileState, Manifest
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatchOperator, TranscribeOperator
-from airflow_provider_laplas.publishing import asset_uri, browsable
+from airflow_provider_laplas.links import asset_uri, browsable
 from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.sensors import STTCompletionSensor
 from tests.fake_api import WORDS, error_body, reply, transcript_reply

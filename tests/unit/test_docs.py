@@ -20,7 +20,7 @@ from airflow.sdk import BaseHook, Variable
 from packaging.requirements import Requirement
 
 from airflow_provider_laplas import captions, errors, sql
-from airflow_provider_laplas.base import BaseSTTOperator
+from airflow_provider_laplas.task.base import BaseSTTOperator
 from airflow_provider_laplas.batch import Batch
 from airflow_provider_laplas.completion import summarise
 from airflow_provider_laplas.connection import EXTRA_FIELDS, ConnectionSettings
@@ -86,7 +86,7 @@ def files(tmp_path, monkeypatch):
         {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1},
         0,
         [
-            Entry(
+            FileRecord(
                 "s3://bucket/a.mp3",
                 "f",
                 "a.mp3.json",
@@ -95,7 +95,7 @@ def files(tmp_path, monkeypatch):
                 completed_at=1.8e9,
                 audio_seconds=6.5,
             ),
-            Entry("s3://bucket/b.mp3", "f", "b.mp3.json", state=FileState.FAILED, error="No audio in it."),
+            FileRecord("s3://bucket/b.mp3", "f", "b.mp3.json", state=FileState.FAILED, error="No audio in it."),
         ],
     ).save()
     return folder

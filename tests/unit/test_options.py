@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from airflow_provider_laplas.base import BaseSTTOperator
+from airflow_provider_laplas.task.base import BaseSTTOperator
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.options import OPTION_NAMES, check_options, merge_options
 

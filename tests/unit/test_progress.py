@@ -14,7 +14,7 @@ def manifest():
     states = (
         [FileState.COMPLETED] * 3 + [FileState.FAILED] + [FileState.SUBMITTED] * 3 + [FileState.PENDING] * 3
     )
-    entries = [Entry(f"{n}.mp3", "f", f"{n}.json", state=state) for n, state in enumerate(states)]
+    entries = [FileRecord(f"{n}.mp3", "f", f"{n}.json", state=state) for n, state in enumerate(states)]
     return Manifest("manifest.json", {}, 0, entries)
 
 

@@ -1,11 +1,28 @@
-"""Source audio and outputs as OpenLineage names them. No text of a transcript is in it."""
+"""What a finished task tells others: assets and lineage. No text of a transcript is in it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_provider_laplas.airflow_compat import Asset, AssetAlias
+from airflow_provider_laplas.links import asset_uri
+
 MOST_DATASETS = 200
 """Datasets that one task names at most; a batch of more names its folder."""
+
+
+def emit_asset(context: Mapping[str, Any], outlets: Iterable[Any], file: str, **extra: Any) -> None:
+    """
+    Have each asset alias among a task's outlets say that a file was written, once the task succeeds.
+
+    :param file: its URI; the asset's is without the id of the storage's connection, so put what loads it into ``extra``
+    :param extra: what the event tells; what is None is left out
+    """
+    known = {name: value for name, value in extra.items() if value is not None}
+    uri = asset_uri(file)
+    for alias in outlets:
+        if isinstance(alias, AssetAlias):
+            context["outlet_events"][alias].add(Asset(name=uri, uri=uri), extra=known)
 
 
 def lineage(inputs: Iterable[str], outputs: Iterable[str]) -> Any:

@@ -1,14 +1,16 @@
-"""What all submitting operators have in common: the request, its checks, and never paying for it twice."""
+"""What the operators and the sensor have in common: the request's arguments, and a task object that does the work."""
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, Protocol
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
-
-from airflow_provider_laplas.airflow_compat import METRICS, argument_names
-from airflow_provider_laplas.api import Generation, State, ambiguous_submission
+from airflow_provider_laplas.airflow_compat import (
+    Context,
+    RenderedOperator,
+    TriggerFailure,
+    argument_names,
+    trigger_failure,
+)
 from airflow_provider_laplas.arguments import (
     check_choice,
     check_flag,
@@ -16,34 +18,102 @@ from airflow_provider_laplas.arguments import (
     check_text,
     is_template,
 )
-from airflow_provider_laplas.audio import check_audio, open_source
+from airflow_provider_laplas.audio import check_audio
 from airflow_provider_laplas.connection import DEFAULT_CONN_ID
-from airflow_provider_laplas.durable import (
-    Decision,
-    Record,
-    RecordStore,
-    decide,
-    fingerprint,
-    fingerprint_request,
-)
-from airflow_provider_laplas.errors import (
-    LaplasAmbiguousSubmitError,
-    LaplasArgumentError,
-    LaplasError,
-    LaplasGenerationGoneError,
-    rebuild,
-)
 from airflow_provider_laplas.options import DEFAULT_MODEL, OPTION_NAMES, check_options, merge_options
 from airflow_provider_laplas.redaction import show_location
-from airflow_provider_laplas.results import find_reply
-from airflow_provider_laplas.storage import object_storage
-from airflow_provider_laplas.waiting import ENDS_A_WAIT, SETTLING
-
-if TYPE_CHECKING:
-    from airflow_provider_laplas.hooks import LaplasHook
+from airflow_provider_laplas.resume import ResumePolicy
+from airflow_provider_laplas.task.notify import lineage
+from airflow_provider_laplas.task.outcome import Outcome, carry_out
+from airflow_provider_laplas.task.submission import Submission
 
 
-class BaseSTTOperator(BaseOperator):
+class Task(Protocol):
+    """
+    What a waiting operator does.
+
+    :ivar written: the URI of what was written, once that is safe
+    """
+
+    written: str | None
+
+    def start(self) -> Outcome:
+        """Begin, or take up what an earlier try has begun."""
+
+    def resume(self, event: Any) -> Outcome:
+        """Take the trigger's event."""
+
+    def trigger_failed(self, failure: TriggerFailure) -> Outcome:
+        """Go on where the trigger ended without an event."""
+
+    def on_kill(self) -> None:
+        """Say what goes on though the task was ended."""
+
+    def lineage(self) -> Any:
+        """Return what was read and written, for OpenLineage."""
+
+
+class BaseWaitingOperator(RenderedOperator):
+    """An operator that submits or waits, in its worker or in the triggerer: the face of a task object."""
+
+    soft_fail: bool = False
+    """Skip the task instead of failing it."""
+
+    never_fail: bool = False
+    _task: Task | None = None
+
+    def make_task(self, context: Context) -> Task:
+        """
+        Return what this operator does, of its rendered arguments.
+
+        :raises LaplasArgumentError: naming the argument that a template has made a wrong one
+        """
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> Any:
+        """Begin, or take up what an earlier try has begun; wait in the way that was chosen."""
+        return self.carry_out(lambda: self._made(context).start())
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Go on with the trigger's event."""
+        return self.carry_out(lambda: self._made(context).resume(event))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume; also where Airflow gave the trigger up, for its time-out or its death."""
+        failure = trigger_failure(next_method, next_kwargs)
+        if failure is None:
+            return super().resume_execution(next_method, next_kwargs, context)
+        leave = partial(super().resume_execution, next_method, next_kwargs, context)
+        return self.carry_out(lambda: self._made(context).trigger_failed(failure), leave=leave)
+
+    def carry_out(self, step: Callable[[], Outcome], *, leave: Callable[[], Any] | None = None) -> Any:
+        """
+        Take a step, and do in Airflow's terms what it comes to.
+
+        :param leave: what Airflow does of itself
+        """
+        return carry_out(self, step, skip_errors=self.soft_fail or self.never_fail, leave=leave)
+
+    def on_kill(self) -> None:
+        """Say what goes on though the task was ended."""
+        if self._task is not None:
+            self._task.on_kill()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return what was read and written, for OpenLineage."""
+        return self._task.lineage() if self._task is not None else lineage([], [])
+
+    @property
+    def written(self) -> str | None:
+        """The URI of what was written, once that is safe."""
+        return self._task.written if self._task is not None else None
+
+    def _made(self, context: Context) -> Task:
+        self._task = self.make_task(context)
+        return self._task
+
+
+class BaseSTTOperator(RenderedOperator):
     """
     What the submitting operators have in common: the request. Submit with one of its subclasses.
 
@@ -181,107 +251,32 @@ class BaseSTTOperator(BaseOperator):
         check_text("model", self.model)
         return check_options(merge_options(self.typed_options, self.options), rendered=True)
 
-    def obtain(self, context: Context, hook: "LaplasHook", *, timeout: float, folder: str | None) -> Record:
+    def submission(self, timeout: float) -> Submission:
         """
-        Return the record of a generation for this work: one that an earlier try submitted, or a new one.
+        Return the work that is submitted, of the rendered arguments.
 
         :param timeout: seconds that a wait for it may take
-        :param folder: where finished replies are kept
         """
         audio = self.rendered_audio()
-        options = self.rendered_options()
-        store, now = RecordStore(context), time.time()
-        record = store.load() if self.durable else None
-        work = fingerprint_request(audio, self.model, options)
-        try:
-            source = open_source(audio, object_storage())
-        except LaplasArgumentError:
-            # The audio may have been moved away since: what was submitted is paid for all the same.
-            if record is None or record.generation_id is None or not record.fingerprint.startswith(work):
-                raise
-            source, known = audio, record.fingerprint
-        else:
-            known = fingerprint(work, source)
-        decision, why = decide(record, known, store.max_tries)
-        if record is not None and decision in {Decision.ATTACH, Decision.TAKE}:
-            refused = None if decision is Decision.TAKE else self._not_to_attach_to(hook, record, folder)
-            if refused is None:
-                self.log.info("Not submitting: %s.", why)
-                record = store.renewed(record, timeout=timeout, now=now)
-                store.save(record)
-                return record
-            why = refused
-        if decision is Decision.AMBIGUOUS:
-            self._ambiguous(ambiguous_submission(f"{why[0].upper()}{why[1:]}."))
-        if record is not None:
-            self.log.info("Submitting: %s.", why)
-        intent = Record(known, store.max_tries, now + timeout)
-        # A try that finds it without an id knows that the submission may have been made.
-        store.save(intent)
-        try:
-            generation_id = hook.submit(source, model=self.model, options=options)
-        except LaplasAmbiguousSubmitError as error:
-            self._ambiguous(error)
-            generation_id = hook.submit(source, model=self.model, options=options)
-        except LaplasError:
-            # It was surely not made, so that a retry may make it.
-            store.restore(record)
-            raise
-        return self._note(store, intent, generation_id, timeout)
+        return Submission(
+            audio,
+            shown(str(audio)),
+            self.model,
+            self.rendered_options(),
+            timeout,
+            self.resume_policy(),
+            durable=self.durable,
+        )
 
-    def _note(self, store: RecordStore, intent: Record, generation_id: str, timeout: float) -> Record:
-        """Note what was submitted, and return it."""
-        METRICS.submitted()
-        now = time.time()
-        # Logged before it is stored: should that fail, the log is where the id can be found.
-        self.log.info("Submitted %s as generation %s.", shown(str(self.audio)), generation_id)
-        record = replace(intent, generation_id=generation_id, submitted_at=now, deadline=now + timeout)
-        try:
-            store.save(record)
-        except Exception:
-            self.log.exception(
-                "Generation %s could not be noted: a retry of this task would not know of it.", generation_id
-            )
-        return record
+    def resume_policy(self) -> ResumePolicy:
+        """Return what the user chose for work that an earlier try or run has begun."""
+        return ResumePolicy(self.on_ambiguous, self.on_expired)
 
-    def _not_to_attach_to(self, hook: "LaplasHook", record: Record, folder: str | None) -> str | None:
-        """Return why an earlier try's generation is of no use; None where it is running, done or stored."""
-        generation_id = str(record.generation_id)
-        if find_reply(generation_id, folder) is not None:
-            return None
-        found = hook.look(generation_id)
-        if isinstance(found, Generation):
-            failed = found.state is State.FAILED
-            return (
-                f"generation {generation_id} of an earlier try had failed: {found.reason}" if failed else None
-            )
-        if isinstance(found, LaplasGenerationGoneError):
-            if time.time() - (record.submitted_at or 0.0) < SETTLING:
-                return None
-            if self.on_expired == "resubmit":
-                return (
-                    f"generation {generation_id} of an earlier try is gone, and on_expired says to resubmit"
-                )
-            where = f"in {show_location(folder)}" if folder else "anywhere: no `results_path` is set"
-            hint = f'No transcript of it was found {where}. To submit it again in such a case, set on_expired="resubmit".'
-            raise rebuild(LaplasGenerationGoneError, f"{found} {hint}", vars(found))
-        # A look that failed says nothing about the generation, which is paid for: attach, and let the wait look again.
-        if isinstance(found, ENDS_A_WAIT):
-            raise found
-        return None
-
-    def _ambiguous(self, error: LaplasAmbiguousSubmitError) -> None:
-        if self.on_ambiguous != "resubmit":
-            raise error
-        self.log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
-
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
-        """Render; what Airflow stores and shows of a URL afterwards is without its signature."""
-        super()._do_render_template_fields(parent, *args, **kwargs)
-        # This one method, and not render_template_fields, is what a mapped task calls as well.
-        if parent is self:
-            self._audio = self.audio
-            self.audio = shown(self.audio)
+    def after_rendering(self) -> None:
+        """Have Airflow store and show URLs without their signatures."""
+        super().after_rendering()
+        self._audio = self.audio
+        self.audio = shown(self.audio)
 
 
 def shown(audio: Any) -> Any:

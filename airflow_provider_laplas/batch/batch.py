@@ -11,58 +11,40 @@ from typing import Any, TypeVar
 
 from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.audio import list_audio, open_source
-from airflow_provider_laplas.batch_loops import (
-    CONCURRENT_SUBMISSIONS,
-    Request,
-    submit_pending,
-    take_stored,
-    wait_for_submitted,
-)
+from airflow_provider_laplas.batch.limits import BatchLimits
+from airflow_provider_laplas.batch.submit import Request, submit_pending
+from airflow_provider_laplas.batch.timing import CONCURRENT_SUBMISSIONS
+from airflow_provider_laplas.batch.wait import seconds_of, wait_for_submitted
 from airflow_provider_laplas.body import CHUNK
-from airflow_provider_laplas.captions import CaptionLimits
-from airflow_provider_laplas.durable import fingerprint, fingerprint_request, unsigned
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasBatchError,
     LaplasMalformedReplyError,
     LaplasQualityError,
 )
+from airflow_provider_laplas.fingerprint import fingerprint, fingerprint_request
 from airflow_provider_laplas.manifest import (
     ABANDONED_AFTER,
     FAILED_STATES,
     NAME,
     UNFINISHED,
-    Entry,
+    FileRecord,
     FileState,
     Manifest,
-    ResumePolicy,
-    check_owner,
     output_names,
-    resume,
-    settle_intents,
 )
+from airflow_provider_laplas.manifest.takeover import adopt_outputs, check_owner, resolve_intents, take_over
+from airflow_provider_laplas.output import Output
 from airflow_provider_laplas.polling import shared_client
 from airflow_provider_laplas.probe import audio_seconds
-from airflow_provider_laplas.publishing import QualitySkip, judge, publish
-from airflow_provider_laplas.quality import QualitySettings
-from airflow_provider_laplas.redaction import show_location
+from airflow_provider_laplas.publishing import judge, publish
+from airflow_provider_laplas.redaction import show_location, unsigned
 from airflow_provider_laplas.results import TaskKey, load_transcript
-from airflow_provider_laplas.storage import object_storage
+from airflow_provider_laplas.storage import Storage, object_storage
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a batch may do; see :class:`~airflow_provider_laplas.operators.TranscribeBatchOperator`."""
-
-    max_in_flight: int
-    max_failed: int
-    max_files: int | None
-    max_audio_seconds: float | None
-    deduplicate: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +61,11 @@ class Batch:
     audio: Any = field(repr=False)
     folder: str
     request: Request
-    policy: ResumePolicy
-    limits: Limits
+    limits: BatchLimits
+    output: Output
     poll_interval: float
     min_age: float = 0.0
-    formats: tuple[str, ...] = ("json",)
-    quality: QualitySettings | None = None
-    captions: CaptionLimits | None = None
+    storage: Storage = field(default_factory=object_storage, repr=False)
 
     @property
     def uri(self) -> str:
@@ -94,14 +74,14 @@ class Batch:
 
     def load(self, task: TaskKey) -> Manifest:
         """
-        Claim the batch that this task has begun.
+        Take the lease of the batch that this task has begun.
 
         :raises LaplasArgumentError: where its manifest is gone, or another task has taken the folder over
         """
-        self._check_task(Manifest.find(self.uri), task)
-        _, manifest = Manifest.take_over(self.uri, asdict(task))
+        self._check_task(Manifest.find(self.uri, self.storage), task)
+        _, manifest = Manifest.take_over(self.uri, asdict(task), self.storage)
         manifest = self._check_task(manifest, task)
-        settle_intents(manifest, self.policy)
+        resolve_intents(manifest, self.request.policy)
         return manifest
 
     def _check_task(self, manifest: Manifest | None, task: TaskKey) -> Manifest:
@@ -133,21 +113,23 @@ class Batch:
         began_at = time.time()
         sources = self.sources(min_age=self.min_age)
         entries = _in_threads(self._entry, sources.keys(), sources.values())
-        earlier = Manifest.find(self.uri)
-        manifest = Manifest(self.uri, asdict(task), max_tries, entries, began_at=began_at)
+        earlier = Manifest.find(self.uri, self.storage)
+        manifest = Manifest(
+            self.uri, asdict(task), max_tries, entries, began_at=began_at, storage=self.storage
+        )
         if not entries and not (durable and earlier):
             return manifest
         check_owner(manifest, earlier)
         # First: what an earlier try that is still at work submits from here on would be submitted here again.
-        manifest.claim, earlier = Manifest.take_over(self.uri, asdict(task))
+        manifest.claim, earlier = Manifest.take_over(self.uri, asdict(task), self.storage)
         # Again: another task may have begun between the two.
         check_owner(manifest, earlier)
-        stored = set(object_storage().list_files(self.folder, ".json"))
+        stored = set(self.storage.list_files(self.folder, ".json"))
         if durable:
-            resume(manifest, earlier, stored, self.policy, last_tries=last_tries)
+            take_over(manifest, earlier, stored, self.request.policy, last_tries=last_tries)
             if not manifest.entries:
                 return manifest
-            take_stored(manifest)
+            adopt_outputs(manifest, seconds_of)
         for entry in manifest.having(FileState.SUBMITTED):
             # A user's Clear begins a new one.
             if entry.deadline is None:
@@ -156,7 +138,7 @@ class Batch:
             self._mark_duplicates(manifest, sources)
         replaced = [entry for entry in manifest.having(FileState.PENDING) if entry.output in stored]
         for entry, time_of in zip(
-            replaced, _in_threads(object_storage().modified_at, map(manifest.uri_of, replaced)), strict=True
+            replaced, _in_threads(self.storage.modified_at, map(manifest.uri_of, replaced)), strict=True
         ):
             entry.replaces = time_of
         self._check_count(manifest)
@@ -173,7 +155,7 @@ class Batch:
         """
         if not isinstance(self.audio, str):
             return dict(zip(output_names(self.audio, None), self.audio, strict=True))
-        folder, found = list_audio(self.audio, object_storage(), min_age=min_age)
+        folder, found = list_audio(self.audio, self.storage, min_age=min_age)
         return dict(zip(output_names(found, folder), found, strict=True))
 
     def submit(self, manifest: Manifest) -> bool:
@@ -216,32 +198,34 @@ class Batch:
         if todo or shared:
             manifest.save()
 
-    def _lacks_formats(self, entry: Entry) -> bool:
-        return entry.formats is None or bool(set(self.formats) - set(entry.formats))
+    def _lacks_formats(self, entry: FileRecord) -> bool:
+        return entry.formats is None or bool(set(self.output.formats) - set(entry.formats))
 
-    def _publish(self, uri: str, entry: Entry) -> None:
+    def _publish(self, uri: str, entry: FileRecord) -> None:
         try:
             transcript = load_transcript(uri)
-            judge(transcript, self.quality, str(entry.generation_id))
-            files = publish(uri, transcript, self.formats, self.captions)
+            if why := judge(transcript, self.output.quality, str(entry.generation_id)):
+                entry.transition(FileState.SKIPPED, error=why)
+                return
+            files = publish(uri, transcript, self.output.formats, self.output.captions, self.storage)
         except (LaplasQualityError, LaplasArgumentError, LaplasMalformedReplyError) as error:
             METRICS.failed(error)
-            entry.move(FileState.REJECTED, error=error.message)
-        except QualitySkip as skip:
-            entry.move(FileState.SKIPPED, error=str(skip))
+            entry.transition(FileState.REJECTED, error=error.message)
         else:
-            entry.move(FileState.COMPLETED, formats=sorted({*files, *(entry.formats or ())}))
+            entry.transition(FileState.COMPLETED, formats=sorted({*files, *(entry.formats or ())}))
 
-    def _share(self, pair: tuple[Entry, Entry]) -> None:
+    def _share(self, pair: tuple[FileRecord, FileRecord]) -> None:
         entry, original = pair
         if original.state is FileState.COMPLETED:
             for name, other in zip(entry.names(original.formats), original.names(), strict=True):
-                object_storage().write_text(
-                    f"{self.folder}/{name}", object_storage().read_text(f"{self.folder}/{other}")
+                self.storage.write_text(
+                    f"{self.folder}/{name}", self.storage.read_text(f"{self.folder}/{other}")
                 )
-            entry.move(FileState.DUPLICATE, formats=original.formats, completed_at=original.completed_at)
+            entry.transition(
+                FileState.DUPLICATE, formats=original.formats, completed_at=original.completed_at
+            )
         elif original.state in FAILED_STATES | {FileState.SKIPPED}:
-            entry.move(original.state, error=original.error, completed_at=original.completed_at)
+            entry.transition(original.state, error=original.error, completed_at=original.completed_at)
 
     def announce(self, manifest: Manifest) -> bool:
         """Note that an asset event tells of all finished files; False where one of an earlier run has told of them."""
@@ -300,25 +284,36 @@ class Batch:
             return f"The finished audio passed max_audio_seconds={limit:g}, so nothing more was submitted:"
         return None
 
-    def _entry(self, output: str, source: str) -> Entry:
+    def _entry(self, output: str, source: str) -> FileRecord:
         work = fingerprint_request(source, self.request.model, self.request.options)
         shown = show_location(source)
         try:
-            return Entry(shown, fingerprint(work, open_source(source, object_storage())), output)
+            return FileRecord(shown, fingerprint(work, open_source(source, self.storage)), output)
         except LaplasArgumentError as error:
             now = time.time()
-            return Entry(shown, work, output, FileState.FAILED, completed_at=now, error=error.message)
+            return FileRecord(shown, work, output, FileState.FAILED, completed_at=now, error=error.message)
 
     def _mark_duplicates(self, manifest: Manifest, sources: Mapping[str, str]) -> None:
         pending = list(manifest.having(FileState.PENDING))
         paid = (FileState.COMPLETED, FileState.SUBMITTED)
         originals = {entry.content: entry.output for entry in manifest.having(*paid) if entry.content}
-        contents = _in_threads(_content, [sources[entry.output] for entry in pending])
+        contents = _in_threads(self._content, [sources[entry.output] for entry in pending])
         for entry, content in zip(pending, contents, strict=True):
             entry.content = content
             original = originals.setdefault(content, entry.output)
             if original != entry.output:
-                entry.move(FileState.DUPLICATE, duplicate_of=original)
+                entry.transition(FileState.DUPLICATE, duplicate_of=original)
+
+    def _content(self, source: str) -> str:
+        """Return what tells the same content from another: an upload's hash, or the URL without its signature."""
+        opened = open_source(source, self.storage)
+        if isinstance(opened, str):
+            return unsigned(opened)
+        digest = hashlib.sha256()
+        with opened.open() as file:
+            while piece := file.read(CHUNK):
+                digest.update(piece)
+        return digest.hexdigest()
 
     def _check_count(self, manifest: Manifest) -> None:
         limit, pending = self.limits.max_files, sum(1 for _ in manifest.having(FileState.PENDING))
@@ -333,8 +328,7 @@ class Batch:
         if limit is None:
             return
         uploads = (
-            open_source(sources[entry.output], object_storage())
-            for entry in manifest.having(FileState.PENDING)
+            open_source(sources[entry.output], self.storage) for entry in manifest.having(FileState.PENDING)
         )
         lengths = _in_threads(audio_seconds, (upload for upload in uploads if not isinstance(upload, str)))
         total = manifest.new_audio_seconds() + sum(length or 0.0 for length in lengths)
@@ -362,18 +356,6 @@ class Batch:
             poll_interval=self.poll_interval,
             resume_at=self.resume_at(manifest),
         )
-
-
-def _content(source: str) -> str:
-    """Return what tells the same content from another: an upload's hash, or the URL without its signature."""
-    opened = open_source(source, object_storage())
-    if isinstance(opened, str):
-        return unsigned(opened)
-    digest = hashlib.sha256()
-    with opened.open() as file:
-        while piece := file.read(CHUNK):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _in_threads(function: Callable[..., T], *items: Iterable[Any]) -> list[T]:

@@ -1,0 +1,1 @@
+"""Many files: submit them, wait for them, say how far they are."""

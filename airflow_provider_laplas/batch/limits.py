@@ -1,0 +1,36 @@
+"""How much a batch may do. Light: a DAG file imports it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_laplas.arguments import check_count, check_flag, check_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """What limits a batch; see :class:`~airflow_provider_laplas.operators.TranscribeBatchOperator`."""
+
+    max_in_flight: int
+    max_failed: int
+    max_files: int | None
+    max_audio_seconds: float | None
+    deduplicate: bool
+
+    @classmethod
+    def check(
+        cls, *, max_in_flight: Any, max_failed: Any, deduplicate: Any, max_files: Any, max_audio_seconds: Any
+    ) -> "BatchLimits":
+        """
+        Take over an operator's arguments.
+
+        :raises LaplasArgumentError: naming the one that cannot be right
+        """
+        return cls(
+            max_in_flight=check_count("max_in_flight", max_in_flight, least=1),
+            max_failed=check_count("max_failed", max_failed),
+            max_files=None if max_files is None else check_count("max_files", max_files, least=1),
+            max_audio_seconds=(
+                None if max_audio_seconds is None else check_seconds("max_audio_seconds", max_audio_seconds)
+            ),
+            deduplicate=check_flag("deduplicate", deduplicate),
+        )

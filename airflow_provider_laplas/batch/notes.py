@@ -1,0 +1,27 @@
+"""What both halves of a batch note of a file, and how they write it down."""
+
+import logging
+import time
+
+from airflow_provider_laplas.airflow_compat import METRICS
+from airflow_provider_laplas.errors import LaplasError
+from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
+from airflow_provider_laplas.storage import off_loop
+
+log = logging.getLogger(__name__)
+
+
+def end(entry: FileRecord, state: FileState, error: LaplasError) -> None:
+    """Note that a file has ended badly."""
+    METRICS.failed(error)
+    entry.transition(state, error=error.message, completed_at=time.time())
+    log.warning("%s: %s", entry.source, error)
+
+
+async def try_to_save(manifest: Manifest) -> Exception | None:
+    """Write the manifest, and return what went wrong, if anything did."""
+    try:
+        await off_loop(manifest.save)
+    except Exception as error:  # noqa: BLE001
+        return error
+    return None

@@ -1,0 +1,52 @@
+"""How far a batch is, for the log."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from airflow_provider_laplas.batch.timing import REPORT_EVERY, SHORTEST_RATE
+from airflow_provider_laplas.manifest import UNFINISHED, FileState, Manifest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Progress:
+    """
+    Says how far a batch is, at sensible intervals: what is done and under way, how fast, and how long the rest takes.
+
+    :param manifest: the batch; what is done in it by now does not count towards the rate
+    """
+
+    manifest: Manifest
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    _began: float = field(init=False, repr=False)
+    _said: float = field(init=False, repr=False)
+    _done_before: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._began = self._said = self.clock()
+        self._done_before = self._done()
+
+    def say(self, *, now: bool = False) -> None:
+        """Log a line if it is time to."""
+        clock = self.clock()
+        # Before anything is counted: it is asked whenever a file finishes, and there may be thousands.
+        if not now and clock - self._said < REPORT_EVERY:
+            return
+        self._said = clock
+        total, done = len(self.manifest.entries), self._done()
+        under_way = sum(1 for _ in self.manifest.having(FileState.SUBMITTED))
+        # A rate of a second or two says nothing.
+        took = clock - self._began
+        rate = (done - self._done_before) / took if took >= SHORTEST_RATE else 0.0
+        how_fast = f", {3600 * rate:.0f} an hour" if rate else ""
+        left = (
+            f", about {timedelta(seconds=round((total - done) / rate))} left" if rate and done < total else ""
+        )
+        log.info("%d of %d files done, %d under way%s%s.", done, total, under_way, how_fast, left)
+
+    def _done(self) -> int:
+        return sum(entry.state not in UNFINISHED for entry in self.manifest.entries)

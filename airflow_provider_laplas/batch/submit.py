@@ -1,0 +1,164 @@
+"""The worker's half of a batch: submit files, several at a time, and note their ids. On an event loop."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from airflow_provider_laplas.airflow_compat import METRICS
+from airflow_provider_laplas.api import Upload
+from airflow_provider_laplas.audio import open_source
+from airflow_provider_laplas.batch import timing
+from airflow_provider_laplas.batch.notes import end, try_to_save
+from airflow_provider_laplas.batch.progress import Progress
+from airflow_provider_laplas.errors import (
+    LaplasAmbiguousSubmitError,
+    LaplasArgumentError,
+    LaplasError,
+    LaplasTooLargeError,
+    LaplasValidationError,
+)
+from airflow_provider_laplas.fingerprint import fingerprint
+from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
+from airflow_provider_laplas.polling import SharedClient
+from airflow_provider_laplas.resume import Action, Earlier, Occasion, ResumePolicy, resume
+from airflow_provider_laplas.storage import Storage, off_loop
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    What all files of a batch are submitted with.
+
+    :ivar timeout: seconds for each generation, from its submission
+    :ivar policy: whether a submission that was not answered is repeated, once
+    """
+
+    model: str
+    options: Mapping[str, Any]
+    timeout: float
+    policy: ResumePolicy
+
+
+async def submit_pending(
+    client: SharedClient,
+    manifest: Manifest,
+    sources: Mapping[str, str],
+    request: Request,
+    *,
+    room: int,
+    stopped: Callable[[], object],
+) -> None:
+    """
+    Submit pending files until ``room`` are submitted or none is left.
+
+    A file that the API refuses is failed; a refused key, missing credits and an API that cannot be reached end it for
+    all, after what was submitted is noted.
+
+    :param sources: the audio by the entry's output: entries hold what may be shown only
+    :param stopped: asked after each group; true where nothing more is to be submitted
+    """
+    # What is cut off without an id is ambiguous, sent or not, so no more than a group is under way at a time.
+    limit = asyncio.Semaphore(timing.CONCURRENT_SUBMISSIONS)
+    progress = Progress(manifest)
+    while not stopped() and (
+        group := list(islice(manifest.having(FileState.PENDING), min(max(room, 0), timing.GROUP)))
+    ):
+        for entry in group:
+            entry.transition(FileState.INTENT)
+        await off_loop(manifest.save)
+        tasks = [
+            asyncio.create_task(
+                _submit(client, entry, sources.get(entry.output), request, manifest.storage, limit)
+            )
+            for entry in group
+        ]
+        await _note_ids(manifest, tasks)
+        progress.say()
+        if errors := [error for task in tasks if (error := task.exception())]:
+            raise errors[0]
+        # What may have been accepted takes its room as well.
+        room -= sum(entry.state in {FileState.SUBMITTED, FileState.AMBIGUOUS} for entry in group)
+
+
+async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """
+    Wait for a group's submissions, noting meanwhile the ids that are known: large uploads take minutes.
+
+    Where they cannot be noted, the submissions under way are waited for all the same: they are billed.
+    """
+    left, failure = set(tasks), None
+    try:
+        while left:
+            _, left = await asyncio.wait(left, timeout=timing.SAVE_EVERY)
+            failure = await try_to_save(manifest)
+    except asyncio.CancelledError:
+        # A time-out: what is known by now is noted, and what is still under way stays an intent.
+        failure = await try_to_save(manifest)
+        raise
+    finally:
+        if failure is not None:
+            ids = {entry.output: entry.generation_id for entry in manifest.having(FileState.SUBMITTED)}
+            log.error("The manifest cannot be written. These generations are submitted, and billed: %s", ids)
+    if failure is not None:
+        raise failure
+
+
+async def _submit(
+    client: SharedClient,
+    entry: FileRecord,
+    source: str | None,
+    request: Request,
+    storage: Storage,
+    limit: asyncio.Semaphore,
+) -> None:
+    async with limit:
+        try:
+            audio = await _open(entry, source, storage)
+            # It may have been changed since the files were listed.
+            entry.fingerprint = fingerprint(entry.fingerprint, audio)
+            generation_id = await _submit_once_or_twice(client, audio, request)
+        except LaplasAmbiguousSubmitError as error:
+            end(entry, FileState.AMBIGUOUS, error)
+        except (LaplasArgumentError, LaplasTooLargeError, LaplasValidationError) as error:
+            end(entry, FileState.FAILED, error)
+        except LaplasError:
+            entry.transition(FileState.PENDING)
+            raise
+        else:
+            METRICS.submitted()
+            now = time.time()
+            entry.transition(
+                FileState.SUBMITTED,
+                generation_id=generation_id,
+                submitted_at=now,
+                deadline=now + request.timeout,
+            )
+
+
+async def _open(entry: FileRecord, source: str | None, storage: Storage) -> str | Upload:
+    if source is None:
+        raise LaplasArgumentError(
+            "`audio`: the file is no longer where it was when the task began.", argument="audio"
+        )
+    try:
+        return await off_loop(open_source, source, storage)
+    except BaseException:
+        # Whatever it was, nothing was sent: not to be taken for a submission that was cut off.
+        entry.transition(FileState.PENDING)
+        raise
+
+
+async def _submit_once_or_twice(client: SharedClient, audio: Any, request: Request) -> str:
+    try:
+        return await client.submit(audio, model=request.model, options=request.options)
+    except LaplasAmbiguousSubmitError as error:
+        if resume(Earlier.UNANSWERED, Occasion.RETRY, request.policy) is Action.FAIL:
+            raise
+        log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
+    return await client.submit(audio, model=request.model, options=request.options)

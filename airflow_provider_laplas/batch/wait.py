@@ -1,0 +1,143 @@
+"""The trigger's half of a batch: wait for the files that are submitted, and store each as it finishes. On an event loop."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from airflow_provider_laplas.airflow_compat import METRICS
+from airflow_provider_laplas.api import RETENTION, Generation
+from airflow_provider_laplas.batch import timing
+from airflow_provider_laplas.batch.notes import end, try_to_save
+from airflow_provider_laplas.batch.progress import Progress
+from airflow_provider_laplas.errors import (
+    LaplasArgumentError,
+    LaplasError,
+    LaplasGenerationFailedError,
+    LaplasGenerationGoneError,
+    LaplasGenerationTimeoutError,
+)
+from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
+from airflow_provider_laplas.manifest.takeover import adopt_outputs
+from airflow_provider_laplas.polling import SharedClient
+from airflow_provider_laplas.redaction import redact
+from airflow_provider_laplas.results import load_reply, write_reply
+from airflow_provider_laplas.storage import Storage, apersistently, off_loop
+from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.waiting import Wait
+
+log = logging.getLogger(__name__)
+
+
+async def wait_for_submitted(
+    client: SharedClient,
+    manifest: Manifest,
+    *,
+    poll_interval: float,
+    resume_at: int,
+) -> None:
+    """
+    Wait for the submitted files and write each transcript as it finishes.
+
+    :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
+    """
+    finished: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
+    await off_loop(adopt_outputs, manifest, seconds_of)
+    progress = Progress(manifest)
+    submitted = list(manifest.having(FileState.SUBMITTED))
+    tasks = [asyncio.create_task(_finish(entry, client, manifest, poll_interval)) for entry in submitted]
+    for task in tasks:
+        task.add_done_callback(finished.put_nowait)
+    more = any(manifest.having(FileState.PENDING))
+    left, saved_at, unsaved = len(tasks), time.monotonic(), False
+    try:
+        while left > (resume_at if more else 0):
+            ended = await _take_finished(finished, timing.SAVE_EVERY if unsaved else timing.HEARTBEAT)
+            left -= ended
+            unsaved = unsaved or ended > 0
+            progress.say(now=left == 0)
+            if time.monotonic() - saved_at >= timing.SAVE_EVERY:
+                await _save_progress(manifest)
+                saved_at, unsaved = time.monotonic(), False
+    finally:
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        await _save_progress(manifest)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+            raise outcome
+
+
+async def _take_finished(finished: "asyncio.Queue[asyncio.Task[None]]", patience: float) -> int:
+    """Wait some seconds until a file is finished, and return how many are."""
+    ends = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            ends.append(await finished.get())
+    while not finished.empty():
+        ends.append(finished.get_nowait())
+    # Airflow's own time-out, which can come up in any of them, is no Exception, and ends them all.
+    for task in ends:
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, Exception):
+            raise error
+    return len(ends)
+
+
+async def _save_progress(manifest: Manifest) -> None:
+    """
+    Write how far the wait has come; a storage that is away does not end it, as what it missed is found again.
+
+    :raises LaplasArgumentError: where somebody else has claimed the batch
+    """
+    failure = await try_to_save(manifest)
+    if isinstance(failure, LaplasArgumentError):
+        raise failure
+    if failure is not None:
+        log.warning("The manifest cannot be written now; the wait goes on: %s", redact(repr(failure)))
+
+
+async def _finish(entry: FileRecord, client: SharedClient, manifest: Manifest, poll_interval: float) -> None:
+    wait = Wait(
+        str(entry.generation_id),
+        entry.deadline or 0.0,
+        poll_interval,
+        entry.submitted_at,
+        # Thousands of files would fill the log; how far they are, the batch says.
+        log_level=logging.DEBUG,
+    )
+    try:
+        generation = await client.wait_for(wait)
+    except LaplasGenerationFailedError as error:
+        end(entry, FileState.FAILED, error)
+    except LaplasGenerationGoneError as error:
+        end(entry, FileState.GONE, error)
+    except LaplasGenerationTimeoutError as error:
+        end(entry, FileState.TIMED_OUT, error)
+    else:
+        # Shielded: what is paid for is stored even if the trigger is moved right now.
+        await asyncio.shield(_store(entry, generation, manifest.uri_of(entry), manifest.storage))
+
+
+async def _store(entry: FileRecord, generation: Generation, uri: str, storage: Storage) -> None:
+    # As long as the API would still have it: it is in nobody's hands but ours.
+    until = (entry.submitted_at or time.time()) + RETENTION
+    await apersistently(off_loop, write_reply, uri, generation.reply, storage, until=until)
+    duration = _duration(generation.reply)
+    METRICS.finished(duration)
+    entry.transition(FileState.COMPLETED, audio_seconds=duration, completed_at=time.time(), error=None)
+
+
+def seconds_of(uri: str) -> float | None:
+    """Return the seconds of audio of a reply that is kept. Blocking."""
+    return _duration(load_reply(uri))
+
+
+def _duration(reply: Mapping[str, Any]) -> float | None:
+    try:
+        return Transcript.from_reply(reply).duration
+    except LaplasError:
+        # A reply without a transcript: the worker says so when it judges it.
+        return None

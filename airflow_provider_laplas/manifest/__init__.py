@@ -1,0 +1,23 @@
+"""What a batch remembers: its files, the journals of those who write, and the lease that keeps them apart."""
+
+from airflow_provider_laplas.manifest.files import (
+    FAILED_STATES,
+    TRANSCRIBED,
+    UNFINISHED,
+    FileRecord,
+    FileState,
+    output_names,
+)
+from airflow_provider_laplas.manifest.manifest import ABANDONED_AFTER, NAME, Manifest
+
+__all__ = [
+    "ABANDONED_AFTER",
+    "FAILED_STATES",
+    "NAME",
+    "TRANSCRIBED",
+    "UNFINISHED",
+    "FileRecord",
+    "FileState",
+    "Manifest",
+    "output_names",
+]

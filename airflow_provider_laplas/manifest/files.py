@@ -1,0 +1,129 @@
+"""The files of a batch: how far each has come, and how its output is called. Pure."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_laplas.redaction import unsigned
+
+
+class FileState(StrEnum):
+    """How far a file has come."""
+
+    PENDING = "pending"
+    INTENT = "intent"
+    SUBMITTED = "submitted"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    GONE = "gone"
+    AMBIGUOUS = "ambiguous"
+    TIMED_OUT = "timed_out"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
+
+
+UNFINISHED = frozenset({FileState.PENDING, FileState.INTENT, FileState.SUBMITTED})
+FAILED_STATES = frozenset(
+    {
+        FileState.FAILED,
+        FileState.GONE,
+        FileState.AMBIGUOUS,
+        FileState.TIMED_OUT,
+        FileState.REJECTED,
+    }
+)
+"""States that count as failures of a batch; rejected is what a quality check, or a format, did not take."""
+
+TRANSCRIBED = frozenset({FileState.COMPLETED, FileState.REJECTED, FileState.SKIPPED})
+"""States of files whose transcript is there, and was billed."""
+
+_UNKNOWN = frozenset({FileState.PENDING, FileState.INTENT, FileState.AMBIGUOUS})
+
+
+@dataclass(slots=True)
+class FileRecord:
+    """
+    One file of a batch.
+
+    :ivar source: where the audio is; a URL without its signature, as it may be shown
+    :ivar fingerprint: what is submitted: audio, its version, model and options
+    :ivar output: the transcript's path below the batch's folder
+    :ivar deadline: epoch seconds
+    :ivar completed_at: epoch seconds at which it was finished, well or badly
+    :ivar audio_seconds: of the finished audio
+    :ivar error: why it failed, in a sentence
+    :ivar duplicate_of: the output of the file with the same content, which is the one that is submitted
+    :ivar content: what tells the same content from another, where duplicates are looked for
+    :ivar formats: what lies in the folder and was judged; None where a worker has not seen the transcript yet
+    :ivar replaces: when the output was written that was there before this submission, by the storage's clock
+    :ivar announced: whether an asset event has told of it
+    """
+
+    source: str
+    fingerprint: str
+    output: str
+    state: FileState = FileState.PENDING
+    generation_id: str | None = None
+    submitted_at: float | None = None
+    deadline: float | None = None
+    completed_at: float | None = None
+    audio_seconds: float | None = None
+    error: str | None = None
+    duplicate_of: str | None = None
+    content: str | None = None
+    formats: list[str] | None = None
+    replaces: float | None = None
+    announced: bool = False
+
+    def names(self, formats: Iterable[str] | None = None) -> list[str]:
+        """Return the paths of the file's formats below the batch's folder, by default of those that are there."""
+        stem = self.output.removesuffix(".json")
+        return [f"{stem}.{name}" for name in (formats or self.formats or ())]
+
+    def knows_less_than(self, other: "FileRecord") -> bool:
+        """Tell whether another writer's entry of the same file, which it has begun, says more of its submission."""
+        if self.generation_id is not None or self.state not in _UNKNOWN:
+            return False
+        return other.generation_id is not None or self.state is FileState.PENDING
+
+    def transition(self, state: FileState, **facts: Any) -> None:
+        """
+        Put the file into a state, with what is known of it then.
+
+        The state comes last, and is read first: a thread that writes the manifest meanwhile notes no file as submitted
+        whose id it does not have.
+        """
+        for name, value in facts.items():
+            setattr(self, name, value)
+        self.state = state
+
+
+# In this order they are read, see FileRecord.transition.
+FIELDS = ("state", *(item.name for item in fields(FileRecord) if item.name != "state"))
+
+
+def output_names(sources: Iterable[str], folder: str | None) -> list[str]:
+    """
+    Return the transcript's path for each source: always the same for the same source.
+
+    Below a folder the source's own path is kept (``talks/a.mp3.json``). Sources of a list may have the same name in
+    different places, so theirs carries a part of a hash of the whole.
+    """
+    names, seen = [], Counter[str]()
+    for source in sources:
+        if folder is not None:
+            name = source.removeprefix(folder.rstrip("/") + "/")
+        else:
+            plain = unsigned(source)
+            stem = PurePosixPath(urlsplit(plain).path if "://" in plain else plain).name or "audio"
+            name = f"{stem}-{hashlib.sha256(plain.encode()).hexdigest()[:10]}"
+        seen[name] += 1
+        # The same source given twice is transcribed twice.
+        names.append(f"{name}.json" if seen[name] == 1 else f"{name}-{seen[name]}.json")
+    return names

@@ -1,0 +1,165 @@
+"""What a batch takes over of an earlier try, of an earlier run over the same folder, and of what lies in it."""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider_laplas.api import ambiguous_submission
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.manifest.files import FIELDS, TRANSCRIBED, UNFINISHED, FileRecord, FileState
+from airflow_provider_laplas.manifest.manifest import ABANDONED_AFTER, MOST_UNLISTED, Manifest
+from airflow_provider_laplas.resume import Action, Earlier, Occasion, ResumePolicy, resume
+
+
+def take_over(
+    manifest: Manifest,
+    earlier: Manifest | None,
+    outputs: Collection[str],
+    policy: ResumePolicy,
+    *,
+    last_tries: int | None = None,
+) -> None:
+    """
+    Take over what an earlier try, or an earlier run over the same folder, has done.
+
+    :param manifest: of the files to be transcribed now; changed in place
+    :param earlier: what lies in the folder
+    :param outputs: the paths of the transcripts that lie there
+    :param last_tries: Airflow's count of allowed tries when this very task last began; None where it has not, or where
+        nothing is known of it
+    """
+    if earlier is None:
+        return
+    mine = earlier.owner == manifest.owner
+    if mine:
+        manifest.began_at = earlier.began_at
+        last_tries = earlier.max_tries if last_tries is None else last_tries
+    occasion = Occasion.RETRY if last_tries == manifest.max_tries else Occasion.CLEAR
+    if last_tries is None:
+        occasion = Occasion.LATER_RUN
+    listed = {entry.output: entry for entry in manifest.entries}
+    for old in (*earlier.unlisted, *earlier.entries):
+        state = state_after(old, occasion, policy, stored=old.output in outputs)
+        entry = listed.get(old.output)
+        if entry is None:
+            # Its audio is gone, and what is paid for is not: neither lost, nor hidden from those who wait for it.
+            untold = state in {FileState.COMPLETED, FileState.DUPLICATE} and not old.announced
+            if untold or state is FileState.SUBMITTED or (mine and state is FileState.AMBIGUOUS):
+                manifest.entries.append(replace(old, state=state, **_facts(old, state, occasion)))
+            elif old.state is not FileState.PENDING:
+                # It may come back: another run of a DAG, cleared, has its own list.
+                ambiguous = old.state is FileState.INTENT
+                manifest.unlisted.append(replace(old, state=FileState.AMBIGUOUS) if ambiguous else old)
+        elif state is not FileState.PENDING and _same_work(entry, old):
+            taken = {name: getattr(old, name) for name in FIELDS}
+            entry.transition(**taken | _facts(old, state, occasion) | {"state": state})
+    del manifest.unlisted[:-MOST_UNLISTED]
+
+
+def _facts(old: FileRecord, state: FileState, occasion: Occasion) -> dict[str, Any]:
+    """Return what changes of an entry beside its state when it is taken over."""
+    if state is FileState.SUBMITTED and occasion is Occasion.CLEAR:
+        return {"deadline": None}
+    if old.state in {FileState.REJECTED, FileState.SKIPPED}:
+        return {"error": None, "formats": None}
+    if old.state is FileState.INTENT and state is FileState.AMBIGUOUS:
+        error = ambiguous_submission("An earlier try was cut off before the generation's id was noted.")
+        return {"error": error.message, "completed_at": time.time()}
+    return {}
+
+
+def _same_work(entry: FileRecord, old: FileRecord) -> bool:
+    """Tell whether both are the same request; of audio that cannot be read any more, nobody knows the version."""
+    if entry.state is FileState.FAILED:
+        begun = old.generation_id is not None or old.state in {FileState.INTENT, FileState.AMBIGUOUS}
+        known = begun or old.state in TRANSCRIBED | {FileState.FAILED}
+        return known and old.fingerprint.startswith(entry.fingerprint)
+    return old.fingerprint == entry.fingerprint
+
+
+def _earlier(record: FileRecord, *, stored: bool) -> Earlier:
+    """Return what there is of a file that an earlier try or run has begun."""
+    match record.state:
+        case FileState.COMPLETED | FileState.REJECTED | FileState.SKIPPED | FileState.DUPLICATE:
+            return Earlier.STORED if stored else Earlier.DELETED
+        case FileState.INTENT | FileState.SUBMITTED | FileState.TIMED_OUT if record.generation_id is not None:
+            return Earlier.SUBMITTED
+        case FileState.INTENT | FileState.AMBIGUOUS:
+            return Earlier.UNANSWERED
+        case FileState.FAILED:
+            return Earlier.FAILED
+        case FileState.GONE:
+            return Earlier.GONE
+    return Earlier.NOTHING
+
+
+_UNRESOLVED = {
+    Earlier.UNANSWERED: FileState.AMBIGUOUS,
+    Earlier.GONE: FileState.GONE,
+    Earlier.FAILED: FileState.FAILED,
+}
+
+
+def state_after(record: FileRecord, occasion: Occasion, policy: ResumePolicy, *, stored: bool) -> FileState:
+    """
+    Return the state in which a file is taken up.
+
+    :param stored: whether its transcript is in the folder
+    """
+    earlier = _earlier(record, stored=stored)
+    match resume(earlier, occasion, policy):
+        # What was rejected or skipped is judged again: the checks may be others now.
+        case Action.TAKE:
+            return FileState.DUPLICATE if record.state is FileState.DUPLICATE else FileState.COMPLETED
+        case Action.ATTACH:
+            return FileState.SUBMITTED
+        case Action.FAIL:
+            return _UNRESOLVED[earlier]
+    return FileState.PENDING
+
+
+def resolve_intents(manifest: Manifest, policy: ResumePolicy) -> None:
+    """Decide on the submissions that another writer began and did not note the end of, amid a try of the task."""
+    for entry in list(manifest.having(FileState.INTENT)):
+        state = state_after(entry, Occasion.RETRY, policy, stored=False)
+        entry.transition(state, **_facts(entry, state, Occasion.RETRY))
+
+
+def check_owner(manifest: Manifest, earlier: Manifest | None) -> None:
+    """
+    Refuse to write into a folder in which another task is at work.
+
+    :raises LaplasArgumentError: naming ``results_path``
+    """
+    if earlier is None or earlier.owner == manifest.owner:
+        return
+    busy = any(entry.state in UNFINISHED for entry in earlier.entries)
+    if busy and time.time() - earlier.written_at < ABANDONED_AFTER:
+        raise LaplasArgumentError(
+            f"`results_path`: task {earlier.task} is at work in this folder. Wait for it, or use a folder for each "
+            "(max_active_runs=1 keeps runs of one DAG apart).",
+            argument="results_path",
+        )
+
+
+def adopt_outputs(manifest: Manifest, read: Callable[[str], float | None]) -> None:
+    """
+    Count as completed what lies in the folder though the manifest missed it. Blocking.
+
+    Whoever wrote it was killed before noting it, and by now the API may have forgotten it. An output that was there
+    before the submission is of an earlier one, with other audio or other options.
+
+    :param read: returns the seconds of audio of the reply at a URI
+    """
+    submitted = list(manifest.having(FileState.SUBMITTED))
+    stored = set(manifest.storage.list_files(manifest.folder, ".json")) if submitted else set()
+    for entry in submitted:
+        uri = manifest.uri_of(entry)
+        if entry.output not in stored:
+            continue
+        written_at = manifest.storage.modified_at(uri)
+        if written_at != entry.replaces:
+            entry.transition(
+                FileState.COMPLETED, audio_seconds=read(uri), completed_at=written_at, error=None
+            )

@@ -1,0 +1,94 @@
+"""What a task makes of a finished transcript: its folder, formats, captions and checks, as arguments and as values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_laplas.airflow_compat import option
+from airflow_provider_laplas.arguments import check_settings, is_template, read_settings
+from airflow_provider_laplas.captions import LATEST, CaptionLimits
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.formats import check_formats
+from airflow_provider_laplas.quality import QualitySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """
+    What is made of a transcript.
+
+    :ivar formats: of ``json``, ``srt``, ``vtt`` and ``txt``
+    :ivar captions: what ``srt`` and ``vtt`` keep to; None is the defaults
+    :ivar quality: the checks; None is none
+    """
+
+    formats: tuple[str, ...]
+    captions: CaptionLimits | None
+    quality: QualitySettings | None
+
+    @classmethod
+    def read(cls, formats: Any, captions: Any, quality: Any) -> "Output":
+        """
+        Read what templates have made of the arguments.
+
+        :raises LaplasArgumentError: naming the argument, or the setting in it
+        """
+        return cls(
+            tuple(check_formats(formats)),
+            read_settings("captions", CaptionLimits, captions),
+            read_settings("quality", QualitySettings, quality),
+        )
+
+
+def check_output(
+    formats: Sequence[str] | str,
+    captions: CaptionLimits | Mapping[str, Any] | None,
+    quality: QualitySettings | Mapping[str, Any] | None,
+) -> tuple[Any, Any, Any]:
+    """
+    Return the three arguments as plain values; a template, of all or in one of them, is for later.
+
+    :raises LaplasArgumentError: naming the argument, or the setting in it
+    """
+    limits = {"min_duration": 0, "max_duration": LATEST}
+    return (
+        check_formats(formats),
+        check_settings("captions", CaptionLimits, captions, stand_ins=limits),
+        check_settings("quality", QualitySettings, quality, stand_ins={"expected_language": "und"}),
+    )
+
+
+def check_results_path(results_path: Any) -> str | None:
+    """
+    Return a folder in object storage, None where none is given; a template is for later.
+
+    :raises LaplasArgumentError: naming ``results_path``
+    """
+    folder: str | None = results_path
+    if is_template(results_path):
+        return folder
+    # "None" is what a template makes of an XCom that is not there.
+    if results_path is not None and (
+        not isinstance(results_path, str) or not results_path.strip() or results_path == "None"
+    ):
+        raise LaplasArgumentError(
+            f"`results_path` must be a folder in object storage, not {results_path!r}.",
+            argument="results_path",
+        )
+    # s3://connection@bucket is Airflow's; a password in it would be stored with the trigger, readable.
+    if results_path and ":" in results_path.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+        raise LaplasArgumentError(
+            "`results_path` must not hold a password: name the storage's connection, as in "
+            "s3://connection_id@bucket/folder.",
+            argument="results_path",
+        )
+    return folder
+
+
+def choose_folder(task: str | None, connection: str | None) -> str | None:
+    """
+    Return the folder for replies: the task's, else the connection's, else ``[laplas] results_path``, else None.
+
+    :raises LaplasArgumentError: where it cannot be one
+    """
+    return check_results_path(task or connection or option("results_path") or None)

@@ -1,0 +1,210 @@
+"""Submit audio, or take up what an earlier try has submitted: never paid for twice."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_laplas.airflow_compat import METRICS
+from airflow_provider_laplas.api import Generation, Upload, ambiguous_submission
+from airflow_provider_laplas.audio import open_source
+from airflow_provider_laplas.errors import (
+    LaplasAmbiguousSubmitError,
+    LaplasArgumentError,
+    LaplasError,
+    LaplasGenerationGoneError,
+    rebuild,
+)
+from airflow_provider_laplas.fingerprint import fingerprint, fingerprint_request
+from airflow_provider_laplas.redaction import show_location
+from airflow_provider_laplas.results import Place, Reference, TaskKey, load_reply
+from airflow_provider_laplas.resume import Action, Earlier, Occasion, ResumePolicy, judge, resume
+from airflow_provider_laplas.storage import object_storage
+from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
+from airflow_provider_laplas.waiting import SETTLING
+
+if TYPE_CHECKING:
+    from airflow_provider_laplas.hooks import LaplasHook
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A reply that an earlier try, or its trigger, has kept, and where."""
+
+    reply: Mapping[str, Any] = field(repr=False)
+    reference: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """
+    The generation that a try works on, and what was seen of it on the way.
+
+    :ivar stored: its reply, where it is kept already
+    :ivar outcome: of the one poll that was made, if any
+    """
+
+    record: GenerationRecord
+    stored: Stored | None = None
+    outcome: Generation | LaplasError | None = None
+
+    @property
+    def generation_id(self) -> str:
+        """The generation's id."""
+        return str(self.record.generation_id)
+
+
+def find_stored(record: GenerationRecord, place: Place) -> Stored | None:
+    """Return the reply of a record's generation, where one is kept that can be read."""
+    reference = record.result or place.find()
+    try:
+        return None if reference is None else Stored(load_reply(reference), reference)
+    except LaplasArgumentError as error:
+        log.warning("The stored reply cannot be taken, so the API is asked: %s", error)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """
+    One piece of work: audio to be submitted with a model and options.
+
+    :ivar audio: what the user gave, rendered
+    :ivar shown: the same, as it may be shown
+    :ivar timeout: seconds that a wait for it may take
+    :ivar durable: whether an earlier try's generation is taken up
+    """
+
+    audio: str = field(repr=False)
+    shown: str
+    model: str
+    options: Mapping[str, Any] = field(repr=False)
+    timeout: float
+    policy: ResumePolicy
+    durable: bool = True
+
+    def begin(self, hook: "LaplasHook", records: RecordStore, folder: str | None, task: TaskKey) -> Begun:
+        """
+        Return the generation of an earlier try, or submit.
+
+        At most one look for a stored transcript and one poll are made, and only where something was noted.
+
+        :param folder: where finished replies are kept
+        :raises LaplasAmbiguousSubmitError: a submission may have been made, and the user has not said to repeat it
+        :raises LaplasGenerationGoneError: the earlier generation is gone, and the user has not said to submit again
+        """
+        earlier_record = records.load() if self.durable else None
+        source, work = self._source(earlier_record)
+        if earlier_record is None or earlier_record.fingerprint != work:
+            if earlier_record is not None:
+                log.info("Submitting: what an earlier try submitted was other audio, or with other options.")
+            return self._submit(hook, records, earlier_record, work, source)
+        place = Place(str(earlier_record.generation_id), folder, task)
+        begun = self._look_for(hook, records, earlier_record, place)
+        earlier = self._judge(begun)
+        occasion = records.occasion(earlier_record)
+        match resume(earlier, occasion, self.policy):
+            case Action.SUBMIT:
+                level = logging.WARNING if earlier is Earlier.UNANSWERED else logging.INFO
+                log.log(level, "Submitting: %s.", self._why(earlier, begun, occasion))
+                return self._submit(hook, records, earlier_record, work, source)
+            case Action.FAIL:
+                raise self._failure(earlier, begun, folder)
+        log.info(
+            "Not submitting: %s.",
+            f"the transcript of generation {begun.generation_id} is stored"
+            if begun.stored
+            else f"an earlier try submitted it as generation {begun.generation_id}",
+        )
+        records.save(begun.record)
+        return begun
+
+    def _source(self, record: GenerationRecord | None) -> tuple[str | Upload, str]:
+        """Return what is to be submitted, and which work that is."""
+        work = fingerprint_request(self.audio, self.model, self.options)
+        try:
+            source = open_source(self.audio, object_storage())
+        except LaplasArgumentError:
+            # The audio may have been moved away since: what was submitted is paid for all the same.
+            if record is None or record.generation_id is None or not record.fingerprint.startswith(work):
+                raise
+            return self.audio, record.fingerprint
+        return source, fingerprint(work, source)
+
+    def _look_for(
+        self, hook: "LaplasHook", records: RecordStore, record: GenerationRecord, place: Place
+    ) -> Begun:
+        """Look for what an earlier try left: the stored reply first, then the API."""
+        record = records.renewed(record, timeout=self.timeout, now=time.time())
+        if record.generation_id is None:
+            return Begun(record)
+        if stored := find_stored(record, place):
+            return Begun(record, stored)
+        return Begun(record, outcome=hook.look(record.generation_id))
+
+    def _judge(self, begun: Begun) -> Earlier:
+        if begun.stored is not None:
+            return Earlier.STORED
+        if begun.outcome is None:
+            return Earlier.UNANSWERED
+        earlier = judge(begun.outcome)
+        # An id may only not have arrived everywhere yet.
+        settling = time.time() - (begun.record.submitted_at or 0.0) < SETTLING
+        return Earlier.SUBMITTED if earlier is Earlier.GONE and settling else earlier
+
+    def _why(self, earlier: Earlier, begun: Begun, occasion: Occasion) -> str:
+        generation = f"generation {begun.generation_id} of an earlier try"
+        if earlier is Earlier.FAILED and isinstance(begun.outcome, Generation):
+            return f"{generation} had failed: {begun.outcome.reason}"
+        if earlier is Earlier.GONE:
+            return f"{generation} is gone, and on_expired says to resubmit"
+        if occasion is Occasion.CLEAR:
+            return "an earlier submission had no answer, and a user cleared the task since"
+        return "an earlier submission had no answer, and on_ambiguous says to resubmit, and perhaps pay twice"
+
+    def _failure(self, earlier: Earlier, begun: Begun, folder: str | None) -> LaplasError:
+        if earlier is Earlier.GONE and isinstance(begun.outcome, LaplasGenerationGoneError):
+            where = f"in {show_location(folder)}" if folder else "anywhere: no `results_path` is set"
+            hint = f'No transcript of it was found {where}. To submit it again in such a case, set on_expired="resubmit".'
+            return rebuild(LaplasGenerationGoneError, f"{begun.outcome} {hint}", vars(begun.outcome))
+        return ambiguous_submission(
+            "An earlier try was cut off between submitting and learning the generation's id."
+        )
+
+    def _submit(
+        self,
+        hook: "LaplasHook",
+        records: RecordStore,
+        earlier: GenerationRecord | None,
+        work: str,
+        source: str | Upload,
+    ) -> Begun:
+        intent = GenerationRecord(work, records.max_tries, time.time() + self.timeout)
+        # A try that finds it without an id knows that the submission may have been made.
+        records.save(intent)
+        try:
+            generation_id = hook.submit(source, model=self.model, options=self.options)
+        except LaplasAmbiguousSubmitError as error:
+            if resume(Earlier.UNANSWERED, Occasion.RETRY, self.policy) is Action.FAIL:
+                raise
+            log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
+            generation_id = hook.submit(source, model=self.model, options=self.options)
+        except LaplasError:
+            # It was surely not made, so that a retry may make it.
+            records.restore(earlier)
+            raise
+        METRICS.submitted()
+        now = time.time()
+        # Logged before it is stored: should that fail, the log is where the id can be found.
+        log.info("Submitted %s as generation %s.", self.shown, generation_id)
+        record = replace(intent, generation_id=generation_id, submitted_at=now, deadline=now + self.timeout)
+        try:
+            records.save(record)
+        except Exception:
+            log.exception(
+                "Generation %s could not be noted: a retry of this task would not know of it.", generation_id
+            )
+        return Begun(record)
