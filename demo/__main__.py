@@ -25,11 +25,11 @@ from airflow_provider_laplas.audio import AUDIO_SUFFIXES
 from airflow_provider_laplas.manifest import FAILED_STATES, FileState, Manifest
 from airflow_provider_laplas.manifest import NAME as MANIFEST
 from airflow_provider_laplas.results import load_transcript
-from demo.file_server import FileServer
-from demo.local_server import LocalServer
-from demo.processes import await_condition, interrupted_by_sigterm
-from demo.rest import TaskState
-from demo.stack import AirflowStack
+from airflow_stack.file_server import FileServer
+from airflow_stack.local_server import LocalServer
+from airflow_stack.processes import await_condition, interrupted_by_sigterm
+from airflow_stack.rest import TaskState
+from airflow_stack.stack import AirflowStack
 
 PROJECT = Path(__file__).parents[1]
 RECORDINGS = PROJECT / "demo" / "recordings"

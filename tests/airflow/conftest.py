@@ -13,10 +13,10 @@ from typing import Any
 import jiwer
 import pytest
 
-from demo.file_server import FileServer
-from demo.local_server import LocalServer
-from demo.rest import TaskState
-from demo.stack import AirflowStack
+from airflow_stack.file_server import FileServer
+from airflow_stack.local_server import LocalServer
+from airflow_stack.rest import TaskState
+from airflow_stack.stack import AirflowStack
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]

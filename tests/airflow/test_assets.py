@@ -1,6 +1,6 @@
 """Assets in a real Airflow: a DAG that is scheduled on a task's alias runs, and knows what was written."""
 
-from demo.processes import await_condition
+from airflow_stack.processes import await_condition
 from tests.airflow.conftest import RUN_SECONDS
 
 

@@ -11,8 +11,8 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
+from airflow_stack.processes import await_condition
 from demo.__main__ import main
-from demo.processes import await_condition
 from tests.airflow.conftest import PROJECT, word_error_rate
 
 DEMO_SECONDS = 150

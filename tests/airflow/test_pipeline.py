@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_laplas.transcript import Transcript
-from demo.processes import await_condition
+from airflow_stack.processes import await_condition
 from tests.airflow.conftest import PROJECT, submissions, word_error_rate
 
 GOOD, ALL = 9, 10

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from demo.processes import (
+from airflow_stack.processes import (
     ProcessDiedError,
     Program,
     await_condition,

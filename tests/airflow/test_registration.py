@@ -1,6 +1,6 @@
 """Airflow's own commands know the provider and its DAGs."""
 
-from demo.processes import await_condition
+from airflow_stack.processes import await_condition
 
 DAGS = {
     "ingest_folder",

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from demo.processes import clean_environment, free_port
+from airflow_stack.processes import clean_environment, free_port
 
 ROOT = Path(__file__).parents[2]
 

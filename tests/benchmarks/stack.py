@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from demo.processes import session_members
-from demo.stack import COMMANDS, AirflowStack
+from airflow_stack.processes import session_members
+from airflow_stack.stack import COMMANDS, AirflowStack
 from tests.benchmarks.common import Server
 
 DAGS = Path(__file__).parent / "dags"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.local_server import LocalServer
-from demo.processes import await_condition
-from demo.stack import AirflowStack
+from airflow_stack.local_server import LocalServer
+from airflow_stack.processes import await_condition
+from airflow_stack.stack import AirflowStack
 from tests.fake_api import WORDS, FakeAPI
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ from typing import Self
 
 import requests
 
-from demo.processes import Program, await_condition, clean_environment, end, free_port
+from airflow_stack.processes import Program, await_condition, clean_environment, end, free_port
 
 START_SECONDS = 120.0
 
