@@ -14,12 +14,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from airflow_stack.processes import clean_environment, free_port
-
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
 @dataclass

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.common import Comparison, table
-from tests.docs.pages import ROOT
+from tests.paths import ROOT
 
 PLOT = ROOT / "docs" / "waits.svg"
 

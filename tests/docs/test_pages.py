@@ -36,8 +36,9 @@ from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.sensors import STTCompletionSensor
 from airflow_provider_laplas.transcript import Transcript
 from tests.benchmarks import common
-from tests.docs.pages import DAGS, NOT_RUN, PAGES, PYTHON, ROOT, SHELL, commands, run_commands
+from tests.docs.pages import DAGS, NOT_RUN, PAGES, PYTHON, SHELL, commands, run_commands
 from tests.faults.conftest import NAMES
+from tests.paths import ROOT
 
 REPLY = ROOT / "tests" / "unit" / "replies" / "deepgram_full.json"
 SOURCES = "\n".join(path.read_text() for path in (ROOT / "airflow_provider_laplas").rglob("*.py"))
