@@ -1,7 +1,6 @@
 """Tasks run by ``dag.test()`` against a scripted API: the logic of the operators, not yet a real Airflow."""
 
 import functools
-import json
 import os
 import re
 import subprocess
@@ -53,8 +52,7 @@ def for_every_test_here(metadata_database, triggers_look_at_once):
 @pytest.fixture
 def api(monkeypatch):
     with FakeAPI() as fake:
-        connection = {"conn_type": "laplas", "host": fake.url, "password": fake.key}
-        monkeypatch.setenv("AIRFLOW_CONN_LAPLAS_DEFAULT", json.dumps(connection))
+        monkeypatch.setenv("AIRFLOW_CONN_LAPLAS_DEFAULT", fake.connection())
         yield fake
 
 
