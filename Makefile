@@ -36,7 +36,7 @@ bench: $(DEV) ## compare with a bare loop, other providers' triggers, mapped tas
 	$(RUN) tests.benchmarks
 
 figures: $(DEV) ## measure again what the documentation's figures say, and write them there
-	$(RUN) tests.figures
+	$(RUN) tests.docs.figures
 
 lint: $(DEV) ## check style, format and types
 	$(RUN) ruff check .

@@ -25,11 +25,11 @@ from airflow_provider_laplas.audio import AUDIO_SUFFIXES
 from airflow_provider_laplas.manifest import FAILED_STATES, FileState, Manifest
 from airflow_provider_laplas.manifest import NAME as MANIFEST
 from airflow_provider_laplas.results import load_transcript
-from demo.file_server import FileServer
-from demo.local_server import LocalServer
-from demo.processes import await_condition, interrupted_by_sigterm
-from demo.rest import TaskState
-from demo.stack import AirflowStack
+from airflow_stack.file_server import FileServer
+from airflow_stack.local_server import LocalServer
+from airflow_stack.processes import await_condition, interrupted_by_sigterm
+from airflow_stack.rest import TaskState
+from airflow_stack.stack import AirflowStack
 
 PROJECT = Path(__file__).parents[1]
 RECORDINGS = PROJECT / "demo" / "recordings"
@@ -47,8 +47,8 @@ AUDIO = click.option(
 )
 
 
-class RunFailedError(RuntimeError):
-    """The demo's DAG run failed; the message holds the logs of the tasks that did."""
+class NothingTranscribedError(RuntimeError):
+    """The DAG run ended well, and there is no transcript; the message says where to look."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def run(audio: Path | None) -> None:
             console.print(f"{entry.source}: {entry.error}", style="red", markup=False, soft_wrap=True)
         finished = list(manifest.having(FileState.COMPLETED))
         if not finished:
-            raise RunFailedError(
+            raise NothingTranscribedError(
                 f"No recording could be transcribed. The manifest says why, in {demo.transcripts}"
             )
         texts = {
@@ -125,8 +125,7 @@ def _run_pipeline(console: Console, demo: Demo) -> None:
     """Run the pipeline's DAG, then wait for the run of the report that its asset starts."""
     reporter = _reporter(console, demo.server)
     run_id = demo.stack.trigger(PIPELINE, {"settle_seconds": 0})
-    if demo.stack.wait(PIPELINE, run_id, RUN_SECONDS, progress=reporter) != "success":
-        raise RunFailedError(f"The run failed.\n{demo.stack.failure_report(PIPELINE, run_id)}")
+    demo.stack.await_success(PIPELINE, run_id, RUN_SECONDS, progress=reporter)
     if not any(_manifest(demo.transcripts).having(FileState.COMPLETED)):
         return
     await_condition(
@@ -135,14 +134,13 @@ def _run_pipeline(console: Console, demo: Demo) -> None:
         what="a run of the report that the asset starts",
     )
     [(report_id, _)] = demo.stack.runs(REPORT)
-    if demo.stack.wait(REPORT, report_id, REPORT_SECONDS, progress=reporter) != "success":
-        raise RunFailedError(f"The report failed.\n{demo.stack.failure_report(REPORT, report_id)}")
+    demo.stack.await_success(REPORT, report_id, REPORT_SECONDS, progress=reporter)
 
 
 def _manifest(transcripts: Path) -> Manifest:
     manifest = Manifest.load(f"{transcripts}/{MANIFEST}")
     if manifest is None:
-        raise RunFailedError(f"Nothing was transcribed: there is no manifest in {transcripts}.")
+        raise NothingTranscribedError(f"Nothing was transcribed: there is no manifest in {transcripts}.")
     return manifest
 
 

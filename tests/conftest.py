@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import JFK_MP3
+
 # Airflow reads its home when it is imported: it has to be set before any test module is.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="laplas-tests-")
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
@@ -15,7 +17,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-pytest_plugins = ["tests.postgresql"]
+pytest_plugins = ["tests.clock", "tests.postgresql"]
 
 AIRFLOW, DEMO, FAULTS = "tests/airflow/", "tests/airflow/test_demo.py", "tests/faults/"
 
@@ -36,10 +38,6 @@ def pytest_xdist_make_scheduler(config, log):
     return OneAirflowEach(config, log)
 
 
-RECORDINGS = Path(__file__).parents[1] / "demo" / "recordings"
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def jfk_mp3() -> Path:
-    """Eleven seconds of John F. Kennedy, 1961; the words are in the SOURCES.md beside it."""
-    return RECORDINGS / "jfk.mp3"
+    return JFK_MP3

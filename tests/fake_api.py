@@ -24,9 +24,10 @@ from typing import Any, Self
 KEY = "test-key-0123456789"
 
 WORDS = ("ask", "not", "what", "your", "country", "can", "do")
+TEXT = " ".join(WORDS)
 
 
-def transcript_reply(text: str = " ".join(WORDS), **extra: Any) -> dict[str, Any]:
+def transcript_reply(text: str = TEXT, **extra: Any) -> dict[str, Any]:
     """A completed reply of the first shape."""
     words = [
         {"word": word, "start": n * 0.5, "end": n * 0.5 + 0.4, "confidence": 0.9, "punctuated_word": word}
@@ -156,25 +157,28 @@ def stall(seconds: float) -> Behaviour:
     return act
 
 
+async def accept(api: "FakeAPI", request: Request) -> None:
+    """Take the whole request, and create what it asks for."""
+    await request.read_body()
+    if request.method == "POST":
+        api.create()
+
+
 def reset_after_body() -> Behaviour:
-    """Take the whole request, create what it asks for, and cut the connection without an answer."""
+    """Accept a request, and cut the connection without an answer."""
 
     async def act(api: "FakeAPI", request: Request) -> None:
-        await request.read_body()
-        if request.method == "POST":
-            api.create()
+        await accept(api, request)
         _reset(request.writer)
 
     return act
 
 
 def hang() -> Behaviour:
-    """Take the whole request, create what it asks for, and never answer."""
+    """Accept a request, and never answer."""
 
     async def act(api: "FakeAPI", request: Request) -> None:
-        await request.read_body()
-        if request.method == "POST":
-            api.create()
+        await accept(api, request)
         # Until the client gives up.
         await request.reader.read()
 
@@ -274,6 +278,10 @@ class FakeAPI:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
+
+    def connection(self, **extra: Any) -> str:
+        """An Airflow connection to it, as the value of an ``AIRFLOW_CONN_`` variable."""
+        return json.dumps({"conn_type": "laplas", "host": self.url, "password": self.key, "extra": extra})
 
     def script(self, method: str, *behaviours: Behaviour) -> None:
         """Say how the next requests of this method are answered, one each."""

@@ -3,12 +3,13 @@
 import itertools
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
+
+from airflow_stack.processes import await_condition
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +28,7 @@ def postgresql():
     finally:
         server.cleanup()
         shutil.rmtree(folder)
-        deadline = time.monotonic() + 10
-        while not ended(process):
-            assert time.monotonic() < deadline, "the PostgreSQL server is still running"
-            time.sleep(0.05)
+        await_condition(lambda: ended(process), timeout=10, what="the end of the PostgreSQL server")
 
 
 def ended(process):

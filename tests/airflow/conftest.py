@@ -10,22 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jiwer
 import pytest
 
-from demo.file_server import FileServer
-from demo.local_server import LocalServer
-from demo.rest import TaskState
-from demo.stack import AirflowStack
+from airflow_stack.file_server import FileServer
+from airflow_stack.local_server import LocalServer
+from airflow_stack.rest import TaskState
+from airflow_stack.stack import AirflowStack
+from tests.paths import ROOT
 
 HERE = Path(__file__).parent
-PROJECT = HERE.parents[1]
 RUN_SECONDS = 120
-
-JFK = (
-    "And so my fellow Americans, ask not what your country can do for you, "
-    "ask what you can do for your country."
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,20 +30,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if item not in ours] + ours
 
 
-def word_error_rate(text: str) -> float:
-    """Return the share of words that differ from the recording's, case and punctuation aside."""
-    normalise = jiwer.Compose(
-        [
-            jiwer.ToLowerCase(),
-            jiwer.RemovePunctuation(),
-            jiwer.RemoveMultipleSpaces(),
-            jiwer.Strip(),
-            jiwer.ReduceToListOfListOfWords(),
-        ]
-    )
-    return jiwer.wer(JFK, text, reference_transform=normalise, hypothesis_transform=normalise)
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator[LocalServer]:
     with LocalServer(tmp_path_factory.mktemp("local")) as running:
@@ -57,8 +37,8 @@ def server(tmp_path_factory) -> Iterator[LocalServer]:
 
 
 @pytest.fixture(scope="session")
-def recording_url() -> Iterator[str]:
-    with FileServer(PROJECT / "demo" / "recordings" / "jfk.mp3") as files:
+def recording_url(jfk_mp3) -> Iterator[str]:
+    with FileServer(jfk_mp3) as files:
         yield files.url
 
 
@@ -107,16 +87,11 @@ def statsd() -> Iterator[StatsD]:
     taking.end()
 
 
-def submissions(server: LocalServer) -> int:
-    """Return how many generations the server has accepted."""
-    return server.program.log.read_text().count("POST /v1/stt/create 201")
-
-
 @pytest.fixture(scope="session")
 def stack(server, database, lineage_file, statsd, tmp_path_factory) -> Iterator[AirflowStack]:
     """Run the project's own DAGs and those of this folder."""
     dags = tmp_path_factory.mktemp("dags")
-    for file in [*PROJECT.glob("dags/*.py"), *HERE.glob("dags/*.py")]:
+    for file in [*ROOT.glob("dags/*.py"), *HERE.glob("dags/*.py")]:
         shutil.copy(file, dags)
     environment = {
         "AIRFLOW_CONN_LAPLAS_DEFAULT": server.connection,
@@ -143,8 +118,7 @@ def run_dag(stack) -> Callable[..., str]:
                     pytest.fail(f"{task}\n{stack.task_log(dag_id, run_id, task.task_id, task.map_index)}")
 
         run_id = stack.trigger(dag_id, conf)
-        state = stack.wait(dag_id, run_id, RUN_SECONDS, progress=fail_at_once)
-        assert state == "success", stack.failure_report(dag_id, run_id)
+        stack.await_success(dag_id, run_id, RUN_SECONDS, progress=fail_at_once)
         return run_id
 
     return run

@@ -1,6 +1,6 @@
 """Assets in a real Airflow: a DAG that is scheduled on a task's alias runs, and knows what was written."""
 
-from demo.processes import await_condition
+from airflow_stack.processes import await_condition
 from tests.airflow.conftest import RUN_SECONDS
 
 
@@ -12,7 +12,7 @@ def test_a_dag_that_is_scheduled_on_the_alias_runs_with_the_files_of_the_transcr
 
     await_condition(lambda: stack.runs("consume_assets"), timeout=60, what="a run of the consumer")
     [(run_id, _)] = stack.runs("consume_assets")
-    assert stack.wait("consume_assets", run_id, RUN_SECONDS) == "success"
+    stack.await_success("consume_assets", run_id, RUN_SECONDS)
     told = stack.xcom("consume_assets", run_id, "consume")
     assert {event["uri"] for event in told} == set(result["files"].values())
     assert {(event["source"], event["generation_id"], event["duration"]) for event in told} == {

@@ -4,7 +4,7 @@ import json
 import shutil
 
 from airflow_provider_laplas.transcript import Transcript
-from tests.airflow.conftest import word_error_rate
+from tests.speech import word_error_rate
 
 
 def test_a_folder_is_transcribed_in_one_task_and_a_second_run_submits_nothing(
@@ -24,8 +24,8 @@ def test_a_folder_is_transcribed_in_one_task_and_a_second_run_submits_nothing(
     for name in ("a.mp3.json", "talks/b.mp3.json"):
         transcript = Transcript.from_reply(json.loads((results / name).read_text()))
         assert word_error_rate(transcript.text) == 0
-    submitted = server.program.log.read_text().count("POST /v1/stt/create 201")
+    submitted = server.submissions
 
     run_id = run_dag("batch_of_a_folder", conf)
     assert stack.xcom("batch_of_a_folder", run_id, "transcribe") == summary | {"new": 0, "new_failed": 0}
-    assert server.program.log.read_text().count("POST /v1/stt/create 201") == submitted
+    assert server.submissions == submitted

@@ -11,9 +11,10 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
+from airflow_stack.processes import await_condition
 from demo.__main__ import main
-from demo.processes import await_condition
-from tests.airflow.conftest import PROJECT, word_error_rate
+from tests.paths import ROOT
+from tests.speech import word_error_rate
 
 DEMO_SECONDS = 150
 
@@ -36,7 +37,7 @@ def left_running(folder: Path) -> list[int]:
 def demo(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "demo", *arguments],
-        cwd=PROJECT,
+        cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
@@ -45,8 +46,10 @@ def demo(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedPr
     )
 
 
-def test_it_prints_the_words_and_where_everything_lies_and_leaves_nothing_else_behind(environment, tmp_path):
-    outcome = demo("run", "--audio", str(PROJECT / "demo/recordings/jfk.mp3"), environment=environment)
+def test_it_prints_the_words_and_where_everything_lies_and_leaves_nothing_else_behind(
+    environment, jfk_mp3, tmp_path
+):
+    outcome = demo("run", "--audio", str(jfk_mp3), environment=environment)
 
     assert outcome.returncode == 0, outcome.stderr
     name, _, text = outcome.stdout.partition("\n")
@@ -84,7 +87,7 @@ def test_a_file_that_is_not_audio_is_said_to_be_none_and_everything_is_kept(envi
 def test_a_signal_ends_everything(environment, tmp_path, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "demo", "up"],
-        cwd=PROJECT,
+        cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

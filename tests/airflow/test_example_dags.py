@@ -1,6 +1,6 @@
 """Every DAG of the project, on a real Airflow and a real model, and what a user builds on them."""
 
-from tests.airflow.conftest import word_error_rate
+from tests.speech import word_error_rate
 
 
 def test_a_url_is_transcribed(stack, run_dag, recording_url):

@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from airflow_provider_laplas.transcript import Transcript
-from demo.processes import await_condition
-from tests.airflow.conftest import PROJECT, submissions, word_error_rate
+from airflow_stack.processes import await_condition
+from tests.speech import word_error_rate
 
 GOOD, ALL = 9, 10
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory) -> tuple[Path, Path]:
+def folders(jfk_mp3, tmp_path_factory) -> tuple[Path, Path]:
     """Return an inbox with nine recordings and a broken one among them, and an empty folder for transcripts."""
     inbox = tmp_path_factory.mktemp("inbox")
     for number in range(GOOD):
         recording = inbox / f"talk {number % 3}" / f"{number}.mp3"
         recording.parent.mkdir(exist_ok=True)
-        shutil.copy(PROJECT / "demo" / "recordings" / "jfk.mp3", recording)
+        shutil.copy(jfk_mp3, recording)
     (inbox / "talk 1" / "broken.mp3").write_text("This is not audio. " * 100)
     (inbox / "notes.txt").write_text("not a recording")
     return inbox, tmp_path_factory.mktemp("transcripts")
@@ -56,13 +56,13 @@ class TestPipeline:
     def test_nine_recordings_get_everything_and_the_broken_one_is_reported(
         self, stack, server, folders, conf, run_dag, database
     ):
-        before = submissions(server)
+        before = server.submissions
 
         run_id = run_dag("ingest_recordings", conf)
 
         summary = stack.xcom("ingest_recordings", run_id, "transcribe")
         assert (summary["completed"], summary["failed"]) == (GOOD, 1)
-        assert submissions(server) == before + ALL
+        assert server.submissions == before + ALL
         _, transcripts = folders
         for number in range(GOOD):
             stem = transcripts / f"talk {number % 3}" / f"{number}.mp3"
@@ -77,17 +77,17 @@ class TestPipeline:
         await_condition(lambda: stack.runs("report_transcripts"), timeout=60, what="a run of the report")
         [(run_id, _)] = stack.runs("report_transcripts")
 
-        assert stack.wait("report_transcripts", run_id, 60) == "success"
+        stack.await_success("report_transcripts", run_id, 60)
         page = (folders[1] / "report.html").read_text()
         assert "broken.mp3" in page
         assert "fellow" not in page
 
     def test_a_second_run_changes_nothing(self, stack, server, folders, conf, run_dag, database):
-        before = submissions(server), all_rows(database), times_in(folders[1])
+        before = server.submissions, all_rows(database), times_in(folders[1])
 
         run_id = run_dag("ingest_recordings", conf)
 
-        assert (submissions(server), all_rows(database), times_in(folders[1])) == before
+        assert (server.submissions, all_rows(database), times_in(folders[1])) == before
         states = {task.task_id: task.state for task in stack.task_states("ingest_recordings", run_id)}
         assert states == {"transcribe": "success", "load": "skipped"}
         assert len(stack.runs("report_transcripts")) == 1
@@ -95,10 +95,10 @@ class TestPipeline:
     def test_a_recording_that_is_still_being_written_is_left_for_a_later_run(
         self, stack, server, folders, conf, run_dag
     ):
-        before = submissions(server)
+        before = server.submissions
         with growing(folders[0] / "arriving.mp3"):
             run_dag("ingest_recordings", conf | {"settle_seconds": 30})
-        assert submissions(server) == before
+        assert server.submissions == before
         (folders[0] / "arriving.mp3").unlink()
 
     def test_lineage_leads_from_the_recordings_to_what_was_made_of_them_and_holds_no_speech(

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from demo.processes import (
+from airflow_stack.processes import (
     ProcessDiedError,
     Program,
     await_condition,
@@ -85,9 +85,10 @@ def test_a_program_can_be_started_again_after_its_end(tmp_path):
     assert short.log.read_text() == "here\nhere\n"
 
 
-def test_a_condition_that_never_holds_is_a_timeout_that_names_it():
+@pytest.mark.parametrize("value", [False, None, []])
+def test_a_condition_that_never_holds_is_a_timeout_that_names_it(value):
     with pytest.raises(TimeoutError, match=r"the moon: not within 0\.1 s"):
-        await_condition(lambda: False, timeout=0.1, what="the moon", pause=0.01)
+        await_condition(lambda: value, timeout=0.1, what="the moon", pause=0.01)
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Airflow's own commands know the provider and its DAGs."""
 
-from demo.processes import await_condition
+from airflow_stack.processes import await_condition
 
 DAGS = {
-    "ingest_folder",
+    "ingest_recordings",
     "mapped_output",
     "output_key",
+    "report_transcripts",
     "transcribe_file",
     "transcribe_file_in_one_task",
     "transcribe_url",

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from demo.processes import ProcessDiedError, session_members
-from demo.rest import AirflowRest, AirflowRestError
-from demo.stack import AirflowStack
+from airflow_stack.processes import ProcessDiedError, session_members
+from airflow_stack.rest import AirflowRest, AirflowRestError
+from airflow_stack.stack import AirflowStack
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path):

@@ -1,10 +1,8 @@
 """A thousand files in one task, against three mapped tasks for each file, in a real Airflow."""
 
 from tests.benchmarks.common import Comparison, running_api, show
-from tests.benchmarks.stack import PARALLELISM, idle_rate, run_seconds, running_stack
+from tests.benchmarks.stack import FILES, MAPPED, PARALLELISM, idle_rate, run_seconds, running_stack
 
-FILES = 1_000
-MAPPED = 20
 JOB_SECONDS = 5.0
 BUDGET = 200.0
 FORMS = {
@@ -25,7 +23,7 @@ def compare_batch(files: int = FILES, mapped: int = MAPPED, budget: float = BUDG
     )
     with (
         running_api(shortest=JOB_SECONDS, longest=JOB_SECONDS) as server,
-        running_stack(server, budget, BENCH_FILES=str(files), BENCH_MAPPED=str(mapped)) as stack,
+        running_stack(server, budget, files=files, mapped=mapped) as stack,
     ):
         run_seconds(stack, "warm_up", 120)
         idle = idle_rate(stack)

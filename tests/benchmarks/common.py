@@ -8,18 +8,18 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-from demo.processes import clean_environment, free_port
+from airflow_stack.processes import await_condition, clean_environment, free_port
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
+BARE, OURS = "bare aiohttp session", "STTCompletionTrigger"
+"""The two that are compared at every number of waits, by the names that tables and plot give them."""
 
 
 @dataclass
@@ -105,22 +105,20 @@ class Server:
 
     address: str
 
-    @property
-    def laplas(self) -> str:
-        """The connection of our provider, without its budget."""
-        return self.connection()
-
     def connection(self, **extra: Any) -> str:
-        """Return a connection of our provider as Airflow's environment variable."""
+        """Return a connection of our provider, without its budget of requests, as Airflow's environment variable."""
         extra = {"max_requests_per_second": 0} | extra
         return json.dumps(
             {"conn_type": "laplas", "host": f"{self.address}/v1", "password": "key", "extra": extra}
         )
 
-    @property
-    def http(self) -> str:
-        """The connection of the HTTP provider; it answers 404 for what is not done."""
-        return json.dumps({"conn_type": "http", "host": f"{self.address}/missing"})
+    def connections(self, laplas: str) -> dict[str, str]:
+        """Return our connection and the HTTP provider's two, one of which gets 404 for what is not done, as variables."""
+        return {
+            "AIRFLOW_CONN_BENCH": laplas,
+            "AIRFLOW_CONN_BENCH_HTTP": json.dumps({"conn_type": "http", "host": f"{self.address}/missing"}),
+            "AIRFLOW_CONN_BENCH_PLAIN": json.dumps({"conn_type": "http", "host": self.address}),
+        }
 
     def ask(self, path: str, *, post: bool = False) -> Any:
         """Return the JSON of an answer."""
@@ -145,25 +143,20 @@ def running_api(*, shortest: float = 0, longest: float = 0, limit: float = 0) ->
         cwd=ROOT,
     )
     try:
-        await_port(port)
+        await_condition(lambda: listens(port), timeout=20, what="the API", pause=0.05)
         yield Server(f"http://127.0.0.1:{port}")
     finally:
         process.kill()
         process.wait()
 
 
-def await_port(port: int, seconds: float = 20) -> None:
-    """Wait until somebody listens."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
+def listens(port: int) -> bool:
+    """Say whether somebody does, on the loopback address."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def in_own_process(module: str, arguments: Mapping[str, Any], **environment: str) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.common import BARE, OURS
+
 WIDTH, HEIGHT = 720, 300
 LEFT, TOP, PANEL, TALL, GAP = 60, 50, 270, 190, 80
-COLOURS = {"STTCompletionTrigger": "#1a7f5a", "bare aiohttp session": "#8a8f98"}
+COLOURS = {OURS: "#1a7f5a", BARE: "#8a8f98"}
 PANELS = {
     "CPU/request, µs": "CPU time per request, µs",
     "loop blocked, ms": "event loop blocked at most, ms",

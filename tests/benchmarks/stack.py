@@ -1,6 +1,5 @@
 """A real Airflow to measure: its CPU time, and its busy worker slots."""
 
-import json
 import shutil
 import tempfile
 import threading
@@ -12,30 +11,39 @@ from pathlib import Path
 
 import psutil
 
-from demo.processes import session_members
-from demo.stack import COMMANDS, AirflowStack
+from airflow_stack.processes import session_members
+from airflow_stack.stack import COMMANDS, AirflowStack
 from tests.benchmarks.common import Server
 
 DAGS = Path(__file__).parent / "dags"
 PARALLELISM = 4
+FILES = 1_000
+MAPPED = 20
 IDLE_SECONDS = 15.0
 SAMPLE_SECONDS = 0.1
 
 
 @contextmanager
-def running_stack(server: Server, budget: float, **environment: str) -> Iterator[AirflowStack]:
-    """Run an Airflow that knows the API, with a budget of so many requests a second for our connection."""
+def running_stack(
+    server: Server, budget: float, *, files: int = FILES, mapped: int = MAPPED
+) -> Iterator[AirflowStack]:
+    """
+    Run an Airflow that knows the API.
+
+    :param budget: requests a second, of our connection
+    :param files: those of the batch
+    :param mapped: those that have mapped tasks
+    """
     with tempfile.TemporaryDirectory() as folder:
         dags = Path(folder) / "dags"
         shutil.copytree(DAGS, dags)
-        connections = {
-            "AIRFLOW_CONN_BENCH": server.connection(max_requests_per_second=budget),
-            "AIRFLOW_CONN_BENCH_HTTP": server.http,
-            "AIRFLOW_CONN_BENCH_PLAIN": json.dumps({"conn_type": "http", "host": server.address}),
+        environment = server.connections(server.connection(max_requests_per_second=budget)) | {
+            "BENCH_FILES": str(files),
+            "BENCH_MAPPED": str(mapped),
             "BENCH_FOLDER": folder,
         }
         config = {"core": {"parallelism": PARALLELISM}}
-        with AirflowStack(dags, environment=connections | environment, config=config) as stack:
+        with AirflowStack(dags, environment=environment, config=config) as stack:
             yield stack
 
 
@@ -61,10 +69,8 @@ def run_seconds(stack: AirflowStack, dag_id: str, timeout: float, conf: dict | N
     """Run a DAG and return its id, the seconds it took by Airflow's clock, and the CPU seconds."""
     before = cpu_seconds(stack)
     run_id = stack.trigger(dag_id, conf)
-    state = stack.wait(dag_id, run_id, timeout)
+    stack.await_success(dag_id, run_id, timeout)
     used = cpu_seconds(stack) - before
-    if state != "success":
-        raise RuntimeError(stack.failure_report(dag_id, run_id)[-4000:])
     run = stack._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")
     return run_id, moment(run["end_date"]) - moment(run["queued_at"] or run["start_date"]), used
 

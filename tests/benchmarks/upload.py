@@ -78,7 +78,7 @@ def compare_upload() -> Comparison:
         for _ in range(ROUNDS):
             theirs.append(with_curl(server, file))
             given = {"file": str(file), "small": str(small)}
-            mine.append(in_own_process("upload", given, AIRFLOW_CONN_BENCH=server.laplas))
+            mine.append(in_own_process("upload", given, AIRFLOW_CONN_BENCH=server.connection()))
     seconds, growth = statistics.median(one["seconds"] for one in mine), max(one["growth"] for one in mine)
     curl = statistics.median(theirs)
     result.rows += [

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from tests.benchmarks.common import Comparison, Server, in_own_process, running_api, show
+from tests.benchmarks.common import BARE, OURS, Comparison, Server, in_own_process, running_api, show
 
 SIZES = (100, 1_000, 5_000, 10_000)
 # At one size every contender runs; at another the targets are judged, by the medians of several rounds in turn.
@@ -95,19 +95,22 @@ async def ours(server: Server, given: dict[str, Any]):
         yield one
 
 
+def with_trigger(given: dict[str, Any], trigger: type[Any], **arguments: Any) -> One:
+    """Wait with a trigger of the HTTP provider, from the time of our first look on."""
+
+    async def one(job: str, since: float) -> None:
+        await asyncio.sleep(given["first_look"] + SPREAD * random.random())
+        await only_event(trigger(endpoint=f"v1/stt/{job}", **arguments))
+
+    return one
+
+
 @contextlib.asynccontextmanager
 async def http_sensor(server: Server, given: dict[str, Any]):
     """What a deferrable HttpSensor waits with."""
     from airflow.providers.http.triggers.http import HttpSensorTrigger  # noqa: PLC0415
 
-    async def one(job: str, since: float) -> None:
-        await asyncio.sleep(given["first_look"] + SPREAD * random.random())
-        trigger = HttpSensorTrigger(
-            endpoint=f"v1/stt/{job}", http_conn_id="bench_http", poke_interval=INTERVAL
-        )
-        await only_event(trigger)
-
-    yield one
+    yield with_trigger(given, HttpSensorTrigger, http_conn_id="bench_http", poke_interval=INTERVAL)
 
 
 @contextlib.asynccontextmanager
@@ -115,20 +118,12 @@ async def http_event(server: Server, given: dict[str, Any]):
     """What an asset watcher over HTTP waits with."""
     from airflow.providers.http.triggers.http import HttpEventTrigger  # noqa: PLC0415
 
-    async def one(job: str, since: float) -> None:
-        await asyncio.sleep(given["first_look"] + SPREAD * random.random())
-        trigger = HttpEventTrigger(
-            "tests.benchmarks.checks.is_completed",
-            http_conn_id="bench_plain",
-            endpoint=f"v1/stt/{job}",
-            poll_interval=INTERVAL,
-        )
-        await only_event(trigger)
-
-    yield one
+    check = "tests.benchmarks.checks.is_completed"
+    yield with_trigger(
+        given, HttpEventTrigger, response_check_path=check, http_conn_id="bench_plain", poll_interval=INTERVAL
+    )
 
 
-BARE, OURS = "bare aiohttp session", "STTCompletionTrigger"
 CONTENDERS = {BARE: bare, OURS: ours, "HttpSensorTrigger": http_sensor, "HttpEventTrigger": http_event}
 
 
@@ -243,13 +238,10 @@ def contend(server: Server, contender: str, waits: int, *, connection: str | Non
     """Run one contender in a process of its own."""
     usual = {"first_look": 0.0, "waited": WAITED, "window": WINDOW}
     usual |= {"shortest": WINDOW + 2, "longest": WINDOW + 10}
-    plain = json.dumps({"conn_type": "http", "host": server.address})
     return in_own_process(
         "waits",
         usual | {"address": server.address, "contender": contender, "waits": waits} | given,
-        AIRFLOW_CONN_BENCH=connection or server.laplas,
-        AIRFLOW_CONN_BENCH_HTTP=server.http,
-        AIRFLOW_CONN_BENCH_PLAIN=plain,
+        **server.connections(connection or server.connection()),
     )
 
 

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from demo.local_server import LocalServer
-from demo.processes import await_condition
-from demo.stack import AirflowStack
-from tests.fake_api import WORDS, FakeAPI
+from airflow_stack.local_server import LocalServer
+from airflow_stack.processes import await_condition
+from airflow_stack.stack import AirflowStack
+from tests.fake_api import TEXT, FakeAPI
 
 HERE = Path(__file__).parent
-TEXT = " ".join(WORDS)
 CANARY = "canary7f3a"
-CANARY_URL = (
-    f"https://user-{CANARY}:password-{CANARY}@example.com/talk.mp3?X-Amz-Signature=signature-{CANARY}"
+KEY, USER, PASSWORD, SIGNATURE = PRIVATE = tuple(
+    f"{what}-{CANARY}" for what in ("key", "user", "password", "signature")
 )
+CANARY_URL = f"https://{USER}:{PASSWORD}@example.com/talk.mp3?X-Amz-Signature={SIGNATURE}"
 
 # Which server a run talks to is named by its connection; there are as many as any test needs.
 APIS = 40
 CANARY_APIS = 20
+
+RUN_SECONDS = 400
 
 
 class Figures(Counter):
@@ -96,7 +98,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session")
 def apis():
-    servers = [FakeAPI(key=f"key-{CANARY}") for _ in range(APIS)]
+    servers = [FakeAPI(key=KEY) for _ in range(APIS)]
     for server in servers:
         server.__enter__()
     yield servers
@@ -127,14 +129,8 @@ def stack(apis, folder, local_server, tmp_path_factory):
         "AIRFLOW_CONN_LAPLAS_LOCAL": local_server.connection,
     }
     for n, api in enumerate(apis):
-        connection = {
-            "conn_type": "laplas",
-            "host": api.url,
-            "password": api.key,
-            # Long enough for a reply that is held until Airflow has noticed a lost worker.
-            "extra": {"timeout": 90, "connect_timeout": 3},
-        }
-        environment[f"AIRFLOW_CONN_LAPLAS_{n}"] = json.dumps(connection)
+        # Long enough for a reply that is held until Airflow has noticed a lost worker.
+        environment[f"AIRFLOW_CONN_LAPLAS_{n}"] = api.connection(timeout=90, connect_timeout=3)
     config = {
         "core": {"parallelism": 6},
         # Airflow waits five minutes for a lost worker, and half a minute for a lost triggerer.

@@ -8,7 +8,7 @@ from typing import Literal
 
 import psutil
 
-from tests.fake_api import Behaviour, FakeAPI, Request
+from tests.fake_api import Behaviour, FakeAPI, Request, accept
 
 Target = Literal["task", "supervisor"]
 
@@ -37,12 +37,10 @@ def kill_owner(target: Target) -> Callable[[int], None]:
 
 
 def killing(target: Target, behaviour: Behaviour | None = None) -> Behaviour:
-    """Take the whole request, kill the client's process, and only then do the rest."""
+    """Accept a request, kill the client's process, and only then do the rest."""
 
     async def act(api: FakeAPI, request: Request) -> None:
-        await request.read_body()
-        if request.method == "POST":
-            api.create()
+        await accept(api, request)
         kill_owner(target)(request.writer.get_extra_info("peername")[1])
         if behaviour is not None:
             await behaviour(api, request)

@@ -8,11 +8,10 @@ import pytest
 
 from airflow_provider_laplas.manifest import FileState, Manifest
 from airflow_provider_laplas.results import load_transcript
-from tests.fake_api import FakeAPI, answer_healthily
-from tests.faults.conftest import TEXT
+from tests.fake_api import TEXT, FakeAPI, answer_healthily
+from tests.faults.conftest import RUN_SECONDS
 from tests.faults.kill import Midway
 
-SECONDS = 400
 ANSWERED = 20
 HELD = 16
 """Submissions that a batch has under way at a time."""
@@ -67,8 +66,7 @@ def finish(stack):
     """Wait for a run, which has to succeed."""
 
     def wait(run):
-        state = stack.wait(run.dag_id, run.run_id, SECONDS)
-        assert state == "success", stack.failure_report(run.dag_id, run.run_id)
+        stack.await_success(run.dag_id, run.run_id, RUN_SECONDS)
 
     return wait
 
@@ -113,7 +111,7 @@ def test_a_batch_outlasts_a_killed_triggerer_though_the_api_forgot_what_the_mani
         run.api.forget_when_done = True
 
     run = start("batch", "triggerer", hold)
-    eventually(lambda: run.api.count("GET") > 50, "a triggerer that looks", timeout=SECONDS)
+    eventually(lambda: run.api.count("GET") > 50, "a triggerer that looks", timeout=RUN_SECONDS)
     first, *others = list(run.api.generations)[:25]
     run.api.complete(first)
     # The manifest has just been written then, and is not again for some seconds.
@@ -139,7 +137,7 @@ def test_a_kill_amid_a_group_leaves_what_was_not_noted_ambiguous_and_completes_w
     stack, runs, figures, target
 ):
     run = runs[target]
-    assert stack.wait(run.dag_id, run.run_id, SECONDS) == "failed"
+    assert stack.wait(run.dag_id, run.run_id, RUN_SECONDS) == "failed"
     counts = run.counts()
     figures["submissions left ambiguous, and said to be"] += counts.get("ambiguous", 0)
     figures.tally(run.api, work=50, owed=50 - counts.get("ambiguous", 0), texts=run.texts())
@@ -183,7 +181,7 @@ def test_a_worker_that_is_killed_when_it_is_called_back_goes_on_from_the_manifes
 
 def test_a_user_clears_a_finished_batch_and_the_api_is_not_asked(stack, runs, finish):
     run = runs["resumed"]
-    stack.wait(run.dag_id, run.run_id, SECONDS)
+    stack.wait(run.dag_id, run.run_id, RUN_SECONDS)
     summary = stack.xcom(run.dag_id, run.run_id, "transcribe")
     asked = len(run.api.requests)
     stack.clear(run.dag_id, run.run_id, ["transcribe"])
@@ -194,7 +192,7 @@ def test_a_user_clears_a_finished_batch_and_the_api_is_not_asked(stack, runs, fi
 
 def test_a_user_clears_a_batch_that_was_cut_and_only_the_ambiguous_are_submitted(stack, runs, finish):
     run = runs["task"]
-    stack.wait(run.dag_id, run.run_id, SECONDS)
+    stack.wait(run.dag_id, run.run_id, RUN_SECONDS)
     ambiguous = {entry.source for entry in run.manifest.having(FileState.AMBIGUOUS)}
     before = run.times_submitted()
     stack.clear(run.dag_id, run.run_id, ["transcribe"])

@@ -4,10 +4,9 @@ import sqlite3
 from contextlib import closing
 
 from tests.fake_api import error_body, html, reply, reset_after_body, transcript_reply, truncated
-from tests.faults.conftest import CANARY, CANARY_URL
+from tests.faults.conftest import CANARY, CANARY_URL, KEY, PRIVATE
 
 SPEECH = f"speech-{CANARY}"
-PRIVATE = (f"key-{CANARY}", f"signature-{CANARY}", f"password-{CANARY}", f"user-{CANARY}")
 
 
 def ways_to_fail(echo):
@@ -34,7 +33,7 @@ def test_no_error_path_writes_down_a_key_a_signature_a_password_or_speech(stack,
         api.default_reply = transcript_reply(SPEECH)
         api.looks_until_done = 0
         servers.append((number, api))
-    ways = list(ways_to_fail(f"{PRIVATE[0]} may not use {CANARY_URL}"))
+    ways = list(ways_to_fail(f"{KEY} may not use {CANARY_URL}"))
     used = []
     for (number, api), (post, get) in zip(servers, ways, strict=False):
         # More often than three tasks with all their repetitions will ask.

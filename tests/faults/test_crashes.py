@@ -2,10 +2,9 @@
 
 import pytest
 
-from tests.faults.conftest import TEXT
+from tests.fake_api import TEXT
+from tests.faults.conftest import RUN_SECONDS
 from tests.faults.kill import kill_owner, killing
-
-SECONDS = 240
 
 
 def arm(point, target, api, folder, run_marker):
@@ -43,7 +42,7 @@ def test_a_crash_before_the_id_is_stored_ends_in_the_ambiguous_error_after_one_p
     stack, runs, figures, point, target
 ):
     dag_id, run_id, api = runs[point, target]
-    assert stack.wait(dag_id, run_id, SECONDS) == "failed"
+    assert stack.wait(dag_id, run_id, RUN_SECONDS) == "failed"
     log = stack.task_log(dag_id, run_id, "transcribe")
     assert "LaplasAmbiguousSubmitError" in log
     assert "usage page" in log
@@ -55,7 +54,7 @@ def test_a_crash_before_the_id_is_stored_ends_in_the_ambiguous_error_after_one_p
 @pytest.mark.parametrize("target", ["task", "supervisor"])
 def test_a_crash_after_the_id_is_stored_ends_in_one_transcript_after_one_post(stack, runs, figures, target):
     dag_id, run_id, api = runs["stored", target]
-    assert stack.wait(dag_id, run_id, SECONDS) == "success", stack.failure_report(dag_id, run_id)
+    stack.await_success(dag_id, run_id, RUN_SECONDS)
     text = stack.xcom(dag_id, run_id, "transcribe")["text"]
     figures.tally(api, texts=[text])
     assert (text, api.count("POST")) == (TEXT, 1)
@@ -64,10 +63,10 @@ def test_a_crash_after_the_id_is_stored_ends_in_one_transcript_after_one_post(st
 
 def test_a_user_clears_after_the_ambiguous_error_and_it_is_submitted(stack, runs, figures):
     dag_id, run_id, api = runs["sent", "task"]
-    stack.wait(dag_id, run_id, SECONDS)
+    stack.wait(dag_id, run_id, RUN_SECONDS)
     before = api.count("POST")
     stack.clear(dag_id, run_id, ["transcribe"])
-    assert stack.wait(dag_id, run_id, SECONDS) == "success", stack.failure_report(dag_id, run_id)
+    stack.await_success(dag_id, run_id, RUN_SECONDS)
     assert api.count("POST") == before + 1
     assert "a user cleared the task since" in stack.task_log(dag_id, run_id, "transcribe")
 
@@ -79,9 +78,7 @@ def test_a_resumed_half_that_is_killed_after_the_retention_finds_the_transcript(
     results = folder / "resumed"
     run_id = stack.trigger("killed_when_resumed", {"conn_id": conn_id, "results_path": str(results)})
     api.forget_when_done = True
-    assert stack.wait("killed_when_resumed", run_id, SECONDS) == "success", stack.failure_report(
-        "killed_when_resumed", run_id
-    )
+    stack.await_success("killed_when_resumed", run_id, RUN_SECONDS)
     assert (folder / f"resumed-{run_id}").exists()
     text = stack.xcom("killed_when_resumed", run_id, "transcribe")["text"]
     figures.tally(api, texts=[text])

@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.faults.conftest import TEXT
-
-SECONDS = 400
+from tests.fake_api import TEXT
+from tests.faults.conftest import RUN_SECONDS
 
 
 def deferred(stack, dag_id, run_id):
@@ -15,13 +14,13 @@ def test_fifty_waits_outlast_a_killed_triggerer(stack, use_api, eventually, figu
     conn_id, api = use_api()
     api.looks_until_done = 100_000
     run_id = stack.trigger("many", {"conn_id": conn_id})
-    eventually(lambda: len(deferred(stack, "many", run_id)) == 50, "fifty open waits", timeout=SECONDS)
+    eventually(lambda: len(deferred(stack, "many", run_id)) == 50, "fifty open waits", timeout=RUN_SECONDS)
     looks = api.count("GET")
     eventually(lambda: api.count("GET") > looks, "a triggerer that looks")
     stack.kill("triggerer")
     api.looks_until_done = 0
     stack.start_process("triggerer")
-    assert stack.wait("many", run_id, SECONDS) == "success", stack.failure_report("many", run_id)
+    stack.await_success("many", run_id, RUN_SECONDS)
     texts = [stack.xcom("many", run_id, "transcribe", map_index=n)["text"] for n in range(50)]
     figures.tally(api, work=50, texts=texts)
     assert texts == [TEXT] * 50
@@ -39,7 +38,7 @@ def test_waits_outlast_a_restart_of_airflows_api_server_and_of_the_api(stack, us
     stack.await_healthy()
     api.looks_until_done = 0
     api.start()
-    assert stack.wait("one", run_id, SECONDS) == "success", stack.failure_report("one", run_id)
+    stack.await_success("one", run_id, RUN_SECONDS)
     text = stack.xcom("one", run_id, "transcribe")["text"]
     figures.tally(api, faults=2, texts=[text])
     assert (text, api.count("POST")) == (TEXT, 1)
@@ -52,12 +51,11 @@ def test_a_wait_outlasts_a_kill_of_the_local_server(stack, local_server, jfk_mp3
     local_server.program.kill()
     local_server.program.start()
     local_server.await_ready()
-    assert stack.wait("one", run_id, SECONDS) == "success", stack.failure_report("one", run_id)
+    stack.await_success("one", run_id, RUN_SECONDS)
     text = stack.xcom("one", run_id, "transcribe")["text"]
-    submitted = local_server.program.log.read_text().count("POST /v1/stt/create 201")
     figures.tally_local([text])
     assert "ask what you can do for your country" in text
-    assert submitted == 1
+    assert local_server.submissions == 1
 
 
 @pytest.mark.parametrize("place", ["folder", "xcom"])
@@ -77,7 +75,7 @@ def test_a_transcript_is_intact_though_no_worker_slot_was_free_until_after_the_r
     api.generations.clear()
     looks = api.count("GET")
     release.touch()
-    assert stack.wait("busy_pool", run_id, SECONDS) == "success", stack.failure_report("busy_pool", run_id)
+    stack.await_success("busy_pool", run_id, RUN_SECONDS)
     text = stack.xcom("busy_pool", run_id, "transcribe")["text"]
     figures.tally(api, texts=[text])
     assert text == TEXT

@@ -1,11 +1,11 @@
 """A server on a free loopback port, with an engine that hears what a test tells it to."""
 
 import io
+import sqlite3
 import threading
-import time
 import wave
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,22 +20,31 @@ from airflow_provider_laplas.local.engine import Heard, Hearing
 from airflow_provider_laplas.local.errors import Abandoned
 from airflow_provider_laplas.local.running import serve_in_thread
 from airflow_provider_laplas.local.settings import Settings
+from airflow_stack.processes import await_condition
+from tests.clock import Clock
 
 KEY = "key-of-the-tests"
 MODEL = "#g1_whisper-medium"
+UNKNOWN = "7f0c8a52-6a43-4c6b-9d3f-2f9d5d5a9b10"
+"""An id that the server has given to nobody."""
 GIVE_UP_SECONDS = 60
 
 
 def wav(seconds: float = 1.0, channels: int = 1, rate: int = 16_000) -> bytes:
-    """A tone, as a WAV file; each channel has its own pitch."""
+    """A tone; each channel has its own pitch."""
     times = np.arange(int(seconds * rate)) / rate
     tones = [np.sin(2 * np.pi * 220 * (number + 1) * times) for number in range(channels)]
+    return wav_of(np.stack(tones, axis=1) / 4, rate)
+
+
+def wav_of(samples: np.ndarray, rate: int) -> bytes:
+    """A WAV file of samples between -1 and 1, a column for each channel."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
-        file.setnchannels(channels)
+        file.setnchannels(samples.shape[1])
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes((np.stack(tones, axis=1) * 8000).astype("<i2").tobytes())
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
     return buffer.getvalue()
 
 
@@ -72,16 +81,6 @@ class StubEngine:
         if self.failure is not None:
             raise self.failure
         return Hearing(self.words, asked["language"] or "de", None if asked["language"] else 0.75)
-
-
-class Clock:
-    """A clock that goes on when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass
@@ -139,10 +138,18 @@ class Api:
 
 def eventually(condition: Callable[[], bool]) -> None:
     """Wait until a condition holds that nothing announces."""
-    deadline = time.monotonic() + GIVE_UP_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
+    await_condition(condition, timeout=GIVE_UP_SECONDS, what="what the test waits for", pause=0.01)
+
+
+def spooled(data_dir: Path) -> list[Path]:
+    """The recordings that the server has on disk."""
+    return list((data_dir / "spool").iterdir())
+
+
+def count_generations(data_dir: Path) -> int:
+    """How many the server knows, whatever their state."""
+    with closing(sqlite3.connect(data_dir / "generations.sqlite3")) as database:
+        return database.execute("SELECT count(*) FROM generations").fetchone()[0]
 
 
 def assert_error(response: requests.Response, status: int, *told: str) -> None:
@@ -159,11 +166,6 @@ def assert_error(response: requests.Response, status: int, *told: str) -> None:
 @pytest.fixture
 def engine() -> StubEngine:
     return StubEngine()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

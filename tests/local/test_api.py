@@ -1,18 +1,26 @@
 """The endpoints: submit, fetch, the legacy call, the key, the error bodies."""
 
 import hashlib
-import sqlite3
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import datetime
 
 import pytest
 import requests
 
-from tests.local.conftest import KEY, MODEL, Api, Clock, StubEngine, assert_error, eventually, wav
-
-UNKNOWN = "7f0c8a52-6a43-4c6b-9d3f-2f9d5d5a9b10"
+from tests.clock import Clock
+from tests.local.conftest import (
+    KEY,
+    MODEL,
+    UNKNOWN,
+    Api,
+    StubEngine,
+    assert_error,
+    count_generations,
+    eventually,
+    spooled,
+    wav,
+)
 
 
 def test_an_upload_is_answered_with_a_new_uuid_and_ends_completed(api: Api):
@@ -23,7 +31,7 @@ def test_an_upload_is_answered_with_a_new_uuid_and_ends_completed(api: Api):
     assert api.end(submitted)["status"] == "completed"
 
 
-def test_a_reply_has_the_apis_first_shape_complete(api: Api):
+def test_a_reply_has_the_apis_first_shape_complete(api: Api, clock: Clock):
     audio = wav(2.0)
     submitted = api.upload(audio)
     reply = api.result(submitted)
@@ -34,7 +42,7 @@ def test_a_reply_has_the_apis_first_shape_complete(api: Api):
     assert metadata["sha256"] == hashlib.sha256(audio).hexdigest()
     assert metadata["duration"] == pytest.approx(2.0, abs=0.01)
     assert metadata["channels"] == 1
-    assert datetime.fromisoformat(metadata["created"]).timestamp() == 1_800_000_000
+    assert datetime.fromisoformat(metadata["created"]).timestamp() == clock.now
     [model_id] = metadata["models"]
     assert metadata["model_info"] == {
         model_id: {"name": "whisper-medium", "version": "stub 1", "arch": "whisper"}
@@ -78,7 +86,7 @@ def test_the_legacy_call_times_out_with_the_apis_message_and_keeps_nothing(
     api = serve(legacy_timeout=0.05)
 
     assert_error(api.upload(wav(), path=""), 504, "Generation timeout")
-    assert not list((data_dir / "spool").iterdir())
+    assert not spooled(data_dir)
 
 
 def test_the_legacy_call_tells_why_a_recording_fails(api: Api):
@@ -171,10 +179,6 @@ def test_no_page_loads_scripts_from_elsewhere(shared_api: Api, path: str):
 class TestLegacyCall:
     """What becomes of the blocking call where it gets no reply."""
 
-    def rows(self, data_dir) -> int:
-        with closing(sqlite3.connect(data_dir / "generations.sqlite3")) as database:
-            return database.execute("SELECT count(*) FROM generations").fetchone()[0]
-
     def test_a_client_that_leaves_is_not_worked_for(self, api: Api, engine: StubEngine, data_dir, caplog):
         caplog.set_level("INFO", logger="airflow_provider_laplas.local")
         engine.open.clear()
@@ -187,7 +191,7 @@ class TestLegacyCall:
                 timeout=0.3,
             )
 
-        eventually(lambda: not self.rows(data_dir) and not list((data_dir / "spool").iterdir()))
+        eventually(lambda: not count_generations(data_dir) and not spooled(data_dir))
         eventually(lambda: "POST /v1/stt 499" in caplog.text)
 
     def test_a_server_that_stops_answers_503_and_keeps_nothing(
@@ -202,8 +206,8 @@ class TestLegacyCall:
                 assert engine.entered.wait(10)
             assert_error(answer.result(10), 503, "stops")
 
-        assert self.rows(data_dir) == 0
-        assert not list((data_dir / "spool").iterdir())
+        assert count_generations(data_dir) == 0
+        assert not spooled(data_dir)
         assert "POST /v1/stt 503" in caplog.text
         assert "Traceback" not in caplog.text
 
@@ -216,7 +220,7 @@ class TestLegacyCall:
             api.upload(wav())
         with ThreadPoolExecutor() as pool:
             answer = pool.submit(api.upload, wav(), path="")
-            eventually(lambda: self.rows(data_dir) == 1 + queued)
+            eventually(lambda: count_generations(data_dir) == 1 + queued)
             assert engine.entered.wait(10)
             clock.now += 3600
             assert_error(answer.result(10), 404, "expired")
@@ -224,4 +228,4 @@ class TestLegacyCall:
     def test_a_failure_is_not_kept(self, api: Api, engine: StubEngine, data_dir):
         assert_error(api.upload(b"no audio", path=""), 400)
         assert_error(api.upload(wav(), path="", diarize="true"), 400)
-        assert self.rows(data_dir) == 0
+        assert count_generations(data_dir) == 0

@@ -28,6 +28,19 @@ def encoded(container: str, codec: str, seconds: float = 3.0) -> bytes:
     return buffer.getvalue()
 
 
+def damaged(container: str, codec: str, count: int) -> bytes:
+    """Five seconds, with so many bytes of nothing in the middle."""
+    content = bytearray(encoded(container, codec, 5.0))
+    middle = len(content) // 2
+    content[middle : middle + count] = bytes(count)
+    return bytes(content)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "recording"
+
+
 FORMATS = [
     ("flac", "flac"),
     ("ipod", "aac"),
@@ -42,8 +55,7 @@ FORMATS = [
 
 
 @pytest.mark.parametrize(("container", "codec"), FORMATS)
-def test_common_formats_are_decoded_to_their_length(tmp_path: Path, container: str, codec: str):
-    path = tmp_path / "recording"
+def test_common_formats_are_decoded_to_their_length(path: Path, container: str, codec: str):
     path.write_bytes(encoded(container, codec))
 
     recording = decode(path, split=True, max_seconds=60)
@@ -57,17 +69,15 @@ def test_common_formats_are_decoded_to_their_length(tmp_path: Path, container: s
 @pytest.mark.parametrize(
     "container_codec", [("flac", "flac"), ("wav", "pcm_s16le"), ("mp3", "libmp3lame"), ("aiff", "pcm_s16be")]
 )
-def test_a_format_that_states_its_length_is_seen_to_be_cut_short(tmp_path: Path, container_codec):
+def test_a_format_that_states_its_length_is_seen_to_be_cut_short(path: Path, container_codec):
     content = encoded(*container_codec)
-    path = tmp_path / "recording"
     path.write_bytes(content[: len(content) // 2])
 
     with pytest.raises(JobError, match="cut short"):
         decode(path, split=False, max_seconds=60)
 
 
-def test_channels_are_kept_apart_or_mixed(tmp_path: Path):
-    path = tmp_path / "recording"
+def test_channels_are_kept_apart_or_mixed(path: Path):
     path.write_bytes(wav(1, channels=2))
     left, right = decode(path, split=True, max_seconds=60).channels
     [mixed] = decode(path, split=False, max_seconds=60).channels
@@ -79,12 +89,8 @@ def test_channels_are_kept_apart_or_mixed(tmp_path: Path):
     assert {220, 440} == {int(index) for index in np.abs(np.fft.rfft(mixed)).argsort()[-2:]}
 
 
-def test_damage_in_the_middle_is_counted_and_what_remains_is_kept(tmp_path: Path):
-    content = bytearray(encoded("adts", "aac", 5.0))
-    middle = len(content) // 2
-    content[middle : middle + 40] = bytes(40)
-    path = tmp_path / "recording"
-    path.write_bytes(content)
+def test_damage_in_the_middle_is_counted_and_what_remains_is_kept(path: Path):
+    path.write_bytes(damaged("adts", "aac", 40))
 
     recording = decode(path, split=False, max_seconds=60)
 
@@ -92,20 +98,15 @@ def test_damage_in_the_middle_is_counted_and_what_remains_is_kept(tmp_path: Path
     assert recording.seconds > 4.5
 
 
-def test_a_file_without_sound_is_refused(tmp_path: Path):
-    path = tmp_path / "recording"
+def test_a_file_without_sound_is_refused(path: Path):
     path.write_bytes(wav(0))
 
     with pytest.raises(JobError, match="audio"):
         decode(path, split=False, max_seconds=60)
 
 
-def test_a_missing_piece_is_measured(tmp_path: Path):
-    content = bytearray(encoded("flac", "flac", 5.0))
-    middle = len(content) // 2
-    content[middle : middle + 40] = bytes(40)
-    path = tmp_path / "recording"
-    path.write_bytes(content)
+def test_a_missing_piece_is_measured(path: Path):
+    path.write_bytes(damaged("flac", "flac", 40))
 
     recording = decode(path, split=False, max_seconds=60)
 
@@ -113,20 +114,15 @@ def test_a_missing_piece_is_measured(tmp_path: Path):
     assert 0 < recording.missing_seconds < 0.5
 
 
-def test_a_hole_in_an_ogg_file_is_seen(tmp_path: Path):
-    content = bytearray(encoded("ogg", "libopus", 5.0))
-    middle = len(content) // 2
-    content[middle : middle + 400] = bytes(400)
-    path = tmp_path / "recording"
-    path.write_bytes(content)
+def test_a_hole_in_an_ogg_file_is_seen(path: Path):
+    path.write_bytes(damaged("ogg", "libopus", 400))
 
     with pytest.raises(JobError, match="damaged"):
         decode(path, split=False, max_seconds=60)
 
 
 @pytest.mark.parametrize("count", [8, 16])
-def test_many_channels_are_kept_apart(tmp_path: Path, count: int):
-    path = tmp_path / "recording"
+def test_many_channels_are_kept_apart(path: Path, count: int):
     path.write_bytes(wav(1, channels=count, rate=48_000))
     channels = decode(path, split=True, max_seconds=60).channels
 
@@ -142,8 +138,7 @@ def tagged(content: bytes, artist: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def test_tags_may_be_in_an_old_encoding(tmp_path: Path):
-    path = tmp_path / "recording"
+def test_tags_may_be_in_an_old_encoding(path: Path):
     path.write_bytes(tagged(wav(1), "Björk\0".encode("latin-1")))
 
     assert decode(path, split=False, max_seconds=60).seconds == 1.0
@@ -167,8 +162,7 @@ def bare_mp3(rate: int, layout: str) -> bytes:
 
 @pytest.mark.parametrize("split", [True, False])
 @pytest.mark.parametrize("second", [(44_100, "mono"), (22_050, "stereo"), (48_000, "stereo")])
-def test_a_stream_may_change_in_its_middle(tmp_path: Path, second: tuple[int, str], split: bool):
-    path = tmp_path / "recording"
+def test_a_stream_may_change_in_its_middle(path: Path, second: tuple[int, str], split: bool):
     path.write_bytes(bare_mp3(44_100, "stereo") + bare_mp3(*second) + bare_mp3(44_100, "stereo"))
     recording = decode(path, split=split, max_seconds=60)
 
@@ -176,8 +170,7 @@ def test_a_stream_may_change_in_its_middle(tmp_path: Path, second: tuple[int, st
     assert [len(channel) for channel in recording.channels] == [round(recording.seconds * RATE)] * (1 + split)
 
 
-def test_a_recording_too_long_by_its_own_account_is_not_decoded(tmp_path: Path, monkeypatch):
-    path = tmp_path / "recording"
+def test_a_recording_too_long_by_its_own_account_is_not_decoded(path: Path, monkeypatch):
     path.write_bytes(encoded("flac", "flac", 3.0))
     monkeypatch.setattr(audio, "_frames", lambda *args: pytest.fail("it is decoded"))
 
@@ -186,8 +179,7 @@ def test_a_recording_too_long_by_its_own_account_is_not_decoded(tmp_path: Path, 
             decode(path, split=split, max_seconds=most)
 
 
-def test_a_long_recording_takes_no_more_memory_than_its_samples(tmp_path: Path):
-    path = tmp_path / "recording"
+def test_a_long_recording_takes_no_more_memory_than_its_samples(path: Path):
     path.write_bytes(wav(600))
     tracemalloc.start()
     recording = decode(path, split=False, max_seconds=3600)
@@ -198,12 +190,11 @@ def test_a_long_recording_takes_no_more_memory_than_its_samples(tmp_path: Path):
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_a_big_endian_wav_states_its_length_too(tmp_path: Path, share: float):
+def test_a_big_endian_wav_states_its_length_too(path: Path, share: float):
     samples = bytes(2 * RATE * 4)
     form = b"WAVEfmt " + struct.pack(">IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
     body = form + b"data" + struct.pack(">I", len(samples)) + samples
     content = b"RIFX" + struct.pack(">I", len(body)) + body
-    path = tmp_path / "recording"
     path.write_bytes(content[: int(len(content) * share)])
 
     if share == 1.0:

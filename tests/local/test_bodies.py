@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from airflow_provider_laplas.local.store import Store
-from tests.local.conftest import MODEL, Api, StubEngine, assert_error, eventually, wav
+from tests.local.conftest import MODEL, Api, StubEngine, assert_error, eventually, spooled, wav
 
 
 @pytest.fixture(autouse=True)
@@ -183,7 +183,7 @@ def test_two_recordings_in_one_form_are_refused(api: Api, data_dir: Path):
     )
 
     assert_error(response, 400, "only one recording")
-    assert not list((data_dir / "spool").iterdir())
+    assert not spooled(data_dir)
 
 
 def test_a_field_given_twice_is_refused_by_name(api: Api):
@@ -203,7 +203,7 @@ class TestSizes:
 
     def test_a_file_over_the_limit_is_413_and_leaves_nothing_behind(self, api: Api, data_dir: Path):
         assert_error(api.upload(bytes(self.LIMIT + 1)), 413, "too large")
-        assert not list((data_dir / "spool").iterdir())
+        assert not spooled(data_dir)
 
     def test_a_file_of_exactly_the_limit_is_taken(self, api: Api):
         padding = self.LIMIT - len(wav())
@@ -282,10 +282,10 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(api: Api, data
     connection.endheaders(
         b'--b\r\nContent-Disposition: form-data; name="audio"; filename="a"\r\n\r\n' + bytes(5_000)
     )
-    eventually(lambda: any((data_dir / "spool").iterdir()))
+    eventually(lambda: spooled(data_dir))
     connection.close()
 
-    eventually(lambda: not any((data_dir / "spool").iterdir()))
+    eventually(lambda: not spooled(data_dir))
     eventually(lambda: " 499 " in caplog.text)
 
 
@@ -299,7 +299,7 @@ def test_a_disk_without_room_is_503_before_the_recording_is_read(
     monkeypatch.undo()
 
     assert_error(response, 503, "no room")
-    assert not list((data_dir / "spool").iterdir())
+    assert not spooled(data_dir)
 
 
 def test_a_disk_that_fills_up_meanwhile_is_503(api: Api, data_dir: Path, monkeypatch):
@@ -311,7 +311,7 @@ def test_a_disk_that_fills_up_meanwhile_is_503(api: Api, data_dir: Path, monkeyp
     monkeypatch.undo()
 
     assert_error(response, 503, "no room")
-    assert not list((data_dir / "spool").iterdir())
+    assert not spooled(data_dir)
 
 
 def test_a_form_of_very_many_fields_is_refused(shared_api: Api):

@@ -1,12 +1,10 @@
 """The command: its help, its key, its start and its stop."""
 
 import gc
-import io
 import re
 import signal
 import subprocess
 import sys
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +20,7 @@ from airflow_provider_laplas.local.cli import main
 from airflow_provider_laplas.local.errors import SetupError
 from airflow_provider_laplas.local.running import bind, serve_in_thread
 from airflow_provider_laplas.local.settings import Settings
-from tests.local.conftest import Api, StubEngine, eventually
+from tests.local.conftest import Api, StubEngine, eventually, wav_of
 
 COMMAND = [
     sys.executable,
@@ -128,39 +126,34 @@ def test_help_shows_examples_and_no_way_to_pass_a_key():
     assert "--key " not in shown
 
 
+def loaded(modules: str, heavy: set[str]) -> str:
+    """Which heavy modules come with some of the server's."""
+    code = f"import sys, {modules}; print(*({heavy} & set(sys.modules)))"
+    return subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.strip()
+
+
 def test_importing_the_command_loads_nothing_heavy():
-    code = (
-        "import sys, airflow_provider_laplas.local.cli\n"
-        "heavy = {'airflow', 'av', 'ctranslate2', 'fastapi', 'faster_whisper', 'numpy', 'pydantic'}\n"
-        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    heavy = {"airflow", "av", "ctranslate2", "fastapi", "faster_whisper", "numpy", "pydantic"}
+    assert loaded("airflow_provider_laplas.local.cli", heavy) == ""
 
 
 def test_the_server_imports_no_airflow_and_no_engine_before_it_is_needed():
-    code = (
-        "import sys, airflow_provider_laplas.local.app, airflow_provider_laplas.local.running\n"
-        "heavy = {'airflow', 'av', 'ctranslate2', 'faster_whisper'}\n"
-        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    modules = "airflow_provider_laplas.local.app, airflow_provider_laplas.local.running"
+    assert loaded(modules, {"airflow", "av", "ctranslate2", "faster_whisper"}) == ""
 
 
 @pytest.mark.whisper
 def test_what_a_killed_server_was_working_on_is_taken_up_by_the_next(data_dir: Path, jfk_mp3: Path):
     # Long enough to be at work when it is killed.
     [speech] = decode(jfk_mp3, split=False, max_seconds=60).channels
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((np.tile(speech, 3) * 32767).astype("<i2").tobytes())
+    long = wav_of(np.tile(speech, 3)[:, None], RATE)
     headers = {"Authorization": "Bearer key"}
     with served(data_dir, end=signal.SIGKILL, LAPLAS_API_KEY="key") as (url, _):
         api = Api(url, headers)
         running, queued = (
-            api.upload(audio).json()["generation_id"] for audio in (buffer.getvalue(), jfk_mp3.read_bytes())
+            api.upload(audio).json()["generation_id"] for audio in (long, jfk_mp3.read_bytes())
         )
         eventually(lambda: api.status(running) == "active")
 

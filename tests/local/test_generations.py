@@ -12,13 +12,19 @@ from airflow_provider_laplas.local.errors import SetupError
 from airflow_provider_laplas.local.options import Body
 from airflow_provider_laplas.local.settings import Settings
 from airflow_provider_laplas.local.store import TRANSITIONS, Store
-from tests.local.conftest import MODEL, Api, Clock, StubEngine, assert_error, eventually, wav
+from tests.clock import Clock
+from tests.local.conftest import (
+    MODEL,
+    Api,
+    StubEngine,
+    assert_error,
+    count_generations,
+    eventually,
+    spooled,
+    wav,
+)
 
 BODY = f'{{"model": "{MODEL}"}}'
-
-
-def spooled(data_dir: Path) -> list[str]:
-    return [path.name for path in (data_dir / "spool").iterdir()]
 
 
 @pytest.fixture
@@ -84,8 +90,7 @@ def test_expired_generations_are_erased_from_disk_whatever_their_state(
     clock.now += 3600
 
     eventually(lambda: not spooled(data_dir))
-    with sqlite3.connect(data_dir / "generations.sqlite3") as database:
-        eventually(lambda: database.execute("SELECT count(*) FROM generations").fetchone() == (0,))
+    eventually(lambda: count_generations(data_dir) == 0)
     eventually(lambda: b"Hello, world" not in b"".join(p.read_bytes() for p in data_dir.glob("generations*")))
     engine.open.set()
     assert api.result(api.upload(wav()))
@@ -321,8 +326,7 @@ class TestTrouble:
         eventually(lambda: not left)
         clock.now += 3600
 
-        with closing(sqlite3.connect(data_dir / "generations.sqlite3")) as database:
-            eventually(lambda: database.execute("SELECT count(*) FROM generations").fetchone() == (0,))
+        eventually(lambda: count_generations(data_dir) == 0)
 
     def test_a_worker_that_outlasts_the_server_says_nothing_false(
         self, running, data_dir: Path, monkeypatch, caplog

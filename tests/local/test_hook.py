@@ -15,22 +15,17 @@ from airflow_provider_laplas.hooks import LaplasHook
 from airflow_provider_laplas.local.app import create_app
 from airflow_provider_laplas.local.running import bind, serve_in_thread, url_of
 from airflow_provider_laplas.local.settings import Settings
-from tests.local.conftest import KEY, StubEngine, wav
+from tests.local.conftest import KEY, UNKNOWN, wav
 
 
 @pytest.fixture
-def engine():
-    return StubEngine()
-
-
-@pytest.fixture
-def serve(tmp_path, engine, monkeypatch):
-    """Serve the API with the stub engine, point ``laplas_default`` at it, and return the hook."""
+def serve(data_dir, engine):
+    """Serve the API with the stub engine, by the clock on the wall."""
 
     def serve(**settings):
         settings = {
             "keys": frozenset({KEY}),
-            "data_dir": tmp_path / "data",
+            "data_dir": data_dir,
             "allow_private_urls": True,
         } | settings
         return serve_in_thread(create_app(Settings(**settings), engine))
@@ -88,7 +83,7 @@ def test_what_the_server_refuses_is_a_typed_error_with_the_field_and_the_request
         assert caught.value.field == "diarize"
         assert caught.value.request_id
         with pytest.raises(LaplasGenerationGoneError):
-            hook.fetch("5f0c7a52-8a4f-4b52-a7d3-0d2a4a2c9a11")
+            hook.fetch(UNKNOWN)
         with connect(url, key="another-key") as stranger, pytest.raises(LaplasAuthenticationError):
             stranger.submit(recording)
 
@@ -103,8 +98,8 @@ def test_what_is_not_audio_is_a_failed_generation_with_the_reason(serve, connect
         hook.wait(hook.submit(tmp_path / "notes.txt"), poll_interval=0.1)
 
 
-def test_a_wait_outlasts_a_restart_of_the_server(tmp_path, engine, connect, recording):
-    settings = Settings(keys=frozenset({KEY}), data_dir=tmp_path / "data")
+def test_a_wait_outlasts_a_restart_of_the_server(data_dir, engine, connect, recording):
+    settings = Settings(keys=frozenset({KEY}), data_dir=data_dir)
     probe = bind("127.0.0.1", 0)
     port = int(url_of(probe).rsplit(":", 1)[1])
     probe.close()

@@ -9,7 +9,7 @@ import requests
 
 from airflow_provider_laplas.local.engine import Heard
 from airflow_provider_laplas.local.settings import Settings
-from tests.local.conftest import KEY, MODEL, Api, StubEngine, eventually, wav
+from tests.local.conftest import KEY, MODEL, Api, StubEngine, eventually, spooled, wav
 
 SECRETS = (KEY, "canary-wrong-key", "canary-signature", "canary-password", "canary-path", "canary-file")
 SPEECH = "canary-transcript"
@@ -57,7 +57,7 @@ def used(serve, log, origin, data_dir: Path) -> Path:
         assert not any(secret in message for secret in SECRETS)
     engine.failure = RuntimeError(f"it stumbled over {SPEECH} and canary-signature")
     assert SPEECH not in api.error(api.upload(wav()))["message"]
-    eventually(lambda: not list((data_dir / "spool").iterdir()))
+    eventually(lambda: not spooled(data_dir))
     return data_dir
 
 
@@ -89,17 +89,18 @@ def test_the_disk_holds_no_secret_and_speech_only_in_results(used: Path):
     assert SPEECH not in repr(rows)
 
 
+def lines_of_requests(log):
+    return [record.getMessage() for record in log.records if record.name.endswith(".wire")]
+
+
 def test_a_request_is_one_line_with_method_path_status_and_time(serve, log):
     api = serve()
     generation_id = api.upload(wav()).json()["generation_id"]
     api.get(generation_id)
 
-    def lines_of_requests():
-        return [record.getMessage() for record in log.records if record.name.endswith(".wire")]
-
     # The line is written when the answer is out.
-    eventually(lambda: len(lines_of_requests()) == 2)
-    lines = lines_of_requests()
+    eventually(lambda: len(lines_of_requests(log)) == 2)
+    lines = lines_of_requests(log)
     assert lines[1].startswith(f"GET /v1/stt/{generation_id} 200 ")
     assert " ms, request " in lines[1]
 
@@ -113,9 +114,6 @@ def test_a_method_that_a_client_made_up_is_not_logged(serve, log):
     requests.request("CANARY", f"{api.url}/health", timeout=10)
     requests.request("PROPFIND", f"{api.url}/health", timeout=10)
 
-    def lines_of_requests():
-        return [record.getMessage() for record in log.records if record.name.endswith(".wire")]
-
-    eventually(lambda: bool(lines_of_requests()))
-    lines = lines_of_requests()
+    eventually(lambda: bool(lines_of_requests(log)))
+    lines = lines_of_requests(log)
     assert all(line.startswith("(method) ") for line in lines)

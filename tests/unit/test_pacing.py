@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_laplas.api import RETRY_AFTER_CEILING
 from airflow_provider_laplas.pacing import RECOVERY, SLOWEST, Pace, Turns
-from tests.unit.conftest import Clock
+from tests.clock import Clock
 
 
 def next_turn(pace, clock):

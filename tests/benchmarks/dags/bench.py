@@ -10,8 +10,8 @@ from airflow.sdk import DAG
 
 from airflow_provider_laplas.operators import TranscribeBatchOperator, TranscribeOperator
 
-FILES = int(os.environ.get("BENCH_FILES", "1000"))
-MAPPED = int(os.environ.get("BENCH_MAPPED", "20"))
+FILES = int(os.environ["BENCH_FILES"])
+MAPPED = int(os.environ["BENCH_MAPPED"])
 FOLDER = f"file://{os.environ['BENCH_FOLDER']}"
 URLS = [f"https://example.com/{n}.mp3" for n in range(FILES)]
 

@@ -9,7 +9,7 @@ from typing import Self
 
 import requests
 
-from demo.processes import Program, await_condition, clean_environment, end, free_port
+from airflow_stack.processes import Program, await_condition, clean_environment, end, free_port
 
 START_SECONDS = 120.0
 
@@ -54,6 +54,11 @@ class LocalServer:
     def connection(self) -> str:
         """The Airflow connection to this server, as the value of an ``AIRFLOW_CONN_`` variable."""
         return json.dumps({"conn_type": "laplas", "host": self.base_url, "password": self.api_key})
+
+    @property
+    def submissions(self) -> int:
+        """How many generations it has accepted, by its log."""
+        return self.program.log.read_text().count("POST /v1/stt/create 201")
 
     def __enter__(self) -> Self:
         self.program.start()

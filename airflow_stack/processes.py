@@ -132,7 +132,7 @@ def session_members(session: int) -> list[int]:
 
 
 def await_condition(
-    condition: Callable[[], T | None],
+    condition: Callable[[], T],
     *,
     timeout: float,
     what: str,
@@ -140,7 +140,7 @@ def await_condition(
     pause: float = PAUSE_SECONDS,
 ) -> T:
     """
-    Return the first value of ``condition`` that is neither None nor False.
+    Return the first value of ``condition`` that is true, as Python sees it: an empty list is waited past.
 
     :param timeout: seconds
     :param what: what is waited for, in the error's words
@@ -152,8 +152,7 @@ def await_condition(
     programs = list(programs)
     deadline = time.monotonic() + timeout
     while True:
-        value = condition()
-        if value is not None and value is not False:
+        if value := condition():
             return value
         for program in programs:
             program.check()

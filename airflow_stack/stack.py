@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import requests
 
-from demo.processes import (
+from airflow_stack.processes import (
     Program,
     await_condition,
     clean_environment,
@@ -29,7 +29,7 @@ from demo.processes import (
     interrupted_by_sigterm,
     tail,
 )
-from demo.rest import AirflowRest, AirflowRestError
+from airflow_stack.rest import AirflowRest, AirflowRestError
 
 START_SECONDS = 180.0
 # A scheduler lets its tasks finish, and a triggerer can take ten seconds; nobody needs either here.

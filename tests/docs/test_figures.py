@@ -7,11 +7,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests import figures
 from tests.benchmarks import __main__ as bench
 from tests.benchmarks import waits
 from tests.benchmarks.common import Comparison, running_api, show, table
 from tests.benchmarks.plot import COLOURS, PANELS, draw
+from tests.docs import figures
 
 
 def comparison(**given):

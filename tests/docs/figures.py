@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.common import Comparison, table
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PLOT = ROOT / "docs" / "waits.svg"
 
 

@@ -36,10 +36,11 @@ from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.sensors import STTCompletionSensor
 from airflow_provider_laplas.transcript import Transcript
 from tests.benchmarks import common
+from tests.docs.pages import DAGS, NOT_RUN, PAGES, PYTHON, SHELL, commands, run_commands
 from tests.faults.conftest import NAMES
-from tests.pages import DAGS, NOT_RUN, PAGES, PYTHON, ROOT, SHELL, commands, run_commands
+from tests.paths import ROOT
 
-REPLY = Path(__file__).parent / "replies" / "deepgram_full.json"
+REPLY = ROOT / "tests" / "unit" / "replies" / "deepgram_full.json"
 SOURCES = "\n".join(path.read_text() for path in (ROOT / "airflow_provider_laplas").rglob("*.py"))
 PLAIN = {name: code for name, code in PYTHON.items() if name not in DAGS}
 
@@ -112,7 +113,7 @@ def test_every_example_that_is_no_dag_runs(name, files):
     Path("example.py").write_text(PLAIN[name])
     bag = DagBag(Path("example.py"), safe_mode=False)
     assert not bag.import_errors
-    # Made in a way that tests/tasks/test_docs.py would not see.
+    # Made in a way that test_dags.py would not see.
     assert not bag.dags
 
 

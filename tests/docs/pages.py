@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
+
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
     for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -26,10 +27,10 @@ def _blocks(language: str) -> dict[str, str]:
 
 PYTHON = _blocks("python")
 DAGS = {name: code for name, code in PYTHON.items() if re.search(r"^with DAG\(|^@dag\b", code, re.MULTILINE)}
-"""tests/tasks/test_docs.py runs them; tests/unit/test_docs.py runs the others."""
+"""test_dags.py runs them; test_pages.py runs the others."""
 
 SHELL = _blocks("bash")
-"""tests/local/test_docs.py runs those of the local server's page; tests/unit/test_docs.py runs the others."""
+"""test_local_server.py runs those of the local server's page; test_pages.py runs the others."""
 
 NOT_RUN = {
     "make": "takes minutes, and `make test` is what runs this; its targets are looked for in a dry run",

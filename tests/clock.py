@@ -1,4 +1,4 @@
-"""What tests of time share: a clock that is theirs."""
+"""A clock that is the tests' own; a plugin, as more than one suite uses it."""
 
 import pytest
 

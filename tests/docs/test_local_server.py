@@ -10,8 +10,8 @@ import subprocess
 import pytest
 
 from airflow_provider_laplas.hooks import LaplasHook
-from tests.local.conftest import eventually
-from tests.pages import SHELL, commands, environment, run_commands
+from airflow_stack.processes import await_condition
+from tests.docs.pages import SHELL, commands, environment, run_commands
 
 # A further block, or a further command by hand, fails here until it is run below.
 START, CONNECT, BY_HAND = [code for name, code in SHELL.items() if name.startswith("docs/local-server.md:")]
@@ -64,5 +64,5 @@ def test_a_recording_is_transcribed_by_hand(url, tmp_path, jfk_mp3):
         replies.append(run_commands(look, tmp_path)[0])
         return json.loads(replies[-1])["status"] == "completed"
 
-    eventually(completed)
+    await_condition(completed, timeout=60, what="the transcript")
     assert "ask not what your country can do for you" in replies[-1]

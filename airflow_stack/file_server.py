@@ -59,6 +59,6 @@ def _handler(file: Path, path: str) -> type[BaseHTTPRequestHandler]:
             return True
 
         def log_message(self, *arguments: Any) -> None:
-            """Stay silent: the terminal belongs to the demo."""
+            """Stay silent: the terminal belongs to whoever serves the file."""
 
     return Handler

@@ -46,6 +46,10 @@ class AirflowRestError(RuntimeError):
         self.status = status
 
 
+class RunFailedError(RuntimeError):
+    """A DAG run failed; the message carries the logs of the tasks that did."""
+
+
 class AirflowRest:
     """
     A client of one Airflow; every method raises ``AirflowRestError`` when Airflow answers with an error.
@@ -128,6 +132,23 @@ class AirflowRest:
                 states = ", ".join(f"{task}: {task.state}" for task in self.task_states(dag_id, run_id))
                 raise TimeoutError(f"run {run_id} of {dag_id}: not finished within {timeout:g} s ({states})")
             time.sleep(RUN_PAUSE_SECONDS)
+
+    def await_success(
+        self,
+        dag_id: str,
+        run_id: str,
+        timeout: float,
+        progress: Callable[[list[TaskState]], None] | None = None,
+    ) -> None:
+        """
+        Wait, as ``wait`` does, for a run that has to succeed.
+
+        :raises RunFailedError: when it does not, with the logs of the tasks that failed by themselves
+        """
+        if self.wait(dag_id, run_id, timeout, progress) != "success":
+            raise RunFailedError(
+                f"The run {run_id} of {dag_id} failed.\n{self.failure_report(dag_id, run_id)}"
+            )
 
     def runs(self, dag_id: str) -> list[tuple[str, str]]:
         """Return the id and the state of each of a DAG's runs, at most a hundred, the oldest first."""

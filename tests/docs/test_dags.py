@@ -16,8 +16,8 @@ from sqlalchemy import select
 
 from airflow_provider_laplas import sql
 from airflow_provider_laplas.manifest import FileState, Manifest
+from tests.docs.pages import DAGS
 from tests.fake_api import WORDS
-from tests.pages import DAGS
 
 AUDIO = {"recordings/talk.mp3": b"a talk", "recordings/inbox/a.mp3": b"one", "recordings/inbox/b.mp3": b"two"}
 INBOX = {b"one", b"two"}
