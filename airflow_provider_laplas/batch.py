@@ -44,10 +44,10 @@ from airflow_provider_laplas.manifest import (
 from airflow_provider_laplas.polling import shared_client
 from airflow_provider_laplas.probe import audio_seconds
 from airflow_provider_laplas.publishing import QualitySkip, judge, publish
-from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import TaskKey, load_transcript
 from airflow_provider_laplas.storage import list_files, modified_at, read_text, write_text
+from airflow_provider_laplas.transcript.quality import QualitySettings
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from airflow_provider_laplas.formats import check_formats
 from airflow_provider_laplas.lineage import lineage
 from airflow_provider_laplas.options import is_template
 from airflow_provider_laplas.publishing import TranscriptLink, check_captions, check_quality
-from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.results import check_results_path, choose_results_path
+from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
 
 GENERATION_ID_KEY = "generation_id"
@@ -79,7 +79,7 @@ class TranscribeOperator(CompletionMixin, BaseSTTOperator):
         :class:`~airflow_provider_laplas.captions.CaptionLimits` by name: ``{"frame_rate": 25}``. None is the defaults.
         Templated
     :param quality: checks of the finished transcript, as the settings of
-        :class:`~airflow_provider_laplas.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
+        :class:`~airflow_provider_laplas.transcript.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
         or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
     :param deferrable: wait in the triggerer, without a worker slot. Default True
     :param defer_after: seconds of looking in the worker before the task defers. Default 10, and 0 for a mapped task: a

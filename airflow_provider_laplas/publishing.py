@@ -11,10 +11,10 @@ from airflow_provider_laplas.arguments import check_settings, read_settings
 from airflow_provider_laplas.captions import LATEST, CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasQualityError
 from airflow_provider_laplas.formats import write_formats
-from airflow_provider_laplas.quality import QualitySettings, check
 from airflow_provider_laplas.results import Reference
 from airflow_provider_laplas.storage import write_text
 from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.quality import QualitySettings, check
 
 log = logging.getLogger(__name__)
 

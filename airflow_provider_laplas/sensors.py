@@ -23,7 +23,7 @@ from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.options import is_template
 from airflow_provider_laplas.publishing import TranscriptLink
-from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
+from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
         :class:`~airflow_provider_laplas.captions.CaptionLimits` by name: ``{"frame_rate": 25}``. None is the defaults.
         Templated
     :param quality: checks of the finished transcript, as the settings of
-        :class:`~airflow_provider_laplas.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
+        :class:`~airflow_provider_laplas.transcript.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
         or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
     :param deferrable: wait in the triggerer, without a worker slot. Default True, whatever Airflow's
         ``[operators] default_deferrable`` says

@@ -32,9 +32,9 @@ from airflow_provider_laplas.manifest import FAILED_STATES, Entry, FileState, Ma
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatchOperator, TranscribeOperator
 from airflow_provider_laplas.options import OPTION_NAMES
 from airflow_provider_laplas.provider_info import get_provider_info
-from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.sensors import STTCompletionSensor
 from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.quality import QualitySettings
 from tests.benchmarks import common
 from tests.faults.conftest import NAMES
 from tests.pages import DAGS, NOT_RUN, PAGES, PYTHON, ROOT, SHELL, commands, run_commands
