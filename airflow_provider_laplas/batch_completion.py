@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_provider_laplas.arguments import check_age, check_count, check_flag, check_seconds, check_text
+from airflow_provider_laplas.captions.formats import check_formats
 from airflow_provider_laplas.completion import deferral_timeout, price_of, trigger_timed_out
 from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasError, from_payload
 from airflow_provider_laplas.exceptions import task_errors
-from airflow_provider_laplas.formats import check_formats
 from airflow_provider_laplas.lineage import MOST_DATASETS, lineage
 from airflow_provider_laplas.manifest import FileState, Manifest, ResumePolicy
 from airflow_provider_laplas.publishing import asset_uri, emit_asset, read_captions, read_quality

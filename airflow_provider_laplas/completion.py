@@ -14,10 +14,10 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 from airflow_provider_laplas import metrics
 from airflow_provider_laplas.api import Generation
 from airflow_provider_laplas.arguments import check_flag, check_pause, check_text
+from airflow_provider_laplas.captions.formats import check_formats
 from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.exceptions import task_errors
-from airflow_provider_laplas.formats import check_formats
 from airflow_provider_laplas.lineage import lineage
 from airflow_provider_laplas.publishing import (
     QualitySkip,

@@ -11,11 +11,11 @@ from airflow_provider_laplas.audio import check_place, is_web_url
 from airflow_provider_laplas.base import BaseSTTOperator
 from airflow_provider_laplas.batch_completion import BatchMixin
 from airflow_provider_laplas.captions import CaptionLimits
+from airflow_provider_laplas.captions.formats import check_formats
 from airflow_provider_laplas.completion import CompletionMixin, make_hook
 from airflow_provider_laplas.durable import RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.exceptions import task_errors
-from airflow_provider_laplas.formats import check_formats
 from airflow_provider_laplas.lineage import lineage
 from airflow_provider_laplas.options import is_template
 from airflow_provider_laplas.publishing import TranscriptLink, check_captions, check_quality

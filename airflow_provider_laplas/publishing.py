@@ -9,8 +9,8 @@ from airflow.providers.common.compat.sdk import Asset, AssetAlias, BaseOperatorL
 
 from airflow_provider_laplas.arguments import check_settings, read_settings
 from airflow_provider_laplas.captions import LATEST, CaptionLimits
+from airflow_provider_laplas.captions.formats import write_formats
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasQualityError
-from airflow_provider_laplas.formats import write_formats
 from airflow_provider_laplas.results import Reference
 from airflow_provider_laplas.storage import write_text
 from airflow_provider_laplas.transcript import Transcript
