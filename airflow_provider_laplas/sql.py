@@ -25,8 +25,8 @@ from typing import Any, NamedTuple, Protocol
 
 from airflow_provider_laplas import sql_statements as statements
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.figures import DayFigures, Figures, LanguageFigures, NewestFile
 from airflow_provider_laplas.manifest import FileState, Manifest
+from airflow_provider_laplas.report.stats import CollectionStats, DayStats, LanguageStats, NewestFile
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.transcript import Segment, Transcript, Word, tokens
 from airflow_provider_laplas.usage import estimated_cost
@@ -220,7 +220,7 @@ def search(hook: SqlHook, phrase: str, limit: int = 20) -> tuple[SearchHit, ...]
         )
 
 
-def figures(hook: SqlHook) -> Figures:
+def figures(hook: SqlHook) -> CollectionStats:
     """
     Count what the tables hold, for :func:`airflow_provider_laplas.report.render`. Reads no text.
 
@@ -237,7 +237,7 @@ def figures(hook: SqlHook) -> Figures:
         if total.day is not None:
             days.setdefault(total.day, []).append(total)
     costs = [total.cost for total in totals if total.cost is not None]
-    return Figures(
+    return CollectionStats(
         files=_files(totals),
         hours=_hours(totals),
         words=sum(total.words or 0 for total in totals),
@@ -245,12 +245,12 @@ def figures(hook: SqlHook) -> Figures:
         files_with_cost=sum(total.files_with_cost for total in totals),
         languages=tuple(
             sorted(
-                (LanguageFigures(name, _files(of), _hours(of)) for name, of in languages.items()),
+                (LanguageStats(name, _files(of), _hours(of)) for name, of in languages.items()),
                 key=lambda language: (-language.hours, -language.files, language.language or ""),
             )
         ),
         days=tuple(
-            DayFigures(date.fromisoformat(day), _files(of), _hours(of)) for day, of in sorted(days.items())
+            DayStats(date.fromisoformat(day), _files(of), _hours(of)) for day, of in sorted(days.items())
         ),
         newest=tuple(
             NewestFile(uri, source, completed_at and datetime.fromisoformat(completed_at), language, duration)

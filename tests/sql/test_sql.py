@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.figures import DayFigures, Figures, LanguageFigures
+from airflow_provider_laplas.report import CollectionStats, DayStats, LanguageStats
 from airflow_provider_laplas.sql import (
     PHRASE_LIMIT,
     SEARCHABLE_LIMIT,
@@ -434,7 +434,7 @@ def test_the_index_of_sqlite_is_in_step_with_its_table(hook):
 
 
 def test_figures_of_nothing_are_zero(hook):
-    assert figures(hook) == Figures()
+    assert figures(hook) == CollectionStats()
 
 
 def test_figures_count_files_hours_words_languages_days_and_cost(hook):
@@ -452,11 +452,11 @@ def test_figures_count_files_hours_words_languages_days_and_cost(hook):
     assert (counted.files, counted.hours, counted.words) == (4, 3.0, 4)
     assert (counted.cost, counted.files_with_cost) == (0.75, 2)
     assert counted.languages == (
-        LanguageFigures("de", 1, 2.0),
-        LanguageFigures("en", 2, 1.0),
-        LanguageFigures(None, 1, 0.0),
+        LanguageStats("de", 1, 2.0),
+        LanguageStats("en", 2, 1.0),
+        LanguageStats(None, 1, 0.0),
     )
-    assert counted.days == (DayFigures(date(2026, 3, 1), 2, 1.0), DayFigures(date(2026, 3, 2), 1, 2.0))
+    assert counted.days == (DayStats(date(2026, 3, 1), 2, 1.0), DayStats(date(2026, 3, 2), 1, 2.0))
     assert [file.uri for file in counted.newest] == ["c.json", "b.json", "a.json", "d.json"]
     newest = counted.newest[0]
     assert (newest.completed_at, newest.language, newest.duration) == (
