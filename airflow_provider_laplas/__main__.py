@@ -13,8 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from airflow_provider_laplas.captions import CaptionLimits
+from airflow_provider_laplas.captions.formats import FORMATS, write_formats
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
-from airflow_provider_laplas.formats import FORMATS, write_formats
 from airflow_provider_laplas.transcript import Transcript
 
 _WRITTEN = tuple(name for name in FORMATS if name != "json")

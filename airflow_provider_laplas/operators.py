@@ -19,7 +19,6 @@ from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
 from airflow_provider_laplas.output import Output, check_output, check_results_path, choose_folder
-from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.results import TaskKey
 from airflow_provider_laplas.task.base import BaseSTTOperator, BaseWaitingOperator, Task
 from airflow_provider_laplas.task.batch import BatchTask
@@ -27,6 +26,7 @@ from airflow_provider_laplas.task.generation import GenerationTask, Waiting
 from airflow_provider_laplas.task.notify import lineage
 from airflow_provider_laplas.task.outcome import Done, Outcome, carry_out
 from airflow_provider_laplas.task.record import RecordStore
+from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
 
 GENERATION_ID_KEY = "generation_id"
@@ -94,7 +94,7 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
         :class:`~airflow_provider_laplas.captions.CaptionLimits` by name: ``{"frame_rate": 25}``. None is the defaults.
         Templated
     :param quality: checks of the finished transcript, as the settings of
-        :class:`~airflow_provider_laplas.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
+        :class:`~airflow_provider_laplas.transcript.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
         or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
     :param deferrable: wait in the triggerer, without a worker slot. Default True
     :param defer_after: seconds of looking in the worker before the task defers. Default 10, and 0 for a mapped task: a

@@ -20,9 +20,9 @@ from airflow_provider_laplas.connection import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
 from airflow_provider_laplas.output import check_output, check_results_path
-from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.task.base import BaseWaitingOperator, shown
 from airflow_provider_laplas.task.generation import GenerationTask, GivenGeneration, Waiting
+from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
 
 _MEANINGLESS = frozenset({"exponential_backoff", "max_wait", "silent_fail"})
@@ -59,7 +59,7 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
         :class:`~airflow_provider_laplas.captions.CaptionLimits` by name: ``{"frame_rate": 25}``. None is the defaults.
         Templated
     :param quality: checks of the finished transcript, as the settings of
-        :class:`~airflow_provider_laplas.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
+        :class:`~airflow_provider_laplas.transcript.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
         or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
     :param deferrable: wait in the triggerer, without a worker slot. Default True, whatever Airflow's
         ``[operators] default_deferrable`` says

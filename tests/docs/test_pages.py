@@ -17,24 +17,24 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 from airflow.sdk import BaseHook, Variable
+from airflow_provider_laplas.completion import summarise
 from packaging.requirements import Requirement
 
 from airflow_provider_laplas import captions, errors, sql
-from airflow_provider_laplas.task.base import BaseSTTOperator
 from airflow_provider_laplas.batch import Batch
-from airflow_provider_laplas.completion import summarise
 from airflow_provider_laplas.connection import EXTRA_FIELDS, ConnectionSettings
 from airflow_provider_laplas.exceptions import as_airflow_error
 from airflow_provider_laplas.hooks import LaplasHook
 from airflow_provider_laplas.local.cli import serve
 from airflow_provider_laplas.local.options import IGNORED, REFUSED
-from airflow_provider_laplas.manifest import FAILED_STATES, Entry, FileState, Manifest
+from airflow_provider_laplas.manifest import FAILED_STATES, FileState, Manifest
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatchOperator, TranscribeOperator
 from airflow_provider_laplas.options import OPTION_NAMES
 from airflow_provider_laplas.provider_info import get_provider_info
-from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.sensors import STTCompletionSensor
+from airflow_provider_laplas.task.base import BaseSTTOperator
 from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.quality import QualitySettings
 from tests.benchmarks import common
 from tests.docs.pages import DAGS, NOT_RUN, PAGES, PYTHON, SHELL, commands, run_commands
 from tests.faults.conftest import NAMES
@@ -96,7 +96,9 @@ def files(tmp_path, monkeypatch):
                 completed_at=1.8e9,
                 audio_seconds=6.5,
             ),
-            FileRecord("s3://bucket/b.mp3", "f", "b.mp3.json", state=FileState.FAILED, error="No audio in it."),
+            FileRecord(
+                "s3://bucket/b.mp3", "f", "b.mp3.json", state=FileState.FAILED, error="No audio in it."
+            ),
         ],
     ).save()
     return folder

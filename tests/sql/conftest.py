@@ -1,17 +1,21 @@
 """A SQLite file and a PostgreSQL server of the test's own, behind the hooks that users have."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from airflow.providers.postgres.hooks import postgres
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 
-from airflow_provider_laplas.sql import TranscriptRow, create_tables
+from airflow_provider_laplas.sql import TranscriptRow, create_tables, search
 from airflow_provider_laplas.transcript import Segment, Transcript, Word
 
 CONN_ID = "transcripts"
 VARIABLE = "AIRFLOW_CONN_TRANSCRIPTS"
+TABLES = ["laplas_transcripts", "laplas_segments", "laplas_words"]
+WITHOUT_ID = "uri, position, start_seconds, end_seconds, speaker, channel, text, searchable"
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 DATABASES = ["sqlite", "psycopg3", "psycopg2"]
 
 
@@ -68,3 +72,11 @@ def row(uri="file:///a.json", *segments, **fields):
         | fields
     )
     return TranscriptRow(uri, of_row.pop("source", "https://example.com/a.mp3"), transcript, **of_row)
+
+
+def content(hook):
+    return [table(hook, name, WITHOUT_ID if name == "laplas_segments" else "*") for name in TABLES]
+
+
+def found(hook, phrase, **arguments):
+    return [hit.text for hit in search(hook, phrase, **arguments)]

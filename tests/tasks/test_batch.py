@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError
-
-from airflow_provider_laplas import batch_loops
 from airflow_provider_laplas.batch_loops import take_stored
 from airflow_provider_laplas.claim import claim
+
+from airflow_provider_laplas import batch_loops
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasCreditsError
-from airflow_provider_laplas.manifest import Entry, FileState, Manifest, output_names
+from airflow_provider_laplas.manifest import FileState, Manifest, output_names
 from airflow_provider_laplas.operators import TranscribeBatchOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.storage import object_storage, write_text
@@ -295,7 +295,9 @@ def test_an_intent_without_an_id_is_ambiguous(api, dag, run_dag, out):
 def test_an_output_of_an_earlier_submission_is_not_taken_for_the_new_one(api, out):
     uri = f"{out}/a.json"
     write_text(uri, json.dumps(transcript_reply("an old one")))
-    entry = FileRecord("a", "f", "a.json", FileState.SUBMITTED, "g", replaces=object_storage().modified_at(uri))
+    entry = FileRecord(
+        "a", "f", "a.json", FileState.SUBMITTED, "g", replaces=object_storage().modified_at(uri)
+    )
     manifest = Manifest(f"{out}/manifest.json", {}, 0, [entry])
     take_stored(manifest)
     assert entry.state is FileState.SUBMITTED
@@ -411,7 +413,9 @@ def test_a_writer_whose_claim_is_lost_while_it_writes_learns_it_and_the_next_one
     out, monkeypatch, moment
 ):
     uri = f"{out}/manifest.json"
-    manifest = Manifest(uri, OTHER, 0, [FileRecord("a", "f", "a.json", FileState.INTENT)], claim=claim(uri, OTHER))
+    manifest = Manifest(
+        uri, OTHER, 0, [FileRecord("a", "f", "a.json", FileState.INTENT)], claim=claim(uri, OTHER)
+    )
 
     def write_meanwhile(where, text):
         if moment == "before":

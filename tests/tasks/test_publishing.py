@@ -13,11 +13,11 @@ from sqlalchemy import select
 
 from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasQualityError
+from airflow_provider_laplas.links import asset_uri, browsable
 from airflow_provider_laplas.manifest import FileState, Manifest
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatchOperator, TranscribeOperator
-from airflow_provider_laplas.links import asset_uri, browsable
-from airflow_provider_laplas.quality import QualitySettings
 from airflow_provider_laplas.sensors import STTCompletionSensor
+from airflow_provider_laplas.transcript.quality import QualitySettings
 from tests.fake_api import WORDS, error_body, reply, transcript_reply
 from tests.wire.conftest import connect
 

@@ -5,10 +5,6 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from airflow_provider_laplas.api import Upload
 from airflow_provider_laplas.durable import (
     Decision,
     Record,
@@ -18,6 +14,10 @@ from airflow_provider_laplas.durable import (
     fingerprint_request,
     unsigned,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_laplas.api import Upload
 
 INTENT = Record("work", max_tries=2, deadline=1000.0)
 SUBMITTED = dataclasses.replace(INTENT, generation_id="g-1", submitted_at=900.0)

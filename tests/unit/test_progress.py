@@ -3,9 +3,9 @@
 import logging
 
 import pytest
-
 from airflow_provider_laplas.batch_loops import SAY_EVERY, Progress
-from airflow_provider_laplas.manifest import Entry, FileState, Manifest
+
+from airflow_provider_laplas.manifest import FileState, Manifest
 
 
 @pytest.fixture

@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_laplas.figures import DayFigures, Figures, LanguageFigures, NewestFile
-from airflow_provider_laplas.report import CHART_DAYS, render
+from airflow_provider_laplas.report import (
+    CHART_DAYS,
+    CollectionStats,
+    DayStats,
+    LanguageStats,
+    NewestFile,
+    render,
+)
 
 HOSTILE = "<script>alert(1)</script>'\"><img src=x onerror=alert(1)>{{ 7 * 7 }}\u202e\ud800&amp;.mp3"
 VOID = {"meta", "line"}
@@ -50,23 +56,23 @@ class Page(HTMLParser):
 
 
 def day(number, hours=1.0):
-    return DayFigures(date(2026, 3, 1) + timedelta(days=number), 1, hours)
+    return DayStats(date(2026, 3, 1) + timedelta(days=number), 1, hours)
 
 
-ONE = Figures(
+ONE = CollectionStats(
     files=1,
     hours=0.5,
     words=4200,
     cost=0.125,
     files_with_cost=1,
-    languages=(LanguageFigures("en", 1, 0.5),),
+    languages=(LanguageStats("en", 1, 0.5),),
     days=(day(0, 0.5),),
     newest=(NewestFile("a.json", "a.mp3", datetime(2026, 3, 1, 9, 5, tzinfo=UTC), "en", 1800.4),),
 )
 
 
 def test_a_page_about_nothing_says_so():
-    page = Page(render(Figures()))
+    page = Page(render(CollectionStats()))
     assert "There are no transcripts yet." in page.text
     assert "Estimated cost unknown" in page.text
     assert page.named("svg") == page.named("table") == []
@@ -91,7 +97,7 @@ def test_a_page_about_one_file_says_all_of_it():
 
 
 def test_a_cost_that_is_known_of_some_files_only_says_of_how_many():
-    page = Page(render(Figures(files=1200, cost=1234.5, files_with_cost=1000)))
+    page = Page(render(CollectionStats(files=1200, cost=1234.5, files_with_cost=1000)))
     assert "1,234.50 of 1,000 files; the others' is not known" in page.text
 
 
@@ -107,14 +113,16 @@ def test_a_cost_that_is_known_of_some_files_only_says_of_how_many():
     ],
 )
 def test_audio_is_told_in_a_unit_in_which_its_number_says_something(hours, said, unit):
-    page = Page(render(Figures(files=1, hours=hours, days=(day(0, hours),))))
+    page = Page(render(CollectionStats(files=1, hours=hours, days=(day(0, hours),))))
     assert f"Audio {said}" in page.text
     assert f"Audio a day, in {unit}" in page.text
     assert f"at most {said}" in page.text
 
 
 def test_a_small_cost_is_not_rounded_to_none():
-    assert "Estimated cost 0.004" in Page(render(Figures(files=1, cost=0.004, files_with_cost=1))).text
+    assert (
+        "Estimated cost 0.004" in Page(render(CollectionStats(files=1, cost=0.004, files_with_cost=1))).text
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,14 +135,16 @@ def test_a_small_cost_is_not_rounded_to_none():
     ],
 )
 def test_the_folder_that_all_files_lie_in_is_said_once(failed, newest, folder, names):
-    page = Page(render(Figures(files=1, newest=(NewestFile("a", newest),)), failed=[(failed, "no")]))
+    page = Page(render(CollectionStats(files=1, newest=(NewestFile("a", newest),)), failed=[(failed, "no")]))
     assert page.texts.count(folder) == (2 if folder else 0)
     assert ("In " in page.text) == bool(folder)
     assert all(name in page.texts for name in names)
 
 
 def test_what_is_not_known_has_a_mark_of_its_own():
-    figures = Figures(files=1, languages=(LanguageFigures(None, 1, 0.0),), newest=(NewestFile("a", "a.mp3"),))
+    figures = CollectionStats(
+        files=1, languages=(LanguageStats(None, 1, 0.0),), newest=(NewestFile("a", "a.mp3"),)
+    )
     page = Page(render(figures))
     assert "not detected 1 0.0 h" in page.text
     assert "a.mp3 \u2013 \u2013 \u2013" in page.text
@@ -187,10 +197,10 @@ def test_the_chart_and_the_sections_have_names_and_the_tables_headers():
 def test_a_hostile_name_is_shown_and_is_no_markup(place):
     plain = Page(render(ONE, failed=[("b", "e")]))
     name = HOSTILE if place != "error" else HOSTILE[:60]
-    figures = Figures(
+    figures = CollectionStats(
         files=1,
         days=ONE.days,
-        languages=(LanguageFigures(name if place == "language" else "en", 1, 0.5),),
+        languages=(LanguageStats(name if place == "language" else "en", 1, 0.5),),
         newest=(NewestFile("a", name if place == "source" else "a.mp3"),),
     )
     html = render(
@@ -212,7 +222,7 @@ def test_no_name_changes_the_page(name):
 
 
 def svg(*days):
-    html = render(Figures(files=len(days), days=days))
+    html = render(CollectionStats(files=len(days), days=days))
     return ET.fromstring(re.search(r"<svg.*?</svg>", html, re.DOTALL).group())
 
 
@@ -256,5 +266,5 @@ def test_days_are_labelled_each_once_and_inside_the_chart(count):
 
 
 def test_the_first_and_the_last_day_of_the_calendar_have_a_chart():
-    assert len(list(svg(DayFigures(date.min, 1, 1.0)).iter("rect"))) == 1
-    assert len(list(svg(DayFigures(date.max, 1, 1.0)).iter("rect"))) == 1
+    assert len(list(svg(DayStats(date.min, 1, 1.0)).iter("rect"))) == 1
+    assert len(list(svg(DayStats(date.max, 1, 1.0)).iter("rect"))) == 1

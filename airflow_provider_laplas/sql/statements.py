@@ -44,7 +44,7 @@ TOTALS = """
     FROM laplas_transcripts
     GROUP BY substr(completed_at, 1, 10), language
 """
-NEWEST = """
+NEWEST_FILES = """
     SELECT uri, source, completed_at, language, duration_seconds
     FROM laplas_transcripts
     ORDER BY completed_at IS NULL, completed_at DESC, uri

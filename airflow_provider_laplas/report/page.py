@@ -1,9 +1,4 @@
-"""
-A report on a collection of transcripts: one HTML page that needs nothing else. Pure: figures in, a text out.
-
-The page has no script and loads nothing, follows the reader's light or dark colour scheme, and shows every name as it
-is: nothing in one is markup, and none is a link.
-"""
+"""The page of a report, and the chart on it."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,8 +10,8 @@ from itertools import takewhile
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from airflow_provider_laplas.figures import DayFigures, Figures
 from airflow_provider_laplas.redaction import redact
+from airflow_provider_laplas.report.stats import CollectionStats, DayStats
 
 CHART_DAYS = 60
 """The chart ends with the newest day that has a file, and shows this many days at most."""
@@ -28,7 +23,7 @@ _SECONDS_PER_MINUTE = 60
 
 
 def render(
-    figures: Figures,
+    figures: CollectionStats,
     *,
     failed: Iterable[tuple[str, str | None]] = (),
     title: str = "Transcripts",
@@ -97,7 +92,7 @@ class _Chart:
     left: int = _LEFT
 
 
-def _chart(days: Sequence[DayFigures]) -> _Chart:
+def _chart(days: Sequence[DayStats]) -> _Chart:
     last = days[-1].day
     # The first days of the calendar have no 59 days before them.
     earliest = date.fromordinal(max(last.toordinal() - CHART_DAYS + 1, 1))
@@ -200,5 +195,5 @@ def _template() -> Template:
     )
     environment.filters.update(amount=_amount, audio=_audio, time=_time, length_of_audio=_length_of_audio)
     return environment.from_string(
-        files("airflow_provider_laplas").joinpath("report.html.jinja").read_text(encoding="utf-8")
+        files("airflow_provider_laplas.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     )

@@ -24,7 +24,8 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.transcript import Transcript, tokens
+from airflow_provider_laplas.transcript.model import Transcript
+from airflow_provider_laplas.transcript.text import tokens
 
 Action: TypeAlias = Literal["warn", "fail", "skip"]
 """What a task does about a finding: log it, fail, or be skipped."""
@@ -150,7 +151,7 @@ def check(transcript: Transcript, settings: QualitySettings | None = None) -> tu
 
 def find_loop(words: Sequence[str]) -> Loop | None:
     """
-    Return the longest loop among words in one form (:func:`~airflow_provider_laplas.transcript.tokens`), or None.
+    Return the longest loop among words in one form (:func:`~airflow_provider_laplas.transcript.text.tokens`), or None.
 
     Linear in the words, times :data:`LONGEST_PHRASE`.
     """

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow_provider_laplas.arguments import is_template
-from airflow_provider_laplas.captions import CaptionLimits, make_captions
+from airflow_provider_laplas.captions.cues import CaptionLimits
+from airflow_provider_laplas.captions.making import make_captions
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.transcript import Transcript
 

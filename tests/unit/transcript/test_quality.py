@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.quality import (
+from airflow_provider_laplas.transcript import Transcript, Word, tokens
+from airflow_provider_laplas.transcript.quality import (
     COMPRESSION_RATIO,
     QualitySettings,
     check,
     compression_ratio,
     find_loop,
 )
-from airflow_provider_laplas.transcript import Transcript, Word, tokens
 
 PROSE = (
     "So the way I got into this, honestly, was a bit of an accident. I had been working at the hospital for about "

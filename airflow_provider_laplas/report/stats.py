@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 
 @dataclass(frozen=True, slots=True)
-class LanguageFigures:
+class LanguageStats:
     """
     The transcripts of one language.
 
@@ -19,7 +19,7 @@ class LanguageFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class DayFigures:
+class DayStats:
     """
     The transcripts that were completed on one day.
 
@@ -51,7 +51,7 @@ class NewestFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class CollectionStats:
     """
     All transcripts of a collection.
 
@@ -68,6 +68,6 @@ class Figures:
     words: int = 0
     cost: float | None = None
     files_with_cost: int = 0
-    languages: tuple[LanguageFigures, ...] = ()
-    days: tuple[DayFigures, ...] = ()
+    languages: tuple[LanguageStats, ...] = ()
+    days: tuple[DayStats, ...] = ()
     newest: tuple[NewestFile, ...] = ()

@@ -1,0 +1,70 @@
+"""A transcript's captions: its words timed, cut into cues, and put in their places."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from airflow_provider_laplas.captions.cues import KINDS, CaptionLimits, Cue
+from airflow_provider_laplas.captions.layout import Block, channel_blocks
+from airflow_provider_laplas.captions.measure import measure_of
+from airflow_provider_laplas.captions.timing import place_cues, timed_channels, timeline
+from airflow_provider_laplas.captions.writers import write_srt, write_vtt
+from airflow_provider_laplas.transcript import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Captions:
+    """
+    The cues of one transcript.
+
+    :ivar cues: in order of time, none overlapping
+    :ivar exceptions: how often each kind of :data:`KINDS` occurred; what never did is not in it
+    :ivar transcript: what they were made of
+    """
+
+    cues: tuple[Cue, ...] = field(repr=False)
+    exceptions: Mapping[str, int]
+    transcript: Transcript = field(repr=False)
+
+    @property
+    def report(self) -> str:
+        """What limits could not be kept, in a line for people; empty where all were."""
+        counted = "; ".join(f"{KINDS[name]} ({count})" for name, count in self.exceptions.items())
+        return f"Cues: {len(self.cues)}. Exceptions: {counted}." if counted else ""
+
+    def to_srt(self) -> str:
+        """Return SubRip. The format has no place for speakers, and no escapes: an arrow ``-->`` becomes ``→``."""
+        return write_srt(self.cues)
+
+    def to_vtt(self) -> str:
+        """Return WebVTT, with a voice tag on every cue whose speaker is known."""
+        return write_vtt(self.cues)
+
+    def to_txt(self) -> str:
+        """Return the transcript's text for reading: :meth:`~airflow_provider_laplas.transcript.Transcript.to_txt`."""
+        return self.transcript.to_txt()
+
+
+def make_captions(transcript: Transcript, limits: CaptionLimits | None = None) -> Captions:
+    """
+    Make a transcript's captions, of its words; of its segments, channel by channel, where words have no times.
+
+    No speech gives no cues.
+
+    :param limits: None is the defaults
+    :raises LaplasArgumentError: naming ``transcript``, where neither words nor segments have times
+    """
+    measure = measure_of(transcript, limits or CaptionLimits())
+    blocks: list[Block] = []
+    estimated = 0
+    for parts in timed_channels(transcript):
+        times, guessed = timeline(parts, measure)
+        estimated += guessed
+        blocks += channel_blocks(transcript, parts, times, measure)
+    # Stable: what begins at the same time stays in order of channel.
+    blocks.sort(key=lambda block: block.start)
+    cues = tuple(place_cues(blocks, measure))
+    counts = Counter(kind for cue in cues for kind in cue.exceptions)
+    counts["line_length"] = sum(block.long_lines for block in blocks)
+    counts["estimated_times"] = estimated
+    return Captions(cues, {kind: counts[kind] for kind in KINDS if counts[kind]}, transcript)

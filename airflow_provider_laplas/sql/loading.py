@@ -1,0 +1,172 @@
+"""The tables: made, and filled with transcripts."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.manifest import FileState, Manifest
+from airflow_provider_laplas.results import load_transcript
+from airflow_provider_laplas.sql.connection import SqlHook, connect
+from airflow_provider_laplas.sql.statements import DELETE_SEGMENTS, DELETE_WORDS, GENERATIONS, UPSERT
+from airflow_provider_laplas.transcript import Segment, Transcript, Word, tokens
+from airflow_provider_laplas.usage import estimated_cost
+
+SEARCHABLE_LIMIT = 131_072
+"""Characters of a segment that can be found, some three hours of speech: PostgreSQL refuses an entry above 1 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptRow:
+    """
+    One transcript to load.
+
+    :ivar uri: where the stored reply lies; the primary key
+    :ivar source: where the audio is, as it may be shown
+    :ivar completed_at: epoch seconds
+    :ivar estimated_cost: in one currency for all transcripts of a database
+    :raises LaplasArgumentError: naming the field, where it cannot be stored
+    """
+
+    uri: str
+    source: str
+    transcript: Transcript = field(repr=False)
+    generation_id: str | None = None
+    completed_at: float | None = None
+    estimated_cost: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("uri", "source"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.strip():
+                raise LaplasArgumentError(f"`{name}` must be a text that is not empty.", argument=name)
+        if self.estimated_cost is not None and not math.isfinite(self.estimated_cost):
+            raise LaplasArgumentError("`estimated_cost` must be a finite number.", argument="estimated_cost")
+        _timestamp(self.completed_at)
+
+
+def create_tables(hook: SqlHook) -> None:
+    """
+    Make the tables and the full-text index that are not there yet. Several tasks may do it at once.
+
+    :raises LaplasArgumentError: naming the hook's connection argument, where that is another database
+    """
+    with connect(hook) as connection:
+        connection.execute(connection.dialect.begin)
+        for statement in connection.dialect.tables:
+            connection.execute(statement)
+        connection.commit()
+
+
+def load(hook: SqlHook, rows: Iterable[TranscriptRow]) -> dict[str, int]:
+    """
+    Put transcripts into the tables, in place of what is there of the same ``uri``.
+
+    One transaction a transcript: a crash leaves it as it was, and those before it loaded. Loading again changes
+    nothing.
+
+    :param rows: taken one by one, so that a generator need not hold them all
+    :returns: how many ``transcripts``, ``segments`` and ``words`` were written
+    :raises LaplasArgumentError: naming the hook's connection argument, where that is another database
+    """
+    counts = {"transcripts": 0, "segments": 0, "words": 0}
+    with connect(hook) as connection:
+        for row in rows:
+            transcript = row.transcript
+            segments = transcript.segments or transcript.sentences
+            uri = _storable(row.uri)
+            # First of all, for its lock: another task with the same transcript waits here.
+            connection.execute(UPSERT, *_transcript_row(row))
+            connection.execute(DELETE_SEGMENTS, uri)
+            connection.execute(DELETE_WORDS, uri)
+            connection.insert(connection.dialect.insert_segments, _segment_rows(uri, segments))
+            connection.insert(connection.dialect.insert_words, _word_rows(uri, transcript.words))
+            connection.commit()
+            counts["transcripts"] += 1
+            counts["segments"] += len(segments)
+            counts["words"] += len(transcript.words)
+    return counts
+
+
+def load_batch(hook: SqlHook, manifest: Manifest, *, price_per_minute: float | None = None) -> dict[str, int]:
+    """
+    Put the transcripts of a batch into the tables, but those that are there already.
+
+    One transcript is in memory at a time. A file that was transcribed anew since replaces what is there.
+
+    :param price_per_minute: of audio, for the ``estimated_cost``: the connection's extra of that name
+    :returns: how many ``transcripts``, ``segments`` and ``words`` were written
+    :raises LaplasArgumentError: naming the hook's connection argument, where that is another database
+    """
+    known = generations(hook)
+    done = manifest.having(FileState.COMPLETED, FileState.DUPLICATE)
+    new = [e for e in done if (uri := manifest.uri_of(e)) not in known or known[uri] != e.generation_id]
+    rows = (
+        TranscriptRow(
+            uri=manifest.uri_of(entry),
+            source=entry.source,
+            transcript=load_transcript(manifest.uri_of(entry)),
+            generation_id=entry.generation_id,
+            completed_at=entry.completed_at,
+            estimated_cost=estimated_cost(entry.audio_seconds, price_per_minute),
+        )
+        for entry in new
+    )
+    return load(hook, rows)
+
+
+def generations(hook: SqlHook) -> dict[str, str | None]:
+    """Return the generation id of each transcript that is loaded, by its ``uri``: what need not be loaded again."""
+    with connect(hook) as connection:
+        return {row[0]: row[1] for row in connection.fetch(GENERATIONS)}
+
+
+def _transcript_row(row: TranscriptRow) -> tuple[Any, ...]:
+    transcript = row.transcript
+    return (
+        _storable(row.uri),
+        _storable(row.source),
+        _storable(row.generation_id),
+        _storable(transcript.model),
+        _storable(transcript.language),
+        transcript.duration,
+        transcript.confidence,
+        transcript.channels,
+        len(transcript.words),
+        _timestamp(row.completed_at),
+        row.estimated_cost,
+        _storable(transcript.text),
+    )
+
+
+def _segment_rows(uri: str | None, segments: Iterable[Segment]) -> Iterator[tuple[Any, ...]]:
+    for position, segment in enumerate(segments):
+        searchable = " ".join(tokens(segment.text))[:SEARCHABLE_LIMIT]
+        text = _storable(segment.text)
+        speaker = _storable(segment.speaker)
+        yield uri, position, segment.start, segment.end, speaker, segment.channel, text, searchable
+
+
+def _word_rows(uri: str | None, words: Iterable[Word]) -> Iterator[tuple[Any, ...]]:
+    for position, word in enumerate(words):
+        text = _storable(word.text)
+        speaker = _storable(word.speaker)
+        yield uri, position, word.start, word.end, word.confidence, speaker, word.channel, text
+
+
+def _storable(text: str | None) -> str | None:
+    """Return a text without what JSON can hold and a database cannot: NUL, and halves of surrogate pairs."""
+    return None if text is None else text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _timestamp(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError, TypeError):
+        raise LaplasArgumentError(
+            "`completed_at` must be seconds since 1970, in a year from 1 to 9999.", argument="completed_at"
+        ) from None

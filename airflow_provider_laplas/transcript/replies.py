@@ -1,0 +1,199 @@
+"""
+Reading the API's replies, in the three shapes that its models answer in.
+
+====================  ==============================================  ============
+shape                 where the text is                               times
+====================  ==============================================  ============
+Whisper, Nova         ``results.channels[].alternatives[0]``          seconds
+AssemblyAI            ``text``, ``words[]``, ``utterances[]``         milliseconds
+OpenAI                ``text`` alone, with ``usage``                  none
+====================  ==============================================  ============
+
+Reading is lenient about what is optional (absent becomes None or empty) and strict about the text itself: a reply
+without any place for it is a :class:`~airflow_provider_laplas.errors.LaplasMalformedReplyError`, never an empty
+transcript.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from airflow_provider_laplas.errors import LaplasMalformedReplyError
+from airflow_provider_laplas.transcript.json_objects import mapping, mappings
+from airflow_provider_laplas.transcript.parts import Fields, Paragraph, Segment, Word, mean_confidence
+
+MILLISECOND = 0.001
+"""One millisecond, in seconds."""
+
+
+def read_reply(reply: Mapping[str, Any]) -> Fields:
+    """
+    Read a whole reply of the API: one with ``status`` and ``result``, or a bare result.
+
+    :raises LaplasMalformedReplyError: where the reply has no place for a text
+    """
+    result = find_result(reply)
+    if result is None:
+        result = reply
+    if "results" in result or "channels" in result:
+        return _from_channels(result, reply)
+    if isinstance(result.get("text"), str):
+        return _from_text(result, reply)
+    raise LaplasMalformedReplyError(
+        "The reply holds no transcript: neither `results` nor `text` is in it.", status=200
+    )
+
+
+def find_result(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the reply's result, under whichever key it lies, or None where there is none."""
+    for key in ("result", "output"):
+        result = reply.get(key)
+        if isinstance(result, Mapping):
+            return result
+    return None
+
+
+def _from_channels(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Fields:
+    """Read the Deepgram-like shape. ``results: null`` is what silence looks like: an empty transcript."""
+    results = mapping(result.get("results")) if "results" in result else result
+    metadata = mapping(result.get("metadata"))
+    channels = list(mappings(results.get("channels")))
+    alternatives = [next(mappings(channel.get("alternatives")), {}) for channel in channels]
+    texts = [_text(alternative.get("transcript")) for alternative in alternatives]
+    words = tuple(
+        _word(word, channel=number, unit=1.0)
+        for number, alternative in enumerate(alternatives)
+        for word in mappings(alternative.get("words"))
+    )
+    segments = tuple(_segment(utterance, unit=1.0) for utterance in mappings(results.get("utterances")))
+    paragraphs = tuple(_given_paragraphs(alternatives))
+    return Fields(
+        text="\n".join(text for text in texts if text),
+        raw=reply,
+        language=next(filter(None, (_optional_text(c.get("detected_language")) for c in channels)), None),
+        duration=_number(metadata.get("duration")),
+        confidence=mean_confidence(
+            _number(alternative.get("confidence"))
+            for alternative, text in zip(alternatives, texts, strict=True)
+            if text
+        ),
+        words=words,
+        segments=segments or tuple(sentence for paragraph in paragraphs for sentence in paragraph.sentences),
+        channels=max(len(channels), 1),
+        model=_model(metadata),
+        usage=_usage(result, reply),
+        given_paragraphs=paragraphs,
+    )
+
+
+def _from_text(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Fields:
+    """Read the AssemblyAI-like and the OpenAI-like shape: the text lies open, times are in milliseconds."""
+    words = tuple(
+        _word(word, channel=_text_channel(word), unit=MILLISECOND) for word in mappings(result.get("words"))
+    )
+    segments = tuple(
+        _segment(part, unit=MILLISECOND, channel=_text_channel(part))
+        for part in mappings(result.get("utterances"))
+    )
+    return Fields(
+        text=_text(result.get("text")),
+        raw=reply,
+        language=_optional_text(result.get("language_code")) or _optional_text(result.get("language")),
+        # AssemblyAI's audio_duration is the one time that it gives in seconds (its API reference).
+        duration=_number(result.get("audio_duration")),
+        confidence=_number(result.get("confidence")),
+        # One channel after the other, as in the other shape; AssemblyAI mixes them by time.
+        words=tuple(sorted(words, key=lambda word: word.channel)),
+        segments=segments,
+        channels=max([*(word.channel for word in words), *(part.channel for part in segments)], default=0)
+        + 1,
+        model=_optional_text(result.get("model")) or _optional_text(result.get("speech_model")),
+        usage=_usage(result, reply),
+        given_paragraphs=(),
+    )
+
+
+def _given_paragraphs(alternatives: Iterable[Mapping[str, Any]]) -> Iterator[Paragraph]:
+    for number, alternative in enumerate(alternatives):
+        for paragraph in mappings(mapping(alternative.get("paragraphs")).get("paragraphs")):
+            speaker = _label(paragraph.get("speaker"))
+            sentences = tuple(
+                Segment(
+                    text=_text(sentence.get("text")),
+                    start=_number(sentence.get("start")),
+                    end=_number(sentence.get("end")),
+                    speaker=speaker,
+                    channel=number,
+                )
+                for sentence in mappings(paragraph.get("sentences"))
+            )
+            if sentences:
+                yield Paragraph(sentences=sentences, speaker=speaker, channel=number)
+
+
+def _word(word: Mapping[str, Any], *, channel: int, unit: float) -> Word:
+    return Word(
+        text=_text(word.get("punctuated_word")) or _text(word.get("word")) or _text(word.get("text")),
+        start=_number(word.get("start"), unit),
+        end=_number(word.get("end"), unit),
+        confidence=_number(word.get("confidence")),
+        speaker=_label(word.get("speaker")),
+        channel=channel,
+    )
+
+
+def _segment(part: Mapping[str, Any], *, unit: float, channel: int | None = None) -> Segment:
+    return Segment(
+        text=_text(part.get("transcript")) or _text(part.get("text")),
+        start=_number(part.get("start"), unit),
+        end=_number(part.get("end"), unit),
+        confidence=_number(part.get("confidence")),
+        speaker=_label(part.get("speaker")),
+        channel=max(int(_number(part.get("channel")) or 0), 0) if channel is None else channel,
+    )
+
+
+def _text_channel(part: Mapping[str, Any]) -> int:
+    """Return the channel, from 0, of an AssemblyAI-like word: there it is a text, and the first is "1"."""
+    channel = part.get("channel")
+    # What is longer than three digits is some other label.
+    if isinstance(channel, str) and re.fullmatch(r"[0-9]{1,3}", channel):
+        return max(int(channel) - 1, 0)
+    return 0
+
+
+def _model(metadata: Mapping[str, Any]) -> str | None:
+    """Return the name of the model that ran: ``model_info`` says it for each id in ``models``."""
+    for info in mapping(metadata.get("model_info")).values():
+        if name := _optional_text(mapping(info).get("name")):
+            return name
+    return None
+
+
+def _usage(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return mapping(result.get("usage")) or mapping(reply.get("usage")) or None
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _optional_text(value: Any) -> str | None:
+    return _text(value) or None
+
+
+def _label(value: Any) -> str | None:
+    """Return a speaker's label: Deepgram counts them from 0, AssemblyAI names them A, B and so on."""
+    return None if value is None or isinstance(value, bool | list | dict) else str(value)
+
+
+def _number(value: Any, unit: float = 1.0) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value) * unit
+    except OverflowError:
+        return None
+    # A thousandth of a millisecond: what multiplying by the unit adds below that is noise.
+    return round(number, 6) if math.isfinite(number) else None
