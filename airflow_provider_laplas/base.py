@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_laplas.airflow_compat import METRICS, argument_names
-from airflow_provider_laplas.api import Generation, State, ambiguous_submission
+from airflow_provider_laplas.api.options import DEFAULT_MODEL, OPTION_NAMES, check_options, merge_options
+from airflow_provider_laplas.api.poller import ENDS_A_WAIT, SETTLING
+from airflow_provider_laplas.api.responses import Generation, State
+from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.arguments import (
     check_choice,
     check_flag,
@@ -17,7 +20,7 @@ from airflow_provider_laplas.arguments import (
     is_template,
 )
 from airflow_provider_laplas.audio import check_audio, open_source
-from airflow_provider_laplas.connection import DEFAULT_CONN_ID
+from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.durable import (
     Decision,
     Record,
@@ -33,11 +36,9 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationGoneError,
     rebuild,
 )
-from airflow_provider_laplas.options import DEFAULT_MODEL, OPTION_NAMES, check_options, merge_options
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import find_reply
 from airflow_provider_laplas.storage import object_storage
-from airflow_provider_laplas.waiting import ENDS_A_WAIT, SETTLING
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
@@ -249,7 +250,7 @@ class BaseSTTOperator(BaseOperator):
         generation_id = str(record.generation_id)
         if find_reply(generation_id, folder) is not None:
             return None
-        found = hook.look(generation_id)
+        found = hook.client.poll(generation_id)
         if isinstance(found, Generation):
             failed = found.state is State.FAILED
             return (

@@ -18,8 +18,8 @@ from airflow_provider_laplas.batch_loops import (
     take_stored,
     wait_for_submitted,
 )
-from airflow_provider_laplas.body import CHUNK
 from airflow_provider_laplas.captions import CaptionLimits
+from airflow_provider_laplas.client.multipart import CHUNK
 from airflow_provider_laplas.durable import fingerprint, fingerprint_request, unsigned
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
@@ -27,6 +27,7 @@ from airflow_provider_laplas.errors import (
     LaplasMalformedReplyError,
     LaplasQualityError,
 )
+from airflow_provider_laplas.hooks import shared_client
 from airflow_provider_laplas.manifest import (
     ABANDONED_AFTER,
     FAILED_STATES,
@@ -41,7 +42,6 @@ from airflow_provider_laplas.manifest import (
     resume,
     settle_intents,
 )
-from airflow_provider_laplas.polling import shared_client
 from airflow_provider_laplas.probe import audio_seconds
 from airflow_provider_laplas.publishing import QualitySkip, judge, publish
 from airflow_provider_laplas.quality import QualitySettings

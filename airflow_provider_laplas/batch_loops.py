@@ -14,8 +14,10 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from airflow_provider_laplas.airflow_compat import METRICS
-from airflow_provider_laplas.api import RETENTION, Generation
+from airflow_provider_laplas.api.poller import Poller
+from airflow_provider_laplas.api.responses import RETENTION, Generation
 from airflow_provider_laplas.audio import open_source
+from airflow_provider_laplas.client.rate_limited import RateLimitedClient
 from airflow_provider_laplas.durable import fingerprint
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
@@ -28,12 +30,10 @@ from airflow_provider_laplas.errors import (
     LaplasValidationError,
 )
 from airflow_provider_laplas.manifest import ABANDONED_AFTER, UNFINISHED, Entry, FileState, Manifest
-from airflow_provider_laplas.polling import SharedClient
 from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.results import load_reply
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.transcript import Transcript
-from airflow_provider_laplas.waiting import Wait
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class Request:
 
 
 async def submit_pending(
-    client: SharedClient,
+    client: RateLimitedClient,
     manifest: Manifest,
     sources: Mapping[str, str],
     request: Request,
@@ -188,7 +188,7 @@ async def _try_to_save(manifest: Manifest) -> Exception | None:
 
 
 async def _submit(
-    client: SharedClient, entry: Entry, source: str | None, request: Request, limit: asyncio.Semaphore
+    client: RateLimitedClient, entry: Entry, source: str | None, request: Request, limit: asyncio.Semaphore
 ) -> None:
     async with limit:
         try:
@@ -227,7 +227,7 @@ async def _open(entry: Entry, source: str | None) -> Any:
         raise
 
 
-async def _submit_once_or_twice(client: SharedClient, audio: Any, request: Request) -> str:
+async def _submit_once_or_twice(client: RateLimitedClient, audio: Any, request: Request) -> str:
     try:
         return await client.submit(audio, model=request.model, options=request.options)
     except LaplasAmbiguousSubmitError as error:
@@ -238,7 +238,7 @@ async def _submit_once_or_twice(client: SharedClient, audio: Any, request: Reque
 
 
 async def wait_for_submitted(
-    client: SharedClient,
+    client: RateLimitedClient,
     manifest: Manifest,
     *,
     poll_interval: float,
@@ -327,8 +327,8 @@ def take_stored(manifest: Manifest) -> None:
             entry.move(FileState.COMPLETED, audio_seconds=duration, completed_at=written_at, error=None)
 
 
-async def _finish(entry: Entry, client: SharedClient, uri: str, poll_interval: float) -> None:
-    wait = Wait(
+async def _finish(entry: Entry, client: RateLimitedClient, uri: str, poll_interval: float) -> None:
+    wait = Poller(
         str(entry.generation_id),
         entry.deadline or 0.0,
         poll_interval,

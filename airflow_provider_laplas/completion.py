@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_provider_laplas.airflow_compat import METRICS
-from airflow_provider_laplas.api import Generation
+from airflow_provider_laplas.api.poller import SETTLING, Poller
+from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.arguments import check_flag, check_pause, check_text
 from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
@@ -43,7 +44,6 @@ from airflow_provider_laplas.results import (
 from airflow_provider_laplas.transcript import Transcript
 from airflow_provider_laplas.triggers import CompletionEvent, STTCompletionTrigger
 from airflow_provider_laplas.usage import USAGE_KEY, transcript_usage
-from airflow_provider_laplas.waiting import SETTLING, Wait
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
@@ -136,7 +136,7 @@ class CompletionMixin:
             if not first_try and (reply := self._find_stored(record, folder)) is not None:
                 log.info("Generation %s is stored; the API is not asked.", generation_id)
                 return self.finish(context, generation_id, reply, folder)
-            wait = Wait(
+            wait = Poller(
                 generation_id,
                 record.deadline,
                 self.poke_interval,
@@ -153,18 +153,18 @@ class CompletionMixin:
             self._waiting_for = None
         return self.finish(context, generation_id, generation.reply, folder)
 
-    def look(self, hook: "LaplasHook", wait: Wait, *, stay: float) -> Generation | None:
+    def look(self, hook: "LaplasHook", wait: Poller, *, stay: float) -> Generation | None:
         """
         Look for some seconds, once at least; or wait in place where the task is not deferrable. None means: defer.
 
         :param stay: how many
         """
         if not self.deferrable:
-            return hook.wait_for(wait)
+            return hook.client.wait_for(wait)
         # What was just submitted is not done yet.
         if not stay and wait.submitted_at is not None and time.time() - wait.submitted_at < SETTLING:
             return None
-        return hook.wait_for(wait, stay=stay)
+        return hook.client.wait_for(wait, stay=stay)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Take the trigger's event; the API is not asked again."""
@@ -189,7 +189,7 @@ class CompletionMixin:
                 why,
                 trace,
             )
-            wait = Wait(generation_id, deadline=float("inf"))
+            wait = Poller(generation_id, deadline=float("inf"))
             with self.hook() as hook:
                 folder = self.choose_folder(hook)
                 record = RecordStore(context).load() or Record("", 0, 0.0, generation_id)
@@ -296,7 +296,7 @@ class CompletionMixin:
             log.warning("The stored reply cannot be taken, so the API is asked: %s", error)
             return None
 
-    def _defer(self, context: Context, wait: Wait, folder: str | None) -> NoReturn:
+    def _defer(self, context: Context, wait: Poller, folder: str | None) -> NoReturn:
         self.defer(  # type: ignore[attr-defined]
             trigger=STTCompletionTrigger(
                 conn_id=self.conn_id,

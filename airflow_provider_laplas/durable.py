@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from tenacity import Retrying, stop_after_attempt, wait_exponential
 
-from airflow_provider_laplas.api import Upload
+from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.results import Reference
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_laplas.api import ambiguous_submission
+from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.claim import check_claim, claim, persistently, writer_uri, writers
 from airflow_provider_laplas.durable import unsigned
 from airflow_provider_laplas.errors import LaplasArgumentError

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
 from airflow_provider_laplas.arguments import check_age, check_flag, check_seconds, check_text, is_template
 from airflow_provider_laplas.audio import check_place, is_web_url
 from airflow_provider_laplas.base import BaseSTTOperator
@@ -20,7 +21,6 @@ from airflow_provider_laplas.lineage import lineage
 from airflow_provider_laplas.publishing import TranscriptLink, check_captions, check_quality
 from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
 from airflow_provider_laplas.results import check_results_path, choose_results_path
-from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
 
 GENERATION_ID_KEY = "generation_id"
 """The XCom key under which a submission's id is found, beside the task's return value."""

@@ -13,18 +13,19 @@ from airflow.providers.common.compat.sdk import (
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_provider_laplas.airflow_compat import argument_names
-from airflow_provider_laplas.api import Generation, check_generation_id
+from airflow_provider_laplas.api.calls import check_generation_id
+from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Poller
+from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.arguments import check_keywords, check_seconds, check_text, is_template
 from airflow_provider_laplas.audio import check_audio
 from airflow_provider_laplas.base import shown
 from airflow_provider_laplas.captions import CaptionLimits
+from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.completion import CompletionMixin
-from airflow_provider_laplas.connection import DEFAULT_CONN_ID
 from airflow_provider_laplas.durable import Record, RecordStore
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.publishing import TranscriptLink
 from airflow_provider_laplas.quality import DEFAULT_QUALITY, QualitySettings
-from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Wait
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
@@ -160,11 +161,11 @@ class STTCompletionSensor(CompletionMixin, BaseSensorOperator):
                 store.save(record)
             return self.wait_for_generation(context, record, first_try=not known)
 
-    def look(self, hook: "LaplasHook", wait: Wait, *, stay: float) -> Generation | None:
+    def look(self, hook: "LaplasHook", wait: Poller, *, stay: float) -> Generation | None:
         """Look once, and come back later where the task is to be rescheduled."""
         if self.deferrable or not self.reschedule:
             return super().look(hook, wait, stay=stay)
-        generation = hook.wait_for(wait, stay=0.0)
+        generation = hook.client.wait_for(wait, stay=0.0)
         if generation is None:
             again = pendulum.now("UTC") + timedelta(seconds=wait.pause())
             raise AirflowRescheduleException(again)  # type: ignore[no-untyped-call]

@@ -9,11 +9,11 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_laplas.connection import DEFAULT_CONN_ID
+from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, Poller
+from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
 from airflow_provider_laplas.redaction import redact, show_location
 from airflow_provider_laplas.results import Reference, TaskKey, save_reply
-from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, Wait
 
 log = logging.getLogger(__name__)
 
@@ -142,9 +142,9 @@ class STTCompletionTrigger(BaseTrigger):
 
     async def _wait_and_store(self) -> Reference:
         # The HTTP clients cost half a second to import, which the DAG processor should not pay.
-        from airflow_provider_laplas.polling import shared_client  # noqa: PLC0415
+        from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
 
-        wait = Wait(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
+        wait = Poller(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
         # Spread over two seconds: many tasks that deferred together should not look together.
         await asyncio.sleep(self.first_look + 2 * random.random())  # noqa: S311
         generation = await shared_client(self.conn_id).wait_for(wait)
@@ -229,8 +229,8 @@ class STTBatchTrigger(BaseTrigger):
         """Wait, store, and yield the one event."""
         # The HTTP clients cost half a second to import, which the DAG processor should not pay.
         from airflow_provider_laplas.batch_loops import off_loop, wait_for_submitted  # noqa: PLC0415
+        from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
         from airflow_provider_laplas.manifest import Manifest  # noqa: PLC0415
-        from airflow_provider_laplas.polling import shared_client  # noqa: PLC0415
 
         payload: dict[str, Any] = {"status": "waited"}
         try:

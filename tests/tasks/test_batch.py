@@ -16,6 +16,7 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError
 
 from airflow_provider_laplas import batch_loops
+from airflow_provider_laplas.api.poller import Poller
 from airflow_provider_laplas.batch_loops import take_stored
 from airflow_provider_laplas.claim import claim
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasCreditsError
@@ -23,7 +24,6 @@ from airflow_provider_laplas.manifest import Entry, FileState, Manifest, output_
 from airflow_provider_laplas.operators import TranscribeBatchOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.storage import object_storage, write_text
-from airflow_provider_laplas.waiting import Wait
 from tests.fake_api import (
     WORDS,
     answer_healthily,
@@ -116,7 +116,7 @@ def test_the_worker_submits_the_next_files_when_half_of_the_room_is_free(api, da
     create = api.create
 
     def counting():
-        most.append(sum(looks <= api.looks_until_done for looks in api.generations.values()))
+        most.append(sum(looks <= api.polls_until_done for looks in api.generations.values()))
         return create()
 
     api.create = counting
@@ -346,7 +346,7 @@ def test_what_finished_is_noted_though_nothing_else_finishes(api, dag, run_dag, 
 
     # Longer than it takes until the first file is done, so that it is not noted right then.
     monkeypatch.setattr(batch_loops, "SAVE_EVERY", 2.0)
-    api.looks_until_done = 0
+    api.polls_until_done = 0
     api.script("GET", answer_when_noted)
     batch(out, audio=URLS[:2])
     assert run_dag(dag).xcom("batch")["completed"] == 2
@@ -776,7 +776,7 @@ def test_a_time_out_of_airflow_that_comes_up_in_a_wait_ends_the_task(api, dag, o
     def time_out(wait, outcome):
         raise AirflowTaskTimeout
 
-    monkeypatch.setattr(Wait, "observe", time_out)
+    monkeypatch.setattr(Poller, "observe", time_out)
     operator = batch(out, audio=URLS[:2], deferrable=False)
     with pytest.raises(AirflowTaskTimeout):
         operator.begin_batch(context_of(dag))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_laplas.api import Upload
+from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.durable import (
     Decision,
     Record,

@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
+from airflow_provider_laplas.api.options import OPTION_NAMES, check_options, merge_options
 from airflow_provider_laplas.base import BaseSTTOperator
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.options import OPTION_NAMES, check_options, merge_options
 
 
 def test_every_documented_option_is_a_typed_argument_of_the_operators():
