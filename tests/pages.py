@@ -26,7 +26,7 @@ def _blocks(language: str) -> dict[str, str]:
 
 PYTHON = _blocks("python")
 DAGS = {name: code for name, code in PYTHON.items() if re.search(r"^with DAG\(|^@dag\b", code, re.MULTILINE)}
-"""tests/tasks/test_docs.py runs them; tests/unit/test_docs.py runs the others."""
+"""tests/tasks/test_docs.py runs them; tests/unit/test_docs.py, and tests/wire/client/test_docs.py, run the others."""
 
 SHELL = _blocks("bash")
 """tests/local/test_docs.py runs those of the local server's page; tests/unit/test_docs.py runs the others."""
