@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from airflow_provider_laplas.api import Upload
+from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasTransportError
 from airflow_provider_laplas.redaction import redact, redact_url, show_location
 from airflow_provider_laplas.storage import Storage, is_local
@@ -166,7 +166,7 @@ def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[s
 
 def open_source(audio: Any, storage: Storage) -> str | Upload:
     """
-    Return what :func:`~airflow_provider_laplas.api.submit` takes: a web URL as it is, all else as an upload.
+    Return what :func:`~airflow_provider_laplas.api.calls.submit` takes: a web URL as it is, all else as an upload.
 
     :raises LaplasArgumentError: naming ``audio``
     """

@@ -13,36 +13,27 @@ from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
-    AirflowSkipException,
 )
 
 from airflow_provider_laplas import errors
-from airflow_provider_laplas.airflow_compat import METRICS
-from airflow_provider_laplas.errors import (
-    LaplasError,
-    LaplasGenerationTimeoutError,
-    LaplasMalformedReplyError,
-    LaplasRateLimitError,
-    LaplasServerError,
-    LaplasTransportError,
-    rebuild,
-)
+
+# The core's errors are named by their module throughout: a name in this one would hide its Airflow form from __getattr__.
 
 # An Airflow retry may help with these. All others are final: a retry would fail again, or pay again.
-_BEHAVIOUR: dict[type[LaplasError], type[AirflowException]] = {
-    LaplasTransportError: AirflowException,
-    LaplasRateLimitError: AirflowException,
-    LaplasServerError: AirflowException,
-    LaplasMalformedReplyError: AirflowException,
-    LaplasGenerationTimeoutError: AirflowSensorTimeout,
+_BEHAVIOUR: dict[type[errors.LaplasError], type[AirflowException]] = {
+    errors.LaplasTransportError: AirflowException,
+    errors.LaplasRateLimitError: AirflowException,
+    errors.LaplasServerError: AirflowException,
+    errors.LaplasMalformedReplyError: AirflowException,
+    errors.LaplasGenerationTimeoutError: AirflowSensorTimeout,
 }
 
 
-def as_airflow_error(error: LaplasError) -> AirflowException:
+def as_airflow_error(error: errors.LaplasError) -> AirflowException:
     """Return the same error, with the same facts, as an Airflow exception."""
     if isinstance(error, AirflowException):
         return error
-    converted: AirflowException = rebuild(_airflow_class(type(error)), error.message, vars(error))
+    converted: AirflowException = errors.rebuild(_airflow_class(type(error)), error.message, vars(error))
     return converted
 
 
@@ -51,39 +42,23 @@ def airflow_errors() -> Iterator[None]:
     """Turn the core's errors into Airflow's on their way out of a task."""
     try:
         yield
-    except LaplasError as error:
-        raise as_airflow_error(error) from None
-
-
-@contextmanager
-def task_errors(*, skip: bool = False) -> Iterator[None]:
-    """
-    Count what a task fails with, and turn it into what Airflow does about it.
-
-    :param skip: whether the user chose, with ``soft_fail``, to have the task skipped instead
-    """
-    try:
-        yield
-    except LaplasError as error:
-        METRICS.failed(error)
-        if skip:
-            raise AirflowSkipException(f"Skipped, as soft_fail or never_fail says: {error}") from None
+    except errors.LaplasError as error:
         raise as_airflow_error(error) from None
 
 
 def __getattr__(name: str) -> Any:
     """Return the Airflow form of one of the core's errors, so that it can be imported, caught and pickled."""
     kind = getattr(errors, name, None)
-    if isinstance(kind, type) and issubclass(kind, LaplasError):
+    if isinstance(kind, type) and issubclass(kind, errors.LaplasError):
         return _airflow_class(kind)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 # Made once: what is raised here can be caught by its class, and that has to be one and the same.
-_CLASSES: dict[type[LaplasError], Any] = {}
+_CLASSES: dict[type[errors.LaplasError], Any] = {}
 
 
-def _airflow_class(kind: type[LaplasError]) -> Any:
+def _airflow_class(kind: type[errors.LaplasError]) -> Any:
     if kind not in _CLASSES:
         behaviour = next(
             (_BEHAVIOUR[base] for base in kind.__mro__ if base in _BEHAVIOUR), AirflowFailException

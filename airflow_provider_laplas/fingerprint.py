@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_laplas.api import Upload
+from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.redaction import unsigned
 
 

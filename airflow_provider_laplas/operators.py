@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_laplas.airflow_compat import Context
+from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
 from airflow_provider_laplas.arguments import (
     check_age,
     check_flag,
@@ -27,7 +28,6 @@ from airflow_provider_laplas.task.notify import lineage
 from airflow_provider_laplas.task.outcome import Done, Outcome, carry_out
 from airflow_provider_laplas.task.record import RecordStore
 from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
-from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
 
 GENERATION_ID_KEY = "generation_id"
 """The XCom key under which a submission's id is found, beside the task's return value."""
@@ -73,7 +73,7 @@ class SubmitSTTOperator(BaseSTTOperator):
         from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
 
         with LaplasHook(check_text("conn_id", self.conn_id)) as hook:
-            folder = choose_folder(self.results_path, hook.settings.results_path)
+            folder = choose_folder(self.results_path, hook.client.settings.results_path)
             work = self.submission(DEFAULT_TIMEOUT)
             begun = work.begin(hook, RecordStore(context), folder, TaskKey.from_context(context))
         context["ti"].xcom_push(key=GENERATION_ID_KEY, value=begun.generation_id)

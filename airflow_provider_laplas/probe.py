@@ -2,7 +2,7 @@
 
 import logging
 
-from airflow_provider_laplas.api import Upload
+from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.errors import LaplasArgumentError
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ _INTEGRATION = "Laplas"
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's registration, valid against Airflow's ``provider_info.schema.json``."""
-    from airflow_provider_laplas.connection import CONNECTION_TYPE, EXTRA_FIELDS  # noqa: PLC0415
+    from airflow_provider_laplas.client.settings import CONNECTION_TYPE, EXTRA_FIELDS  # noqa: PLC0415
 
     return {
         "package-name": "airflow-provider-laplas",

@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_laplas.airflow_compat import BaseSensorOperator, Context, argument_names
-from airflow_provider_laplas.api import check_generation_id
+from airflow_provider_laplas.api.calls import check_generation_id
+from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
 from airflow_provider_laplas.arguments import (
     check_flag,
     check_keywords,
@@ -16,14 +17,13 @@ from airflow_provider_laplas.arguments import (
 )
 from airflow_provider_laplas.audio import check_audio
 from airflow_provider_laplas.captions import CaptionLimits
-from airflow_provider_laplas.connection import DEFAULT_CONN_ID
+from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
 from airflow_provider_laplas.output import check_output, check_results_path
 from airflow_provider_laplas.task.base import BaseWaitingOperator, shown
 from airflow_provider_laplas.task.generation import GenerationTask, GivenGeneration, Waiting
 from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
-from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
 
 _MEANINGLESS = frozenset({"exponential_backoff", "max_wait", "silent_fail"})
 _MEANINGLESS_WHY = (
@@ -33,7 +33,7 @@ _MEANINGLESS_WHY = (
 
 class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
     """
-    Wait until a generation is completed and return its transcript.
+    Poller until a generation is completed and return its transcript.
 
     Returns a dict of ``text``, ``generation_id``, ``model``, ``language``, ``duration`` (seconds), ``confidence``
     (0 to 1), ``result`` and ``files`` (the URI of each format), each of them an XCom key as well, so that

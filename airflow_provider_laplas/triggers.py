@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_laplas.airflow_compat import BaseTrigger, TriggerEvent
-from airflow_provider_laplas.connection import DEFAULT_CONN_ID
+from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, Poller
+from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import Place, Reference, TaskKey, akeep_reply
 from airflow_provider_laplas.storage import off_loop
-from airflow_provider_laplas.waiting import DEFAULT_POLL_INTERVAL, Wait
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class BatchEvent:
 
 class STTCompletionTrigger(BaseTrigger):
     """
-    Wait for a generation, bring its transcript to safety, and say where it lies.
+    Poller for a generation, bring its transcript to safety, and say where it lies.
 
     The reply is stored here and not by the resumed task: a worker slot may be hours away, and the API keeps the
     reply for one.
@@ -153,7 +153,7 @@ class STTCompletionTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, store, and yield the one event."""
+        """Poller, store, and yield the one event."""
         try:
             event = CompletionEvent(self.generation_id, result=await self._wait_and_store())
         except LaplasError as error:
@@ -170,9 +170,9 @@ class STTCompletionTrigger(BaseTrigger):
 
     async def _wait_and_store(self) -> Reference:
         # The HTTP clients cost half a second to import, which the DAG processor should not pay.
-        from airflow_provider_laplas.polling import shared_client  # noqa: PLC0415
+        from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
 
-        wait = Wait(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
+        wait = Poller(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
         # Spread over two seconds: many tasks that deferred together should not look together.
         await asyncio.sleep(self.first_look + 2 * random.random())  # noqa: S311
         generation = await shared_client(self.conn_id).wait_for(wait)
@@ -189,7 +189,7 @@ class STTCompletionTrigger(BaseTrigger):
 
 class STTBatchTrigger(BaseTrigger):
     """
-    Wait for all submitted files of a batch, writing each transcript and the manifest as they finish.
+    Poller for all submitted files of a batch, writing each transcript and the manifest as they finish.
 
     The one event comes when all are done, or, where files are left to submit, when ``resume_at`` or fewer are open.
 
@@ -225,11 +225,11 @@ class STTBatchTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, store, and yield the one event."""
+        """Poller, store, and yield the one event."""
         # The HTTP clients cost half a second to import, which the DAG processor should not pay.
         from airflow_provider_laplas.batch.wait import wait_for_submitted  # noqa: PLC0415
+        from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
         from airflow_provider_laplas.manifest import Manifest  # noqa: PLC0415
-        from airflow_provider_laplas.polling import shared_client  # noqa: PLC0415
 
         event = BatchEvent()
         try:

@@ -209,7 +209,7 @@ async def answer_healthily(api: "FakeAPI", request: Request) -> None:
     elif request.method == "POST" and request.path == "/v1/stt":
         behaviour = reply(201, transcript_reply()["result"])
     elif request.method == "GET" and request.path.startswith("/v1/stt/"):
-        behaviour = api.look(request.path.rsplit("/", 1)[1])
+        behaviour = api.poll(request.path.rsplit("/", 1)[1])
     else:
         behaviour = reply(404, error_body(404, "Not Found"))
     await behaviour(api, request)
@@ -224,9 +224,9 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 class FakeAPI:
     """The server; see the module's docstring."""
 
-    def __init__(self, *, key: str = KEY, looks_until_done: int = 2) -> None:
+    def __init__(self, *, key: str = KEY, polls_until_done: int = 2) -> None:
         self.key = key
-        self.looks_until_done = looks_until_done
+        self.polls_until_done = polls_until_done
         self.requests: list[Request] = []
         self.generations: dict[str, int] = {}
         self.replies: dict[str, dict[str, Any]] = {}
@@ -276,6 +276,11 @@ class FakeAPI:
         asyncio.run_coroutine_threadsafe(close(), self._loop).result(10)
 
     @property
+    def open_connections(self) -> int:
+        """How many connections have not been closed by either side."""
+        return len(self._writers)
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
@@ -299,7 +304,7 @@ class FakeAPI:
 
     def complete(self, generation_id: str, body: dict[str, Any] | None = None) -> None:
         """Have a generation be done, with this reply."""
-        self.generations[generation_id] = self.looks_until_done
+        self.generations[generation_id] = self.polls_until_done
         self.replies[generation_id] = body or transcript_reply()
 
     def forget(self, generation_id: str) -> None:
@@ -332,13 +337,20 @@ class FakeAPI:
         self._writers.discard(writer)
         writer.close()
 
-    def look(self, generation_id: str) -> Behaviour:
+    def poll(self, generation_id: str) -> Behaviour:
         if generation_id not in self.generations:
             return reply(404, error_body(404, "Generation not found"))
         self.generations[generation_id] += 1
-        looks = self.generations[generation_id]
-        if looks > self.looks_until_done:
+        polls = self.generations[generation_id]
+        if polls > self.polls_until_done:
             if self.forget_when_done:
                 self.forget(generation_id)
             return reply(200, self.replies.get(generation_id) or self.default_reply)
-        return reply(200, {"id": generation_id, "status": "waiting" if looks == 1 else "active"})
+        return reply(200, {"id": generation_id, "status": "waiting" if polls == 1 else "active"})
+
+
+async def until_closed(api: FakeAPI) -> None:
+    """Wait until whoever talked to the server has closed every connection."""
+    async with asyncio.timeout(10):
+        while api.open_connections:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)

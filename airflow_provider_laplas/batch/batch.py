@@ -15,7 +15,7 @@ from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request, submit_pending
 from airflow_provider_laplas.batch.timing import CONCURRENT_SUBMISSIONS
 from airflow_provider_laplas.batch.wait import seconds_of, wait_for_submitted
-from airflow_provider_laplas.body import CHUNK
+from airflow_provider_laplas.client.multipart import CHUNK
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasBatchError,
@@ -23,6 +23,7 @@ from airflow_provider_laplas.errors import (
     LaplasQualityError,
 )
 from airflow_provider_laplas.fingerprint import fingerprint, fingerprint_request
+from airflow_provider_laplas.hooks import shared_client
 from airflow_provider_laplas.manifest import (
     ABANDONED_AFTER,
     FAILED_STATES,
@@ -35,7 +36,6 @@ from airflow_provider_laplas.manifest import (
 )
 from airflow_provider_laplas.manifest.takeover import adopt_outputs, check_owner, resolve_intents, take_over
 from airflow_provider_laplas.output import Output
-from airflow_provider_laplas.polling import shared_client
 from airflow_provider_laplas.probe import audio_seconds
 from airflow_provider_laplas.publishing import judge, publish
 from airflow_provider_laplas.redaction import show_location, unsigned
@@ -178,7 +178,7 @@ class Batch:
         return 0 if self._stopped(manifest) else self.limits.max_in_flight // 2
 
     def wait(self, manifest: Manifest) -> Manifest:
-        """Wait in place."""
+        """Poller in place."""
         asyncio.run(self._wait(manifest))
         return manifest
 

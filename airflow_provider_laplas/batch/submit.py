@@ -9,11 +9,13 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_laplas.airflow_compat import METRICS
-from airflow_provider_laplas.api import Upload
+from airflow_provider_laplas.api.calls import Upload
+from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, resume
 from airflow_provider_laplas.audio import open_source
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.batch.notes import end, try_to_save
 from airflow_provider_laplas.batch.progress import Progress
+from airflow_provider_laplas.client.rate_limited import RateLimitedClient
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasArgumentError,
@@ -23,8 +25,6 @@ from airflow_provider_laplas.errors import (
 )
 from airflow_provider_laplas.fingerprint import fingerprint
 from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
-from airflow_provider_laplas.polling import SharedClient
-from airflow_provider_laplas.resume import Action, Earlier, Occasion, ResumePolicy, resume
 from airflow_provider_laplas.storage import Storage, off_loop
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Request:
 
 
 async def submit_pending(
-    client: SharedClient,
+    client: RateLimitedClient,
     manifest: Manifest,
     sources: Mapping[str, str],
     request: Request,
@@ -88,7 +88,7 @@ async def submit_pending(
 
 async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -> None:
     """
-    Wait for a group's submissions, noting meanwhile the ids that are known: large uploads take minutes.
+    Poller for a group's submissions, noting meanwhile the ids that are known: large uploads take minutes.
 
     Where they cannot be noted, the submissions under way are waited for all the same: they are billed.
     """
@@ -110,7 +110,7 @@ async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -
 
 
 async def _submit(
-    client: SharedClient,
+    client: RateLimitedClient,
     entry: FileRecord,
     source: str | None,
     request: Request,
@@ -154,7 +154,7 @@ async def _open(entry: FileRecord, source: str | None, storage: Storage) -> str 
         raise
 
 
-async def _submit_once_or_twice(client: SharedClient, audio: Any, request: Request) -> str:
+async def _submit_once_or_twice(client: RateLimitedClient, audio: Any, request: Request) -> str:
     try:
         return await client.submit(audio, model=request.model, options=request.options)
     except LaplasAmbiguousSubmitError as error:

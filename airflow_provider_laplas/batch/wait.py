@@ -8,10 +8,12 @@ from contextlib import suppress
 from typing import Any
 
 from airflow_provider_laplas.airflow_compat import METRICS
-from airflow_provider_laplas.api import RETENTION, Generation
+from airflow_provider_laplas.api.poller import Poller
+from airflow_provider_laplas.api.responses import RETENTION, Generation
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.batch.notes import end, try_to_save
 from airflow_provider_laplas.batch.progress import Progress
+from airflow_provider_laplas.client.rate_limited import RateLimitedClient
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasError,
@@ -21,25 +23,23 @@ from airflow_provider_laplas.errors import (
 )
 from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
 from airflow_provider_laplas.manifest.takeover import adopt_outputs
-from airflow_provider_laplas.polling import SharedClient
 from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.results import load_reply, write_reply
 from airflow_provider_laplas.storage import Storage, apersistently, off_loop
 from airflow_provider_laplas.transcript import Transcript
-from airflow_provider_laplas.waiting import Wait
 
 log = logging.getLogger(__name__)
 
 
 async def wait_for_submitted(
-    client: SharedClient,
+    client: RateLimitedClient,
     manifest: Manifest,
     *,
     poll_interval: float,
     resume_at: int,
 ) -> None:
     """
-    Wait for the submitted files and write each transcript as it finishes.
+    Poller for the submitted files and write each transcript as it finishes.
 
     :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
     """
@@ -72,7 +72,7 @@ async def wait_for_submitted(
 
 
 async def _take_finished(finished: "asyncio.Queue[asyncio.Task[None]]", patience: float) -> int:
-    """Wait some seconds until a file is finished, and return how many are."""
+    """Poller some seconds until a file is finished, and return how many are."""
     ends = []
     with suppress(TimeoutError):
         async with asyncio.timeout(patience):
@@ -99,8 +99,10 @@ async def _save_progress(manifest: Manifest) -> None:
         log.warning("The manifest cannot be written now; the wait goes on: %s", redact(repr(failure)))
 
 
-async def _finish(entry: FileRecord, client: SharedClient, manifest: Manifest, poll_interval: float) -> None:
-    wait = Wait(
+async def _finish(
+    entry: FileRecord, client: RateLimitedClient, manifest: Manifest, poll_interval: float
+) -> None:
+    wait = Poller(
         str(entry.generation_id),
         entry.deadline or 0.0,
         poll_interval,

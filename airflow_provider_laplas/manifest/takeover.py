@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_laplas.api import ambiguous_submission
+from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, resume
+from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import FIELDS, TRANSCRIBED, UNFINISHED, FileRecord, FileState
 from airflow_provider_laplas.manifest.manifest import ABANDONED_AFTER, MOST_UNLISTED, Manifest
-from airflow_provider_laplas.resume import Action, Earlier, Occasion, ResumePolicy, resume
 
 
 def take_over(

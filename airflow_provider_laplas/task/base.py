@@ -11,6 +11,8 @@ from airflow_provider_laplas.airflow_compat import (
     argument_names,
     trigger_failure,
 )
+from airflow_provider_laplas.api.options import DEFAULT_MODEL, OPTION_NAMES, check_options, merge_options
+from airflow_provider_laplas.api.resume import ResumePolicy
 from airflow_provider_laplas.arguments import (
     check_choice,
     check_flag,
@@ -19,10 +21,8 @@ from airflow_provider_laplas.arguments import (
     is_template,
 )
 from airflow_provider_laplas.audio import check_audio
-from airflow_provider_laplas.connection import DEFAULT_CONN_ID
-from airflow_provider_laplas.options import DEFAULT_MODEL, OPTION_NAMES, check_options, merge_options
+from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.redaction import show_location
-from airflow_provider_laplas.resume import ResumePolicy
 from airflow_provider_laplas.task.notify import lineage
 from airflow_provider_laplas.task.outcome import Outcome, carry_out
 from airflow_provider_laplas.task.submission import Submission

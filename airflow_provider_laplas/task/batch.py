@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import Context, TriggerFailure
+from airflow_provider_laplas.api.resume import ResumePolicy
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError
 from airflow_provider_laplas.links import asset_uri
@@ -15,7 +16,6 @@ from airflow_provider_laplas.manifest import FileState, Manifest
 from airflow_provider_laplas.output import Output, check_results_path
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import TaskKey
-from airflow_provider_laplas.resume import ResumePolicy
 from airflow_provider_laplas.task.generation import deferral_timeout, price_of
 from airflow_provider_laplas.task.notify import MOST_DATASETS, emit_asset, lineage
 from airflow_provider_laplas.task.outcome import Defer, Done, LeaveToAirflow, Outcome, Skip

@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_laplas.airflow_compat import METRICS, Context, TriggerFailure
-from airflow_provider_laplas.api import Generation
+from airflow_provider_laplas.api.poller import SETTLING, Poller
+from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.arguments import check_text
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.links import asset_uri
@@ -24,7 +25,6 @@ from airflow_provider_laplas.task.submission import Begun, Stored, find_stored
 from airflow_provider_laplas.transcript import Transcript
 from airflow_provider_laplas.triggers import CompletionEvent, STTCompletionTrigger
 from airflow_provider_laplas.usage import USAGE_KEY, transcript_usage
-from airflow_provider_laplas.waiting import SETTLING, Wait
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
@@ -169,12 +169,12 @@ class GenerationTask:
             output, folder = self._output(), self._folder(hook)
             if stored := find_stored(record, Place(generation_id, folder, self._key)):
                 return self._keep_stored(generation_id, stored, folder, output)
-            wait = Wait(generation_id, deadline=float("inf"))
-            generation = wait.observe(_last_poll(hook, generation_id))
+            poller = Poller(generation_id, deadline=float("inf"))
+            generation = poller.observe(_last_poll(hook, generation_id))
             if generation is None and not failure.timed_out and time.time() < record.deadline:
                 return LeaveToAirflow()
             if generation is None:
-                raise wait.timed_out(
+                raise poller.timed_out(
                     f"was not done when the trigger that waited for it ended ({failure.reason})"
                 )
             return self._keep(generation_id, generation.reply, folder, output)
@@ -231,7 +231,7 @@ class GenerationTask:
 
         :raises LaplasArgumentError: where there is none, and files are asked for
         """
-        folder = choose_folder(self.results_path, hook.settings.results_path)
+        folder = choose_folder(self.results_path, hook.client.settings.results_path)
         if folder is None and set(self.formats) - {"json"}:
             raise LaplasArgumentError(
                 "`formats` needs a folder: set `results_path`. Nothing was submitted by this try.",
@@ -239,8 +239,8 @@ class GenerationTask:
             )
         return folder
 
-    def _poller(self, record: GenerationRecord) -> Wait:
-        return Wait(
+    def _poller(self, record: GenerationRecord) -> Poller:
+        return Poller(
             str(record.generation_id),
             record.deadline,
             self.waiting.poke_interval,
@@ -249,7 +249,7 @@ class GenerationTask:
         )
 
     def _poll(
-        self, hook: "LaplasHook", poller: Wait, outcome: Generation | LaplasError | None
+        self, hook: "LaplasHook", poller: Poller, outcome: Generation | LaplasError | None
     ) -> Generation | None:
         """
         Poll in the worker: for some seconds, once at least; to the end where the task is not deferrable.
@@ -259,15 +259,15 @@ class GenerationTask:
         """
         if not self.waiting.deferrable:
             stay = 0.0 if self.waiting.reschedule else float("inf")
-            return hook.wait_for(poller, stay=stay, first=outcome)
+            return hook.client.wait_for(poller, stay=stay, first=outcome)
         stay = self.waiting.seconds_inline(mapped=self._key.map_index >= 0)
         # What was just submitted is not done yet.
         settling = poller.submitted_at is not None and time.time() - poller.submitted_at < SETTLING
         if not stay and settling and outcome is None:
             return None
-        return hook.wait_for(poller, stay=stay, first=outcome)
+        return hook.client.wait_for(poller, stay=stay, first=outcome)
 
-    def _defer(self, poller: Wait, folder: str | None) -> Defer:
+    def _defer(self, poller: Poller, folder: str | None) -> Defer:
         trigger = STTCompletionTrigger(
             conn_id=self.conn_id,
             generation_id=poller.generation_id,
@@ -348,7 +348,7 @@ class GenerationTask:
 def price_of(hook: "LaplasHook | None") -> float | None:
     """Return a connection's price of a minute, None where it has none, or is gone by now."""
     try:
-        return hook.settings.price_per_minute if hook else None
+        return hook.client.settings.price_per_minute if hook else None
     except LaplasError as error:
         log.warning("The cost cannot be estimated: %s", error)
         return None
@@ -363,7 +363,7 @@ def deferral_timeout(seconds: float, execution_timeout: timedelta | None) -> tim
 def _last_poll(hook: "LaplasHook", generation_id: str) -> Generation | LaplasError:
     """Poll with all the repetitions that a hook makes: nobody polls again after this."""
     try:
-        return hook.fetch(generation_id)
+        return hook.client.fetch(generation_id)
     except LaplasError as error:
         return error
 

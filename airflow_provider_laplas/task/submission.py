@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import METRICS
-from airflow_provider_laplas.api import Generation, Upload, ambiguous_submission
+from airflow_provider_laplas.api.calls import Upload
+from airflow_provider_laplas.api.poller import SETTLING
+from airflow_provider_laplas.api.responses import Generation
+from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, judge, resume
+from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.audio import open_source
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
@@ -19,10 +23,8 @@ from airflow_provider_laplas.errors import (
 from airflow_provider_laplas.fingerprint import fingerprint, fingerprint_request
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import Place, Reference, TaskKey, load_reply
-from airflow_provider_laplas.resume import Action, Earlier, Occasion, ResumePolicy, judge, resume
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
-from airflow_provider_laplas.waiting import SETTLING
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
@@ -143,7 +145,7 @@ class Submission:
             return Begun(record)
         if stored := find_stored(record, place):
             return Begun(record, stored)
-        return Begun(record, outcome=hook.look(record.generation_id))
+        return Begun(record, outcome=hook.client.poll(record.generation_id))
 
     def _judge(self, begun: Begun) -> Earlier:
         if begun.stored is not None:
@@ -186,12 +188,12 @@ class Submission:
         # A try that finds it without an id knows that the submission may have been made.
         records.save(intent)
         try:
-            generation_id = hook.submit(source, model=self.model, options=self.options)
+            generation_id = hook.client.submit(source, model=self.model, options=self.options)
         except LaplasAmbiguousSubmitError as error:
             if resume(Earlier.UNANSWERED, Occasion.RETRY, self.policy) is Action.FAIL:
                 raise
             log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
-            generation_id = hook.submit(source, model=self.model, options=self.options)
+            generation_id = hook.client.submit(source, model=self.model, options=self.options)
         except LaplasError:
             # It was surely not made, so that a retry may make it.
             records.restore(earlier)

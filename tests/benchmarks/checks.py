@@ -1,4 +1,4 @@
-"""The check that HttpEventTrigger calls; it reloads this module at every look."""
+"""The check that HttpEventTrigger calls; it reloads this module at every poll."""
 
 from typing import Any
 

@@ -26,7 +26,7 @@ SIZES = (100, 1_000, 5_000, 10_000)
 BESIDE = 1_000
 MAIN = 5_000
 ROUNDS = 3
-# How long the jobs of a CPU measurement have been waited for when it begins: looks come every six seconds or so.
+# How long the jobs of a CPU measurement have been waited for when it begins: polls come every six seconds or so.
 WAITED = 40.0
 INTERVAL = 6.0
 WINDOW = 20.0
@@ -47,10 +47,10 @@ async def only_event(trigger: Any) -> Any:
 
 @contextlib.asynccontextmanager
 async def bare(server: Server, given: dict[str, Any]):
-    """One session; each wait looks, decodes and sleeps as our schedule says."""
+    """One session; each wait polls, decodes and sleeps as our schedule says."""
     import aiohttp  # noqa: PLC0415
 
-    from airflow_provider_laplas.waiting import next_pause  # noqa: PLC0415
+    from airflow_provider_laplas.api.poller import next_pause  # noqa: PLC0415
 
     # As in a triggerer: the garbage collector's pauses grow with all that the process has loaded, so both load the same.
     async with ours(server, given) as warm:
@@ -258,10 +258,10 @@ def compare_waits(sizes: Sequence[int] = SIZES, main: int = MAIN, beside: int = 
     """Ours and the bare session over the number of waits, and all contenders at one number."""
     result = Comparison(
         "Waits on one event loop",
-        f"Each contender waits in a process of its own, with one look at each job about every {INTERVAL:g} s and no budget "
+        f"Each contender waits in a process of its own, with one poll of each job about every {INTERVAL:g} s and no budget "
         "of requests (max_requests_per_second 0). HttpSensorTrigger is what a deferrable HttpSensor waits with, "
         "HttpEventTrigger what an asset watcher over HTTP waits with. CPU time, the longest block of the loop, the "
-        f"garbage collector's longest pause and memory are those of {WINDOW:g} s of looking, in which no job is done; "
+        f"garbage collector's longest pause and memory are those of {WINDOW:g} s of polling, in which no job is done; "
         "to the end: with all completions, each of which ours writes to a file and the others do not. "
         f"{main:,} waits: medians of {ROUNDS} rounds; all other rows: one round.",
     )
@@ -304,7 +304,7 @@ def compare_lateness(waits: int = 1_000) -> Comparison:
     result = Comparison(
         "From completed to seen",
         f"How long after its completion a job of 5 to 30 s is seen, with {waits:,} waits begun at once and no budget of "
-        "requests. Both look first after 5 to 7 s, the trigger's default, and then at the trigger's pauses. "
+        "requests. Both poll first after 5 to 7 s, the trigger's default, and then at the trigger's pauses. "
         "Blocked to the end: the longest block of the event loop, with all completions.",
     )
     columns = (

@@ -27,7 +27,7 @@ def _blocks(language: str) -> dict[str, str]:
 
 PYTHON = _blocks("python")
 DAGS = {name: code for name, code in PYTHON.items() if re.search(r"^with DAG\(|^@dag\b", code, re.MULTILINE)}
-"""test_dags.py runs them; test_pages.py runs the others."""
+"""test_dags.py runs them; test_pages.py, and tests/wire/client/test_docs.py, run the others."""
 
 SHELL = _blocks("bash")
 """test_local_server.py runs those of the local server's page; test_pages.py runs the others."""

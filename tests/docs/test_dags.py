@@ -45,7 +45,7 @@ def s3(tmp_path):
 
 @pytest.fixture(autouse=True)
 def done_at_the_first_look(api):
-    api.looks_until_done = 0
+    api.polls_until_done = 0
 
 
 @pytest.fixture

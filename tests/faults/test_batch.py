@@ -107,7 +107,7 @@ def test_a_batch_outlasts_a_killed_triggerer_though_the_api_forgot_what_the_mani
     stack, runs, start, finish, eventually, figures
 ):
     def hold(run):
-        run.api.looks_until_done = 100_000
+        run.api.polls_until_done = 100_000
         run.api.forget_when_done = True
 
     run = start("batch", "triggerer", hold)
@@ -122,7 +122,7 @@ def test_a_batch_outlasts_a_killed_triggerer_though_the_api_forgot_what_the_mani
     stack.kill("triggerer")
     noted = run.counts()["completed"]
     left = len(run.api.generations)
-    run.api.looks_until_done = 0
+    run.api.polls_until_done = 0
     stack.start_process("triggerer")
     finish(run)
     figures.tally(run.api, work=50, texts=run.texts())

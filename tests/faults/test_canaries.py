@@ -31,7 +31,7 @@ def test_no_error_path_writes_down_a_key_a_signature_a_password_or_speech(stack,
     servers = []
     for number, api in canary_apis:
         api.default_reply = transcript_reply(SPEECH)
-        api.looks_until_done = 0
+        api.polls_until_done = 0
         servers.append((number, api))
     ways = list(ways_to_fail(f"{KEY} may not use {CANARY_URL}"))
     used = []

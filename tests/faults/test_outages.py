@@ -12,13 +12,13 @@ def deferred(stack, dag_id, run_id):
 
 def test_fifty_waits_outlast_a_killed_triggerer(stack, use_api, eventually, figures):
     conn_id, api = use_api()
-    api.looks_until_done = 100_000
+    api.polls_until_done = 100_000
     run_id = stack.trigger("many", {"conn_id": conn_id})
     eventually(lambda: len(deferred(stack, "many", run_id)) == 50, "fifty open waits", timeout=RUN_SECONDS)
     looks = api.count("GET")
     eventually(lambda: api.count("GET") > looks, "a triggerer that looks")
     stack.kill("triggerer")
-    api.looks_until_done = 0
+    api.polls_until_done = 0
     stack.start_process("triggerer")
     stack.await_success("many", run_id, RUN_SECONDS)
     texts = [stack.xcom("many", run_id, "transcribe", map_index=n)["text"] for n in range(50)]
@@ -29,14 +29,14 @@ def test_fifty_waits_outlast_a_killed_triggerer(stack, use_api, eventually, figu
 
 def test_waits_outlast_a_restart_of_airflows_api_server_and_of_the_api(stack, use_api, eventually, figures):
     conn_id, api = use_api()
-    api.looks_until_done = 100_000
+    api.polls_until_done = 100_000
     run_id = stack.trigger("one", {"conn_id": conn_id})
     eventually(lambda: api.count("GET") > 0 and deferred(stack, "one", run_id), "an open wait")
     api.stop()
     stack.kill("api-server")
     stack.start_process("api-server")
     stack.await_healthy()
-    api.looks_until_done = 0
+    api.polls_until_done = 0
     api.start()
     stack.await_success("one", run_id, RUN_SECONDS)
     text = stack.xcom("one", run_id, "transcribe")["text"]
@@ -63,14 +63,14 @@ def test_a_transcript_is_intact_though_no_worker_slot_was_free_until_after_the_r
     stack, use_api, folder, eventually, state_of, figures, place
 ):
     conn_id, api = use_api()
-    api.looks_until_done = 100_000
+    api.polls_until_done = 100_000
     results = str(folder / f"busy-{place}") if place == "folder" else None
     run_id = stack.trigger("busy_pool", {"conn_id": conn_id, "results_path": results})
     eventually(lambda: state_of("busy_pool", run_id) == "deferred", "a deferred task")
     release = folder / f"release-{place}"
     blocking = stack.trigger("blocker", {"until": str(release)})
     eventually(lambda: state_of("blocker", blocking, "hold") == "running", "a full pool")
-    api.looks_until_done = 0
+    api.polls_until_done = 0
     eventually(lambda: state_of("busy_pool", run_id) == "scheduled", "a task that waits for a slot")
     api.generations.clear()
     looks = api.count("GET")

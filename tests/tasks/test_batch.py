@@ -18,12 +18,12 @@ from airflow_provider_laplas.batch_loops import take_stored
 from airflow_provider_laplas.claim import claim
 
 from airflow_provider_laplas import batch_loops
+from airflow_provider_laplas.api.poller import Wait
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasCreditsError
 from airflow_provider_laplas.manifest import FileState, Manifest, output_names
 from airflow_provider_laplas.operators import TranscribeBatchOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.storage import object_storage, write_text
-from airflow_provider_laplas.waiting import Wait
 from tests.fake_api import (
     WORDS,
     answer_healthily,

@@ -281,12 +281,12 @@ def test_a_retry_past_the_deadline_takes_a_finished_transcript(api, dag, run_dag
 
 
 def test_a_clear_begins_a_new_deadline(api, dag, run_and_clear):
-    api.looks_until_done = 10_000
+    api.polls_until_done = 10_000
     generation_id = api.create()
     sensor = STTCompletionSensor(task_id="t", generation_id=generation_id, timeout=0.2, poke_interval=0.1)
     assert isinstance(run_and_clear().errors[0], LaplasGenerationTimeoutError)
     sensor.timeout = 60.0
-    api.looks_until_done = api.generations[generation_id] + 2
+    api.polls_until_done = api.generations[generation_id] + 2
     assert run_and_clear().state_of("t") == "success"
 
 
@@ -295,7 +295,7 @@ def test_when_airflow_gives_the_trigger_up_the_task_looks_once_more(api, dag, ru
     """``dag.test()`` has no trigger time-outs: what Airflow would call is called here."""
 
     def give_up(self, context, event=None):
-        api.looks_until_done = 10_000 if how == "running" else 0
+        api.polls_until_done = 10_000 if how == "running" else 0
         if "gateway" in how:
             api.script("GET", reply(503))
         return self.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
@@ -319,11 +319,11 @@ def test_a_retry_goes_on_waiting_where_a_trigger_broke_before_the_deadline(api, 
         if broken:
             return resume(self, context, event)
         broken.append(event)
-        api.looks_until_done = 10_000
+        api.polls_until_done = 10_000
         try:
             return self.resume_execution("__fail__", {"error": "Trigger failure"}, context)
         finally:
-            api.looks_until_done = 0
+            api.polls_until_done = 0
 
     monkeypatch.setattr(completion.CompletionMixin, "execute_complete", break_once)
     TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0, **RETRY)
@@ -333,7 +333,7 @@ def test_a_retry_goes_on_waiting_where_a_trigger_broke_before_the_deadline(api, 
 
 @pytest.mark.parametrize("operator", [SubmitSTTOperator, TranscribeOperator])
 def test_a_retry_submits_where_the_submission_was_surely_refused(api, dag, run_dag, monkeypatch, operator):
-    monkeypatch.setattr("airflow_provider_laplas.hooks.ATTEMPTS", 1)
+    monkeypatch.setattr("airflow_provider_laplas.client.client.ATTEMPTS", 1)
     api.script("POST", reply(429))
     operator(task_id="t", audio=URL, **RETRY)
     assert run_dag(dag).state_of("t") == "success"
@@ -343,7 +343,7 @@ def test_a_retry_submits_where_the_submission_was_surely_refused(api, dag, run_d
 def test_a_refusal_does_not_undo_that_an_earlier_submission_may_have_been_made(
     api, dag, run_dag, monkeypatch
 ):
-    monkeypatch.setattr("airflow_provider_laplas.hooks.ATTEMPTS", 1)
+    monkeypatch.setattr("airflow_provider_laplas.client.client.ATTEMPTS", 1)
     operator = SubmitSTTOperator(task_id="t", audio=URL, on_ambiguous="resubmit", **RETRY)
     api.script("POST", reset_after_body(), reply(429))
     submit = SubmitSTTOperator.execute

@@ -206,7 +206,7 @@ def test_a_wait_that_ends_in_the_trigger_ends_in_the_same_typed_error(api, dag, 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_wait_past_its_timeout_is_a_typed_sensor_timeout_in_every_mode(api, dag, run_dag, mode):
-    api.looks_until_done = 10_000
+    api.polls_until_done = 10_000
     STTCompletionSensor(
         task_id="wait", generation_id=api.create(), poke_interval=0.2, timeout=0.3, retries=3, **mode
     )
@@ -221,7 +221,7 @@ def test_a_wait_past_its_timeout_is_a_typed_sensor_timeout_in_every_mode(api, da
 @pytest.mark.parametrize("how", ["failed", "gone", "timeout", "refused"])
 def test_soft_fail_skips_in_every_mode(api, dag, run_dag, mode, how):
     generation_id = api.create()
-    api.looks_until_done = 10_000
+    api.polls_until_done = 10_000
     if how == "failed":
         api.complete(generation_id, {"status": "failed", "error": "x"})
         api.script("GET", reply(200, {"status": "active"}))

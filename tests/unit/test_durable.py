@@ -17,7 +17,7 @@ from airflow_provider_laplas.durable import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_laplas.api import Upload
+from airflow_provider_laplas.api.calls import Upload
 
 INTENT = Record("work", max_tries=2, deadline=1000.0)
 SUBMITTED = dataclasses.replace(INTENT, generation_id="g-1", submitted_at=900.0)

@@ -2,11 +2,12 @@
 
 import inspect
 import json
+import pickle
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
 
-from airflow_provider_laplas import errors
+from airflow_provider_laplas import errors, exceptions
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasArgumentError,
@@ -52,6 +53,16 @@ def test_an_error_survives_the_way_through_json_with_its_facts(error):
     assert type(restored) is type(error)
     assert vars(restored) == vars(error)
     assert str(restored) == "m"
+
+
+@pytest.mark.parametrize(
+    "error", [*FINAL, *RETRIED, TIMEOUT, LaplasError("m")], ids=lambda e: type(e).__name__
+)
+def test_the_airflow_form_can_be_imported_by_its_name_and_pickled(error):
+    made = as_airflow_error(error)
+    assert getattr(exceptions, type(error).__name__) is type(made)
+    again = pickle.loads(pickle.dumps(made))
+    assert (type(again), vars(again), again.message) == (type(made), vars(made), "m")
 
 
 @pytest.mark.parametrize("payload", [{}, {"type": "SystemExit", "message": "m"}, {"type": None}])

@@ -5,7 +5,7 @@ import logging
 import pytest
 from airflow_provider_laplas.batch_loops import SAY_EVERY, Progress
 
-from airflow_provider_laplas.manifest import FileState, Manifest
+from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
-"""A scripted API on a free port, and a connection that leads to it."""
+"""A scripted API on a free port, and a connection of Airflow that leads to it."""
 
 import json
-from collections import Counter
 
 import pytest
 
-from airflow_provider_laplas import airflow_compat
-from airflow_provider_laplas import api as core
 from airflow_provider_laplas.hooks import LaplasHook
 from tests.fake_api import FakeAPI
 
@@ -25,33 +22,24 @@ def hook(api):
 
 
 @pytest.fixture
-def counted(monkeypatch):
-    """What was counted: the sum of each counter, and of each duration how often it was sent."""
-    sums = Counter()
-
-    class Stats:
-        @staticmethod
-        def incr(name, count=1):
-            sums[name] += count
-
-        @staticmethod
-        def timing(name, duration):
-            sums[name] += 1
-
-    monkeypatch.setattr(airflow_compat.METRICS, "_stats", Stats)
-    return sums
+def look_ups(monkeypatch):
+    """The ids of the connections that were looked up on an event loop."""
+    return counting_look_ups(monkeypatch)
 
 
-@pytest.fixture(autouse=True)
-def no_long_pauses(monkeypatch):
-    """Pauses are the core's own, a hundredth as long: what is waited for here is the wire."""
-    pause = core.backoff
-    monkeypatch.setattr(core, "backoff", lambda *args, **kwargs: pause(*args, **kwargs) / 100)
+def counting_look_ups(monkeypatch, *failures):
+    """Count the look-ups on an event loop; those whose number is in ``failures`` go wrong."""
+    calls = []
+    original = LaplasHook.aget_connection.__func__
 
+    async def look_up(cls, conn_id):
+        calls.append(conn_id)
+        if len(calls) in failures:
+            raise ConnectionError("Airflow's API server is restarting")
+        return await original(cls, conn_id)
 
-@pytest.fixture(autouse=True)
-def no_remembered_part_name(monkeypatch):
-    monkeypatch.setattr(LaplasHook, "_part_names", {})
+    monkeypatch.setattr(LaplasHook, "aget_connection", classmethod(look_up))
+    return calls
 
 
 def connect(monkeypatch, fake, **extra):

@@ -14,8 +14,6 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationGoneError,
     LaplasGenerationTimeoutError,
 )
-from airflow_provider_laplas.hooks import LaplasHook
-from airflow_provider_laplas.polling import _shared
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.triggers import (
     FIRST_LOOK,
@@ -23,8 +21,7 @@ from airflow_provider_laplas.triggers import (
     STTBatchTrigger,
     STTCompletionTrigger,
 )
-from tests.fake_api import WORDS, transcript_reply
-from tests.wire.test_polling import the_clients_end
+from tests.fake_api import WORDS, transcript_reply, until_closed
 
 
 @pytest.fixture
@@ -70,7 +67,7 @@ def test_nothing_but_the_finished_file_is_left_in_the_folder(api, make, tmp_path
         ),
         (lambda api, g: api.forget(g), LaplasGenerationGoneError),
         (lambda api, g: setattr(api, "key", "other"), LaplasAuthenticationError),
-        (lambda api, g: setattr(api, "looks_until_done", 10_000), LaplasGenerationTimeoutError),
+        (lambda api, g: setattr(api, "polls_until_done", 10_000), LaplasGenerationTimeoutError),
     ],
 )
 def test_a_wait_that_ends_badly_is_an_event_with_the_typed_error(api, make, prepare, kind):
@@ -124,16 +121,7 @@ def test_the_usual_first_look_is_stored_as_a_number_and_another_one_is_kept(kind
     assert kind(**arguments, first_look=0.0).serialize()[1]["first_look"] == 0.0
 
 
-def test_waits_on_one_connection_share_one_look_up_and_one_client(api, make, monkeypatch):
-    looked_up = []
-    original = LaplasHook.aget_connection.__func__
-
-    async def counting(cls, conn_id):
-        looked_up.append(conn_id)
-        return await original(cls, conn_id)
-
-    monkeypatch.setattr(LaplasHook, "aget_connection", classmethod(counting))
-
+def test_waits_on_one_connection_share_one_look_up_and_one_client(api, make, look_ups):
     async def all_at_once():
         async def one(trigger):
             return [event.payload async for event in trigger.run()]
@@ -142,7 +130,7 @@ def test_waits_on_one_connection_share_one_look_up_and_one_client(api, make, mon
 
     payloads = asyncio.run(all_at_once())
     assert all(payload["status"] == "completed" for (payload,) in payloads)
-    assert looked_up == ["laplas_default"]
+    assert look_ups == ["laplas_default"]
 
 
 def test_a_trigger_that_is_cancelled_closes_the_client_and_leaves_the_others_running(api, make):
@@ -150,7 +138,7 @@ def test_a_trigger_that_is_cancelled_closes_the_client_and_leaves_the_others_run
         async def one(trigger):
             return [event.payload async for event in trigger.run()]
 
-        api.looks_until_done = 20
+        api.polls_until_done = 20
         first = asyncio.ensure_future(one(make(api.create(), poll_interval=5.0)))
         second = asyncio.ensure_future(one(make(api.create())))
         while api.count("GET") < 2:  # noqa: ASYNC110
@@ -158,12 +146,11 @@ def test_a_trigger_that_is_cancelled_closes_the_client_and_leaves_the_others_run
         first.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await first
-        still_open = _shared[asyncio.get_running_loop()]["laplas_default"].hook._aiohttp
         (payload,) = await second
-        await the_clients_end()
-        return payload["status"], still_open.closed
+        await until_closed(api)
+        return payload["status"]
 
-    assert asyncio.run(scenario()) == ("completed", True)
+    assert asyncio.run(scenario()) == "completed"
 
 
 def test_ending_the_task_says_that_the_generation_goes_on(caplog):

@@ -3,11 +3,18 @@
 import json
 import logging
 from importlib.resources import files
+from typing import get_type_hints
 
 import jsonschema
 import pytest
 
-from airflow_provider_laplas.connection import EXTRA_FIELDS, read_base_url, read_connection
+from airflow_provider_laplas.client.settings import (
+    EXTRA_FIELDS,
+    ClientFields,
+    ConnectionSettings,
+    read_base_url,
+    read_connection,
+)
 from airflow_provider_laplas.errors import LaplasConfigurationError
 from airflow_provider_laplas.provider_info import get_provider_info
 
@@ -113,6 +120,13 @@ def test_an_unknown_extra_field_is_named_with_its_nearest_and_has_no_effect(capl
 def test_no_repr_shows_the_key_or_the_proxy():
     settings = read(password="canary", extra={"proxy": "http://u:canary@proxy:1"})
     assert "canary" not in repr(settings)
+
+
+def test_a_clients_arguments_are_fields_of_a_connection_of_the_same_types():
+    types = get_type_hints(ConnectionSettings)
+    assert get_type_hints(ClientFields).items() <= types.items()
+    # What a client has no use for.
+    assert EXTRA_FIELDS.keys() - get_type_hints(ClientFields).keys() == {"price_per_minute", "results_path"}
 
 
 def test_the_registration_is_valid_against_airflows_schema():

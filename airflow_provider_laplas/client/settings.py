@@ -1,4 +1,8 @@
-"""What an Airflow connection of type ``laplas`` means: its fields, their defaults, and what is refused. Pure."""
+"""
+What a connection means: its fields, their defaults, and what is refused; and where a client takes it from.
+
+Pure, and imported by every Airflow process: keep it light.
+"""
 
 import ipaddress
 import logging
@@ -6,12 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Protocol, TypedDict, Unpack, get_type_hints
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from airflow_provider_laplas.api import DEFAULT_BASE_URL
 from airflow_provider_laplas.arguments import nearest
 from airflow_provider_laplas.errors import LaplasConfigurationError
 
@@ -19,6 +22,9 @@ log = logging.getLogger(__name__)
 
 CONNECTION_TYPE = "laplas"
 DEFAULT_CONN_ID = "laplas_default"
+
+DEFAULT_BASE_URL = "https://api.apilaplas.com/v1"
+"""The API's documented address."""
 
 _MIB = 1024 * 1024
 _VERSION = r"v\d+"
@@ -94,6 +100,67 @@ class ConnectionSettings:
             raise LaplasConfigurationError(
                 "The connection's extra `max_requests_per_second` must be 0 or more."
             )
+
+
+class ClientFields(TypedDict, total=False):
+    """The fields of :class:`ConnectionSettings` that a client without Airflow has a use for."""
+
+    connect_timeout: float
+    timeout: float
+    verify: bool | str
+    proxy: str | None
+    allow_http: bool
+    max_reply_bytes: int
+    max_requests_per_second: float
+
+
+class SettingsSource(Protocol):
+    """Where a client looks its settings up: at the first use, and again where they may have changed."""
+
+    def look_up(self) -> ConnectionSettings:
+        """
+        Return the settings. May block.
+
+        :raises LaplasConfigurationError: where there are none, or they are wrong
+        """
+
+    async def alook_up(self) -> ConnectionSettings:
+        """
+        Do what :meth:`look_up` does, on the event loop.
+
+        :raises LaplasTransportError: where they cannot be looked up now
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FixedSettings:
+    """Settings that never change."""
+
+    settings: ConnectionSettings
+
+    def look_up(self) -> ConnectionSettings:
+        """Return them."""
+        return self.settings
+
+    async def alook_up(self) -> ConnectionSettings:
+        """Return them."""
+        return self.settings
+
+
+def read_arguments(
+    api_key: str | None, base_url: str | None = None, **fields: Unpack[ClientFields]
+) -> ConnectionSettings:
+    """
+    Read the arguments of a client that was given no source of settings.
+
+    :param base_url: as the host of a connection
+    :raises LaplasConfigurationError: saying which one is wrong
+    """
+    if unknown := sorted(fields.keys() - ClientFields.__annotations__.keys()):
+        raise TypeError(
+            f"LaplasClient has no argument `{unknown[0]}`.{nearest(unknown[0], ClientFields.__annotations__)}"
+        )
+    return read_connection(host=base_url, schema=None, port=None, password=api_key, extra=dict(fields))
 
 
 EXTRA_FIELDS: Mapping[str, Mapping[str, str]] = {

@@ -1,11 +1,11 @@
 """
-Waiting for a generation, without the waiting: when to look again, and what each look means.
+Polling a generation, without the requests: when to poll again, and what each poll means.
 
-The same :class:`Wait` serves the blocking loop of the hook, the sensor's poke and the trigger's event loop. They
-differ in nothing but how they send and how they sleep::
+The same :class:`Poller` serves a blocking loop, a sensor's poke and a trigger's event loop. They differ in nothing but
+how they send and how they sleep::
 
-    while not (generation := wait.observe(look())):
-        sleep(wait.pause())
+    while not (generation := poller.observe(client.poll(generation_id))):
+        sleep(poller.pause())
 """
 
 import logging
@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from airflow_provider_laplas.api import RETENTION, Generation, State, backoff, check_generation_id
+from airflow_provider_laplas.api.calls import check_generation_id
+from airflow_provider_laplas.api.responses import RETENTION, Generation, State
+from airflow_provider_laplas.api.retry import backoff
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasAuthenticationError,
@@ -28,19 +30,19 @@ from airflow_provider_laplas.errors import (
 log = logging.getLogger(__name__)
 
 DEFAULT_POLL_INTERVAL = 10.0
-"""The longest pause between two looks, in seconds: what the vendor's own client waits."""
+"""The longest pause between two polls, in seconds: what the vendor's own client waits."""
 
 DEFAULT_TIMEOUT = RETENTION
 """How long to wait in all, in seconds: as long as the API keeps a result."""
 
 SHORTEST_PAUSE = 1.0
-"""The shortest pause between two looks, in seconds."""
+"""The shortest pause between two polls, in seconds."""
 
 GROWTH = 0.15
 """A pause is this share of the time waited so far: a clip is seen done at most that much late."""
 
-LAST_LOOKS = 4
-"""How often it is looked past the deadline, as long as the looks fail."""
+LAST_POLLS = 4
+"""How many polls there are past the deadline, as long as they fail."""
 
 SETTLING = 10.0
 """Seconds after a submission in which an unknown id may only not have arrived everywhere yet."""
@@ -51,7 +53,7 @@ ENDS_A_WAIT = (
     LaplasConfigurationError,
     LaplasGenerationGoneError,
 )
-"""What waiting longer cannot mend. Every other error is a failed look, no more."""
+"""What waiting longer cannot mend. Every other error is a failed poll, no more."""
 
 
 def next_pause(
@@ -61,7 +63,7 @@ def next_pause(
     rng: Callable[[], float] = random.random,
 ) -> float:
     """
-    Return the seconds until the next look at a generation that is not done.
+    Return the seconds until the next poll of a generation that is not done.
 
     Short clips are seen done quickly and long ones cost no more requests than the vendor's fixed pause: the pause
     grows with the time waited, from :data:`SHORTEST_PAUSE` up to ``poll_interval``, and varies by a tenth each way
@@ -76,23 +78,23 @@ def next_pause(
 
 
 @dataclass(slots=True)
-class Wait:
+class Poller:
     """
-    One wait for one generation, up to an absolute deadline.
+    The schedule and the verdicts of one wait for one generation, up to an absolute deadline.
 
     :param generation_id: what is waited for
-    :param deadline: epoch seconds; a wait past it looks once and takes what is finished
-    :param poll_interval: the longest pause between two looks, in seconds
+    :param deadline: epoch seconds; past it there is one poll, which takes what is finished
+    :param poll_interval: the longest pause between two polls, in seconds
     :param submitted_at: epoch seconds of the submission where it is known; an id that is not found within
-        :data:`SETTLING` seconds of it is looked for again
+        :data:`SETTLING` seconds of it is polled again
     :param started: epoch seconds at which the waiting began, if not at the submission or now; a task that is
         rescheduled goes on waiting
-    :param log_level: the level at which a new status, and a look that fails once more, are logged. Default INFO; the
+    :param log_level: the level at which a new status, and a poll that fails once more, are logged. Default INFO; the
         first failure in a row and a status that is not known are warnings whatever it is
     :ivar status: the last status that was seen
     :ivar completed: whether the generation was seen completed
-    :ivar looks: how often it was looked
-    :ivar failed_looks: how many of them saw no status
+    :ivar polls: how many polls there were
+    :ivar failed_polls: how many of them saw no status
     :raises LaplasArgumentError: where an argument cannot be right
     """
 
@@ -106,8 +108,8 @@ class Wait:
     rng: Callable[[], float] = field(default=random.random, repr=False)
     status: str | None = field(default=None, init=False)
     completed: bool = field(default=False, init=False)
-    looks: int = field(default=0, init=False)
-    failed_looks: int = field(default=0, init=False)
+    polls: int = field(default=0, init=False)
+    failed_polls: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False, repr=False)
     _error: LaplasError | None = field(default=None, init=False, repr=False)
 
@@ -122,9 +124,9 @@ class Wait:
 
     def observe(self, outcome: Generation | LaplasError) -> Generation | None:
         """
-        Take in one look, or the error that it ended in.
+        Take in one poll, or the error that it ended in.
 
-        A failed look does not end a wait: the generation is running and paid for. What ends it is a refused key, an
+        A failed poll does not end a wait: the generation is running and paid for. What ends it is a refused key, an
         id that the API does not know, and the deadline.
 
         :return: the generation once it is completed, None as long as it is not
@@ -133,18 +135,18 @@ class Wait:
         :raises LaplasGenerationTimeoutError: the deadline has passed
         :raises LaplasAuthenticationError: the key is refused
         """
-        self.looks += 1
+        self.polls += 1
         if isinstance(outcome, LaplasError):
             self._note_failure(outcome)
         elif self._note_status(outcome):
             return outcome
-        # A look that failed is no last look, but some are enough.
-        if self.clock() >= self.deadline and not 0 < self._failures < LAST_LOOKS:
+        # A poll that failed is no last poll, but some are enough.
+        if self.clock() >= self.deadline and not 0 < self._failures < LAST_POLLS:
             raise self.timed_out()
         return None
 
     def pause(self) -> float:
-        """Return the seconds until the next look; the last look falls on the deadline, and is repeated where it fails."""
+        """Return the seconds until the next poll; the last poll falls on the deadline, and is repeated where it fails."""
         now = self.clock()
         pause = next_pause(now - (self.started or now), poll_interval=self.poll_interval, rng=self.rng)
         if self._failures:
@@ -155,7 +157,7 @@ class Wait:
 
     def timed_out(self, why: str = "was not done by its deadline") -> LaplasGenerationTimeoutError:
         """Return the error for a wait that is given up."""
-        last = f" The last look failed: {self._error}" if self._error else ""
+        last = f" The last poll failed: {self._error}" if self._error else ""
         return LaplasGenerationTimeoutError(
             f"Generation {self.generation_id} {why}; its last status was {self.status or 'never seen'}.{last} It goes on at the API and is billed. Take it up again within the "
             f'hour for which the API keeps it: STTCompletionSensor(generation_id="{self.generation_id}").',
@@ -164,9 +166,9 @@ class Wait:
         )
 
     def counted(self) -> tuple[int, int, float | None]:
-        """Return what metrics take of a wait that is over: looks, failed looks, seconds from submission to completion."""
+        """Return what metrics take of a wait that is over: polls, failed polls, seconds from submission to completion."""
         seen = self.completed and self.submitted_at is not None
-        return self.looks, self.failed_looks, self.clock() - (self.submitted_at or 0.0) if seen else None
+        return self.polls, self.failed_polls, self.clock() - (self.submitted_at or 0.0) if seen else None
 
     def _note_failure(self, error: LaplasError) -> None:
         settling = (
@@ -177,11 +179,11 @@ class Wait:
         if isinstance(error, ENDS_A_WAIT) and not settling:
             raise error
         self._failures += 1
-        self.failed_looks += 1
+        self.failed_polls += 1
         self._error = error
         log.log(
             logging.WARNING if self._failures == 1 else self.log_level,
-            "Looking at generation %s failed (%s in a row), looking again: %s",
+            "Polling generation %s failed (%s in a row), polling again: %s",
             self.generation_id,
             self._failures,
             error,

@@ -7,9 +7,9 @@ Pure, and the only place that reads ``on_ambiguous`` and ``on_expired``.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from airflow_provider_laplas.api import Generation, State
+from airflow_provider_laplas.api.poller import ENDS_A_WAIT
+from airflow_provider_laplas.api.responses import Generation, State
 from airflow_provider_laplas.errors import LaplasError, LaplasGenerationGoneError
-from airflow_provider_laplas.waiting import ENDS_A_WAIT
 
 
 class Earlier(StrEnum):

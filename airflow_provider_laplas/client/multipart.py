@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from requests_toolbelt import MultipartEncoder
 
-from airflow_provider_laplas.api import Call, Upload
+from airflow_provider_laplas.api.calls import Call, Upload
 from airflow_provider_laplas.audio import unreadable
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 
@@ -21,29 +21,19 @@ CHUNK = 256 * 1024
 
 class Body:
     """
-    The body of one request; iterate over it once.
-
-    Opening an upload blocks.
+    The body of one submission: JSON, unless a subclass has other pieces. Iterate over it once.
 
     :ivar content_type: the header's value
     :ivar len: bytes in all (the name is the one that requests looks for)
     :ivar complete: whether all of it was handed over
     :ivar failure: why the source could not be read to its end
-    :raises LaplasTransportError: the source cannot be opened; nothing was sent
     """
 
     def __init__(self, call: Call[Any]) -> None:
         self.complete = False
         self.failure: LaplasError | None = None
-        self._file: BinaryIO | None = None
-        if call.upload is None:
-            self._rest = json.dumps(call.json).encode()
-            self.content_type, self.len = "application/json", len(self._rest)
-            return
-        self._file = self._open(call.upload)
-        part = (call.upload.name, _Sized(self._file, call.upload), call.upload.content_type)
-        self._encoder = MultipartEncoder(fields=[*call.form, (call.part, part)])
-        self.content_type, self.len = self._encoder.content_type, self._encoder.len
+        self._rest = b"" if call.json is None else json.dumps(call.json).encode()
+        self.content_type, self.len = "application/json", len(self._rest)
 
     def __iter__(self) -> Iterator[bytes]:
         while piece := self.next_piece():
@@ -51,22 +41,42 @@ class Body:
 
     def next_piece(self) -> bytes:
         """Return the next piece, empty at the end."""
-        if self._file is None:
-            piece, self._rest = self._rest, b""
-        else:
-            piece = self._read()
+        piece = self._read()
         # Asked for what comes after the last piece, the library is done with that one.
         self.complete = not piece
         return piece
 
     def close(self) -> None:
+        """Close what was opened to be sent."""
+
+    def _read(self) -> bytes:
+        piece, self._rest = self._rest, b""
+        return piece
+
+
+class MultipartBody(Body):
+    """
+    The body of an upload: form fields and the file, which is streamed.
+
+    Opening the file blocks, and so does reading it.
+
+    :raises LaplasTransportError: the source cannot be opened; nothing was sent
+    """
+
+    def __init__(self, call: Call[Any], upload: Upload) -> None:
+        super().__init__(call)
+        self._file = self._open(upload)
+        part = (upload.name, _Sized(self._file, upload), upload.content_type)
+        self._encoder = MultipartEncoder(fields=[*call.form, (call.part, part)])
+        self.content_type, self.len = self._encoder.content_type, self._encoder.len
+
+    def close(self) -> None:
         """Close the file that is uploaded."""
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
     def _read(self) -> bytes:
         try:
-            return self._encoder.read(CHUNK)  # type: ignore[no-any-return]
+            piece: bytes = self._encoder.read(CHUNK)
         except LaplasError as error:
             self.failure = error
             raise
@@ -74,14 +84,25 @@ class Body:
             # Whatever a storage's library raises: the source failed, not the API.
             self.failure = unreadable(error)
             raise self.failure from None
+        return piece
 
-    def _open(self, upload: Upload) -> BinaryIO:
+    @staticmethod
+    def _open(upload: Upload) -> BinaryIO:
         try:
             return upload.open()
         except LaplasError:
             raise
         except Exception as error:  # noqa: BLE001
             raise unreadable(error) from None
+
+
+def make_body(call: Call[Any]) -> Body:
+    """
+    Return the body of a call. Opening an upload blocks.
+
+    :raises LaplasTransportError: the source cannot be opened; nothing was sent
+    """
+    return Body(call) if call.upload is None else MultipartBody(call, call.upload)
 
 
 class _Sized:

@@ -1,17 +1,16 @@
-"""The provider's hook and the local server against each other, over real HTTP."""
+"""The client and the local server against each other, over real HTTP."""
 
-import json
 import threading
 
 import pytest
 
+from airflow_provider_laplas.client import LaplasClient
 from airflow_provider_laplas.errors import (
     LaplasAuthenticationError,
     LaplasGenerationFailedError,
     LaplasGenerationGoneError,
     LaplasValidationError,
 )
-from airflow_provider_laplas.hooks import LaplasHook
 from airflow_provider_laplas.local.app import create_app
 from airflow_provider_laplas.local.running import bind, serve_in_thread, url_of
 from airflow_provider_laplas.local.settings import Settings
@@ -33,15 +32,9 @@ def serve(data_dir, engine):
     return serve
 
 
-@pytest.fixture
-def connect(monkeypatch):
-    def connect(url, key=KEY):
-        connection = {"conn_type": "laplas", "host": url, "password": key}
-        monkeypatch.setenv("AIRFLOW_CONN_LAPLAS_DEFAULT", json.dumps(connection))
-        monkeypatch.setattr(LaplasHook, "_part_names", {})
-        return LaplasHook()
-
-    return connect
+def connect(url, key=KEY):
+    """Return a client that has to find out for itself what the server calls an upload."""
+    return LaplasClient(key, url, part_names={})
 
 
 @pytest.fixture
@@ -51,11 +44,11 @@ def recording(tmp_path):
     return path
 
 
-def test_an_upload_comes_back_as_a_transcript(serve, connect, recording):
-    with serve() as url, connect(url) as hook:
-        assert hook.test_connection() == (True, "The API answers and takes the key.")
-        transcript = hook.wait(
-            hook.submit(recording, options={"utterances": True}), poll_interval=0.1
+def test_an_upload_comes_back_as_a_transcript(serve, recording):
+    with serve() as url, connect(url) as client:
+        assert client.check() == (True, "The API answers and takes the key.")
+        transcript = client.wait(
+            client.submit(recording, options={"utterances": True}), poll_interval=0.1
         ).transcript()
     assert transcript.text == "Hello, world."
     assert [word.text for word in transcript.words] == ["Hello,", "world."]
@@ -64,53 +57,51 @@ def test_an_upload_comes_back_as_a_transcript(serve, connect, recording):
     assert transcript.model == "whisper-medium"
 
 
-def test_the_legacy_call_returns_the_same_transcript(serve, connect, recording):
-    with serve() as url, connect(url) as hook:
-        assert hook.transcribe(recording).text == "Hello, world."
+def test_the_legacy_call_returns_the_same_transcript(serve, recording):
+    with serve() as url, connect(url) as client:
+        assert client.transcribe(recording).text == "Hello, world."
 
 
-def test_a_server_that_wants_the_other_part_name_gets_it(serve, connect, recording):
-    with serve(upload_parts=("file",)) as url, connect(url) as hook:
-        assert hook.wait(hook.submit(recording), poll_interval=0.1).transcript().text == "Hello, world."
+def test_a_server_that_wants_the_other_part_name_gets_it(serve, recording):
+    with serve(upload_parts=("file",)) as url, connect(url) as client:
+        assert client.wait(client.submit(recording), poll_interval=0.1).transcript().text == "Hello, world."
 
 
-def test_what_the_server_refuses_is_a_typed_error_with_the_field_and_the_request_id(
-    serve, connect, recording
-):
-    with serve() as url, connect(url) as hook:
+def test_what_the_server_refuses_is_a_typed_error_with_the_field_and_the_request_id(serve, recording):
+    with serve() as url, connect(url) as client:
         with pytest.raises(LaplasValidationError) as caught:
-            hook.submit(recording, options={"diarize": True})
+            client.submit(recording, options={"diarize": True})
         assert caught.value.field == "diarize"
         assert caught.value.request_id
         with pytest.raises(LaplasGenerationGoneError):
-            hook.fetch(UNKNOWN)
+            client.fetch(UNKNOWN)
         with connect(url, key="another-key") as stranger, pytest.raises(LaplasAuthenticationError):
             stranger.submit(recording)
 
 
-def test_what_is_not_audio_is_a_failed_generation_with_the_reason(serve, connect, tmp_path):
+def test_what_is_not_audio_is_a_failed_generation_with_the_reason(serve, tmp_path):
     (tmp_path / "notes.txt").write_text("no audio at all")
     with (
         serve() as url,
-        connect(url) as hook,
+        connect(url) as client,
         pytest.raises((LaplasGenerationFailedError, LaplasValidationError), match="audio"),
     ):
-        hook.wait(hook.submit(tmp_path / "notes.txt"), poll_interval=0.1)
+        client.wait(client.submit(tmp_path / "notes.txt"), poll_interval=0.1)
 
 
-def test_a_wait_outlasts_a_restart_of_the_server(data_dir, engine, connect, recording):
+def test_a_wait_outlasts_a_restart_of_the_server(data_dir, engine, recording):
     settings = Settings(keys=frozenset({KEY}), data_dir=data_dir)
     probe = bind("127.0.0.1", 0)
     port = int(url_of(probe).rsplit(":", 1)[1])
     probe.close()
     engine.open.clear()
     texts = []
-    with serve_in_thread(create_app(settings, engine), port=port) as url, connect(url) as hook:
-        generation_id = hook.submit(recording)
+    with serve_in_thread(create_app(settings, engine), port=port) as url, connect(url) as client:
+        generation_id = client.submit(recording)
         assert engine.entered.wait(60)
 
     def wait():
-        texts.append(hook.wait(generation_id, timeout=60, poll_interval=0.1).transcript().text)
+        texts.append(client.wait(generation_id, timeout=60, poll_interval=0.1).transcript().text)
 
     waiting = threading.Thread(target=wait)
     waiting.start()

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
+from airflow_provider_laplas.api.options import OPTION_NAMES, check_options, merge_options
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.options import OPTION_NAMES, check_options, merge_options
 from airflow_provider_laplas.task.base import BaseSTTOperator
 
 

@@ -1,4 +1,4 @@
-"""When to look again, and what each look means; the clock is the test's."""
+"""When to poll again, and what each poll means; the clock is the test's."""
 
 import logging
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_laplas.api import Generation, State
+from airflow_provider_laplas.api.poller import LAST_POLLS, SETTLING, SHORTEST_PAUSE, Poller, next_pause
+from airflow_provider_laplas.api.responses import Generation, State
 from airflow_provider_laplas.errors import (
     LaplasAuthenticationError,
     LaplasCreditsError,
@@ -18,7 +19,6 @@ from airflow_provider_laplas.errors import (
     LaplasServerError,
     LaplasTransportError,
 )
-from airflow_provider_laplas.waiting import LAST_LOOKS, SETTLING, SHORTEST_PAUSE, Wait, next_pause
 
 ID = "g-1"
 
@@ -53,80 +53,80 @@ def test_pauses_grow_with_the_time_waited(one, other):
 
 
 def test_a_wait_ends_with_the_completed_generation(clock):
-    wait = Wait(ID, clock.now + 10, clock=clock)
-    assert wait.observe(pending()) is None
-    assert wait.observe(DONE) is DONE
+    poller = Poller(ID, clock.now + 10, clock=clock)
+    assert poller.observe(pending()) is None
+    assert poller.observe(DONE) is DONE
 
 
 @pytest.mark.parametrize("error", PASSING, ids=str)
-def test_a_look_that_fails_does_not_end_a_wait(clock, error):
-    wait = Wait(ID, clock.now + 10, clock=clock)
+def test_a_poll_that_fails_does_not_end_a_wait(clock, error):
+    poller = Poller(ID, clock.now + 10, clock=clock)
     for _ in range(20):
-        assert wait.observe(error) is None
-    assert wait.observe(DONE) is DONE
+        assert poller.observe(error) is None
+    assert poller.observe(DONE) is DONE
 
 
 def test_a_refused_key_ends_a_wait(clock):
     error = LaplasAuthenticationError("401", status=401)
     with pytest.raises(LaplasAuthenticationError):
-        Wait(ID, clock.now + 10, clock=clock).observe(error)
+        Poller(ID, clock.now + 10, clock=clock).observe(error)
 
 
 def test_an_id_that_is_gone_ends_a_wait_but_not_right_after_the_submission(clock):
-    wait = Wait(ID, clock.now + 100, submitted_at=clock.now, clock=clock)
-    assert wait.observe(GONE) is None
+    poller = Poller(ID, clock.now + 100, submitted_at=clock.now, clock=clock)
+    assert poller.observe(GONE) is None
     clock.now += SETTLING
     with pytest.raises(LaplasGenerationGoneError):
-        wait.observe(GONE)
+        poller.observe(GONE)
     with pytest.raises(LaplasGenerationGoneError):
-        Wait(ID, clock.now + 100, clock=clock).observe(GONE)
+        Poller(ID, clock.now + 100, clock=clock).observe(GONE)
 
 
 def test_a_failed_generation_ends_a_wait_with_its_reason(clock):
     failed = Generation(ID, "error", State.FAILED, {}, reason="not audio")
     with pytest.raises(LaplasGenerationFailedError, match="not audio") as caught:
-        Wait(ID, clock.now + 10, clock=clock).observe(failed)
+        Poller(ID, clock.now + 10, clock=clock).observe(failed)
     assert (caught.value.generation_id, caught.value.reason) == (ID, "not audio")
 
 
-def test_a_wait_past_its_deadline_looks_once_and_takes_what_is_finished(clock):
-    assert Wait(ID, clock.now - 1, clock=clock).observe(DONE) is DONE
+def test_a_wait_past_its_deadline_polls_once_and_takes_what_is_finished(clock):
+    assert Poller(ID, clock.now - 1, clock=clock).observe(DONE) is DONE
     with pytest.raises(LaplasGenerationTimeoutError, match="active") as caught:
-        Wait(ID, clock.now - 1, clock=clock).observe(pending())
+        Poller(ID, clock.now - 1, clock=clock).observe(pending())
     assert caught.value.status == "active"
     assert f'STTCompletionSensor(generation_id="{ID}")' in caught.value.message
 
 
-def test_the_last_look_falls_on_the_deadline(clock):
-    wait = Wait(ID, clock.now + 0.5, clock=clock)
-    wait.observe(pending())
-    assert wait.pause() == pytest.approx(0.5)
+def test_the_last_poll_falls_on_the_deadline(clock):
+    poller = Poller(ID, clock.now + 0.5, clock=clock)
+    poller.observe(pending())
+    assert poller.pause() == pytest.approx(0.5)
     clock.now += 2
-    assert wait.pause() == 0
+    assert poller.pause() == 0
 
 
-def test_past_the_deadline_a_look_that_fails_is_repeated_a_few_times(clock):
-    wait = Wait(ID, clock.now - 1, clock=clock)
-    for _ in range(LAST_LOOKS - 1):
-        assert wait.observe(LaplasServerError("503", status=503)) is None
-        assert wait.pause() > 0
+def test_past_the_deadline_a_poll_that_fails_is_repeated_a_few_times(clock):
+    poller = Poller(ID, clock.now - 1, clock=clock)
+    for _ in range(LAST_POLLS - 1):
+        assert poller.observe(LaplasServerError("503", status=503)) is None
+        assert poller.pause() > 0
     with pytest.raises(LaplasGenerationTimeoutError, match="503"):
-        wait.observe(LaplasServerError("503", status=503))
+        poller.observe(LaplasServerError("503", status=503))
 
 
-def test_pauses_after_failures_obey_the_server_and_start_anew_after_a_good_look(clock):
-    wait = Wait(ID, clock.now + 1000, clock=clock, rng=lambda: 0.5)
-    wait.observe(LaplasRateLimitError("429", status=429, retry_after=7))
-    assert 7 <= wait.pause() <= 8
-    wait.observe(pending())
-    assert wait.pause() <= 1.1
+def test_pauses_after_failures_obey_the_server_and_start_anew_after_a_good_poll(clock):
+    poller = Poller(ID, clock.now + 1000, clock=clock, rng=lambda: 0.5)
+    poller.observe(LaplasRateLimitError("429", status=429, retry_after=7))
+    assert 7 <= poller.pause() <= 8
+    poller.observe(pending())
+    assert poller.pause() <= 1.1
 
 
 def test_a_status_is_logged_once_and_an_unknown_one_as_a_warning(clock, caplog):
-    wait = Wait(ID, clock.now + 10, clock=clock)
+    poller = Poller(ID, clock.now + 10, clock=clock)
     with caplog.at_level(logging.INFO):
         for status in ("waiting", "waiting", "musing", "musing"):
-            wait.observe(pending(status))
+            poller.observe(pending(status))
     assert [(r.levelname, "musing" in r.getMessage()) for r in caplog.records] == [
         ("INFO", False),
         ("WARNING", True),
@@ -134,16 +134,16 @@ def test_a_status_is_logged_once_and_an_unknown_one_as_a_warning(clock, caplog):
 
 
 def test_a_quiet_wait_still_warns(clock, caplog):
-    wait = Wait(ID, clock.now + 10, clock=clock, log_level=logging.DEBUG)
+    poller = Poller(ID, clock.now + 10, clock=clock, log_level=logging.DEBUG)
     with caplog.at_level(logging.DEBUG):
         for outcome in (pending("waiting"), PASSING[0], PASSING[0], pending("musing")):
-            wait.observe(outcome)
+            poller.observe(outcome)
     assert [record.levelname for record in caplog.records] == ["DEBUG", "WARNING", "DEBUG", "WARNING"]
 
 
-def test_failed_looks_in_a_row_warn_once(clock, caplog):
-    wait = Wait(ID, clock.now + 10, clock=clock)
+def test_failed_polls_in_a_row_warn_once(clock, caplog):
+    poller = Poller(ID, clock.now + 10, clock=clock)
     with caplog.at_level(logging.INFO):
         for _ in range(5):
-            wait.observe(PASSING[0])
+            poller.observe(PASSING[0])
     assert [record.levelname for record in caplog.records] == ["WARNING"] + ["INFO"] * 4

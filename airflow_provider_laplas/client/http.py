@@ -19,11 +19,13 @@ import urllib3
 from asgiref.sync import sync_to_async
 from requests.auth import AuthBase
 from requests.utils import get_environ_proxies, select_proxy
+from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter
 from yarl import URL
 
-from airflow_provider_laplas.api import Call, Response
-from airflow_provider_laplas.body import Body
-from airflow_provider_laplas.connection import ConnectionSettings
+from airflow_provider_laplas.api.calls import Call
+from airflow_provider_laplas.api.responses import Response
+from airflow_provider_laplas.client.multipart import Body, make_body
+from airflow_provider_laplas.client.settings import ConnectionSettings
 from airflow_provider_laplas.errors import (
     LaplasConfigurationError,
     LaplasError,
@@ -47,11 +49,11 @@ class BearerAuth(AuthBase):
         return request
 
 
-class Route:
+class RequestSettings:
     """
-    What all requests over one connection have in common, worked out once.
+    What all requests of one client have in common, worked out once from its settings.
 
-    The connection's own proxy and CA come before the environment's. Reads a CA file, so it blocks.
+    The settings' own proxy and CA come before the environment's. Reads a CA file, so it blocks.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -77,6 +79,10 @@ class Route:
         if self.proxy:
             session.proxies = {"http": self.proxy, "https": self.proxy}
         session.headers["Accept"] = "application/json"
+        # As the HTTP provider has it: what lies between would drop a connection that waits long for its answer.
+        keep_alive = TCPKeepAliveAdapter(idle=120, count=20, interval=30)
+        session.mount("http://", keep_alive)
+        session.mount("https://", keep_alive)
         return session
 
     def timeouts(self, reply: float, *, upload: bool = False) -> aiohttp.ClientTimeout:
@@ -87,29 +93,31 @@ class Route:
         )
 
 
-def exchange(session: requests.Session, call: Call[Any], route: Route) -> Response:
+def exchange(session: requests.Session, call: Call[Any], using: RequestSettings) -> Response:
     """
     Send a call over requests and return the whole answer.
 
     :raises LaplasTransportError: no answer came
     :raises LaplasMalformedReplyError: the answer is larger than the connection allows
     """
-    body = Body(call) if call.submits else None
+    body = make_body(call) if call.submits else None
     try:
-        with _transport_errors(call, body, route):
-            return _exchange(session, call, route, body)
+        with _transport_errors(call, body, using):
+            return _exchange(session, call, using, body)
     finally:
         if body:
             body.close()
 
 
-def _exchange(session: requests.Session, call: Call[Any], route: Route, body: Body | None) -> Response:
-    reply = call.timeout or route.settings.timeout
+def _exchange(
+    session: requests.Session, call: Call[Any], using: RequestSettings, body: Body | None
+) -> Response:
+    reply = call.timeout or using.settings.timeout
     # urllib3 keeps the connect time-out on the socket until the request is sent, so an upload needs a longer one.
-    connect = max(route.settings.connect_timeout, reply) if call.upload else route.settings.connect_timeout
+    connect = max(using.settings.connect_timeout, reply) if call.upload else using.settings.connect_timeout
     with session.request(
         call.method,
-        route.base_url + call.path,
+        using.base_url + call.path,
         data=body,
         headers={"Content-Type": body.content_type} if body else None,
         timeout=(connect, reply),
@@ -121,14 +129,14 @@ def _exchange(session: requests.Session, call: Call[Any], route: Route, body: Bo
         # Not iter_content: it waits for a whole chunk, however slowly that fills.
         while chunk := answer.raw.read1(_CHUNK, decode_content=True):
             content += chunk
-            _check_size(content, call, route, answer.status_code)
+            _check_size(content, call, using, answer.status_code)
             # The socket's own time-out starts anew with every byte; one that drips must end as well.
             if time.monotonic() > latest:
                 raise requests.ReadTimeout("the reply came too slowly")
         return Response(answer.status_code, lower_names(answer.headers), bytes(content))
 
 
-async def aexchange(session: aiohttp.ClientSession, call: Call[Any], route: Route) -> Response:
+async def aexchange(session: aiohttp.ClientSession, call: Call[Any], using: RequestSettings) -> Response:
     """
     Send a call over aiohttp and return the whole answer.
 
@@ -136,43 +144,43 @@ async def aexchange(session: aiohttp.ClientSession, call: Call[Any], route: Rout
     :raises LaplasMalformedReplyError: the answer is larger than the connection allows
     """
     if not call.submits:
-        with _transport_errors(call, None, route):
-            return await _aexchange(session, call, route)
+        with _transport_errors(call, None, using):
+            return await _aexchange(session, call, using)
     # Object storage looks its own connection up, which a plain thread could not do from an event loop.
-    body = await sync_to_async(Body, thread_sensitive=False)(call) if call.upload else Body(call)
+    body = await sync_to_async(make_body, thread_sensitive=False)(call) if call.upload else make_body(call)
     try:
-        with _transport_errors(call, body, route):
-            return await _aexchange(session, call, route, body)
+        with _transport_errors(call, body, using):
+            return await _aexchange(session, call, using, body)
     finally:
         if call.upload:
             await asyncio.to_thread(body.close)
 
 
 async def _aexchange(
-    session: aiohttp.ClientSession, call: Call[Any], route: Route, body: Body | None = None
+    session: aiohttp.ClientSession, call: Call[Any], using: RequestSettings, body: Body | None = None
 ) -> Response:
-    headers, timeouts = route.headers, route.usual_timeouts
-    reply = call.timeout or route.settings.timeout
+    headers, timeouts = using.headers, using.usual_timeouts
+    reply = call.timeout or using.settings.timeout
     if body:
         headers = headers | {"Content-Type": body.content_type, "Content-Length": str(body.len)}
-        timeouts = route.timeouts(reply, upload=call.upload is not None)
+        timeouts = using.timeouts(reply, upload=call.upload is not None)
     async with session.request(
         call.method,
         # Already quoted: yarl would undo some of it.
-        URL(route.base_url + call.path, encoded=True),
+        URL(using.base_url + call.path, encoded=True),
         data=_pieces(body, call) if body else None,
         headers=headers,
         timeout=timeouts,
         allow_redirects=False,
-        ssl=route.ssl,
-        proxy=route.proxy,
+        ssl=using.ssl,
+        proxy=using.proxy,
     ) as answer:
         content = bytearray()
-        # Without an upload the request's own time-out covers the reply: one timer less for each of thousands of looks.
+        # Without an upload the request's own time-out covers the reply: one timer less for each of thousands of polls.
         async with asyncio.timeout(reply if call.upload else None):
             async for chunk in answer.content.iter_any():
                 content += chunk
-                _check_size(content, call, route, answer.status)
+                _check_size(content, call, using, answer.status)
         return Response(answer.status, lower_names(answer.headers), bytes(content))
 
 
@@ -200,7 +208,7 @@ _ERRORS = (
 
 
 @contextmanager
-def _transport_errors(call: Call[Any], body: Body | None, route: Route) -> Iterator[None]:
+def _transport_errors(call: Call[Any], body: Body | None, using: RequestSettings) -> Iterator[None]:
     try:
         yield
     except LaplasError:
@@ -211,7 +219,7 @@ def _transport_errors(call: Call[Any], body: Body | None, route: Route) -> Itera
         sent = body.complete if body else True
         about = f" for generation {call.generation_id}" if call.generation_id else ""
         what = f"No answer came{about}" if sent else "The API could not be reached"
-        cause = _cause(error, route.secrets)
+        cause = _cause(error, using.secrets)
         hint = " The host speaks no TLS: is it http://, and not https://?" if "WRONG_VERSION" in cause else ""
         if not sent:
             hint += " Nothing was submitted; check the connection's host and the network."
@@ -227,8 +235,8 @@ def _cause(error: BaseException, secrets: tuple[str, ...]) -> str:
     return redact(f"{type(shown).__name__}: {shown}", secrets=secrets).rstrip(".: ")
 
 
-def _check_size(content: bytearray, call: Call[Any], route: Route, status: int) -> None:
-    limit = route.settings.max_reply_bytes
+def _check_size(content: bytearray, call: Call[Any], using: RequestSettings, status: int) -> None:
+    limit = using.settings.max_reply_bytes
     if len(content) <= limit:
         return
     if call.submits:

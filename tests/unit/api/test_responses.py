@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_laplas import api
-from airflow_provider_laplas.api import Call, Generation, Response, State
+from airflow_provider_laplas.api.calls import transcribe
+from airflow_provider_laplas.api.responses import (
+    PENDING_WORDS,
+    Generation,
+    Response,
+    State,
+    parse_retry_after,
+)
 from airflow_provider_laplas.errors import (
-    LaplasAmbiguousSubmitError,
-    LaplasArgumentError,
     LaplasAuthenticationError,
     LaplasCreditsError,
     LaplasError,
@@ -22,31 +26,11 @@ from airflow_provider_laplas.errors import (
     LaplasResponseError,
     LaplasServerError,
     LaplasTooLargeError,
-    LaplasTransportError,
     LaplasValidationError,
 )
 from airflow_provider_laplas.transcript import Transcript
 from tests.fake_api import error_body, transcript_reply
-
-ID = "5f0c7a52-8a4f-4b52-a7d3-0d2a4a2c9a11"
-JSON_TYPE = {"content-type": "application/json"}
-
-
-def answer(status: int, body: object, **headers: str) -> Response:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Response(
-        status, JSON_TYPE | {name.replace("_", "-"): value for name, value in headers.items()}, raw
-    )
-
-
-def failure(call: Call, response: Response, **kwargs: object) -> LaplasError:
-    with pytest.raises(LaplasError) as caught:
-        api.read(call, response, **kwargs)
-    return caught.value
-
-
-SUBMIT = api.submit("https://example.com/a.mp3")
-FETCH = api.fetch(ID)
+from tests.unit.api.answers import FETCH, ID, JSON_TYPE, SUBMIT, answer, failure
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -80,12 +64,12 @@ REPLY = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("call", [SUBMIT, FETCH, api.transcribe("https://example.com/a.mp3")])
+@pytest.mark.parametrize("call", [SUBMIT, FETCH, transcribe("https://example.com/a.mp3")])
 @given(status=st.integers(100, 599), body=JSON | REPLY, raw=st.none() | st.binary())
 def test_any_answer_is_a_value_or_a_laplas_error(call, status, body, raw):
     response = Response(status, JSON_TYPE, json.dumps(body).encode() if raw is None else raw)
     try:
-        value = api.read(call, response)
+        value = call.read(response)
     except LaplasError as error:
         assert error.message
         error.message.encode()
@@ -96,7 +80,7 @@ def test_any_answer_is_a_value_or_a_laplas_error(call, status, body, raw):
 @given(REPLY)
 def test_any_completed_reply_has_a_transcript_or_is_malformed(body):
     try:
-        generation = api.read(FETCH, answer(200, body | {"status": "completed"}))
+        generation = FETCH.read(answer(200, body | {"status": "completed"}))
         transcript = generation.transcript()
     except LaplasError:
         return
@@ -104,29 +88,16 @@ def test_any_completed_reply_has_a_transcript_or_is_malformed(body):
     assert transcript.raw == generation.reply
 
 
-@pytest.mark.parametrize("status", [200, 201, 202])
-@pytest.mark.parametrize(
-    "body", [{"generation_id": ID}, {"id": ID, "status": "queued"}, {"generation_id": None, "id": ID}]
-)
-def test_any_success_status_and_either_key_gives_the_id(status, body):
-    assert api.read(SUBMIT, answer(status, body)) == ID
-
-
-@pytest.mark.parametrize("body", [{}, {"generation_id": ""}, {"generation_id": 7}, {"id": ".."}, []])
-def test_a_submission_answered_without_an_id_is_malformed(body):
-    assert isinstance(failure(SUBMIT, answer(201, body)), LaplasMalformedReplyError)
-
-
 @pytest.mark.parametrize(
     ("word", "state"),
     [
-        *((word, State.PENDING) for word in sorted(api.PENDING_WORDS)),
+        *((word, State.PENDING) for word in sorted(PENDING_WORDS)),
         ("Completed ", State.COMPLETED),
         ("transmogrifying", State.PENDING),
     ],
 )
 def test_a_status_word_means_what_was_observed_and_an_unknown_one_is_not_done(word, state):
-    generation = api.read(FETCH, answer(200, transcript_reply() | {"status": word}))
+    generation = FETCH.read(answer(200, transcript_reply() | {"status": word}))
     assert generation.state is state
     assert generation.known is (word != "transmogrifying")
 
@@ -134,7 +105,7 @@ def test_a_status_word_means_what_was_observed_and_an_unknown_one_is_not_done(wo
 @pytest.mark.parametrize("word", ["error", "failed"])
 @pytest.mark.parametrize("error", ["bad audio", {"name": "Error", "message": "bad audio"}, ["bad audio"]])
 def test_a_failed_generation_has_the_apis_reason(word, error):
-    generation = api.read(FETCH, answer(200, {"status": word, "error": error}))
+    generation = FETCH.read(answer(200, {"status": word, "error": error}))
     assert generation.state is State.FAILED
     assert "bad audio" in generation.reason
 
@@ -231,113 +202,15 @@ def test_any_error_message_becomes_one_line(message):
     assert len(error.detail) <= 300
 
 
-@given(st.text(min_size=1, max_size=40))
-def test_an_id_is_quoted_into_the_path_or_refused(generation_id):
-    try:
-        path = api.fetch(generation_id).path
-    except LaplasArgumentError as error:
-        assert error.argument == "generation_id"
-        return
-    prefix, _, rest = path.partition("/stt/")
-    assert prefix == ""
-    assert not set(rest) & set("/?#\r\n ")
-    assert rest.strip(".")
-
-
-@pytest.mark.parametrize("value", [None, "", "  ", "None", "..", ".", 7, "a\nb", "x" * 201, "\ud800"])
-def test_what_cannot_be_an_id_is_refused_by_name(value):
-    with pytest.raises(LaplasArgumentError, match="generation_id"):
-        api.check_generation_id(value)
-
-
-def test_form_fields_write_booleans_in_lower_case_and_repeat_lists():
-    fields = list(
-        api.form_fields(
-            {"punctuate": True, "diarize": False, "tag": ["a", "b"], "utt_split": 0.8, "language": "en"}
-        )
-    )
-    assert fields == [
-        ("punctuate", "true"),
-        ("diarize", "false"),
-        ("tag", "a"),
-        ("tag", "b"),
-        ("utt_split", "0.8"),
-        ("language", "en"),
-    ]
-
-
-NOT_SENT = LaplasTransportError("x", sent=False)
-SENT = LaplasTransportError("x", sent=True)
-
-
-@pytest.mark.parametrize(
-    ("error", "submit", "fetch"),
-    [
-        (NOT_SENT, True, True),
-        (SENT, False, True),
-        (LaplasRateLimitError("x", status=429), True, True),
-        (LaplasServerError("x", status=503), False, True),
-        (LaplasMalformedReplyError("x", status=200), False, True),
-        (LaplasValidationError("x", status=400), False, False),
-        (LaplasAuthenticationError("x", status=401), False, False),
-        (LaplasCreditsError("x", status=403), False, False),
-        (LaplasTooLargeError("x", status=413), False, False),
-        (LaplasGenerationGoneError("x", generation_id=ID), False, False),
-    ],
-)
-def test_a_submission_is_repeated_only_where_it_cannot_have_been_taken(error, submit, fetch):
-    assert api.may_repeat(SUBMIT, error) is submit
-    assert api.may_repeat(FETCH, error) is fetch
-
-
-@pytest.mark.parametrize(
-    ("error", "ambiguous"),
-    [
-        (SENT, True),
-        (LaplasServerError("x", status=500, request_id="r"), True),
-        (LaplasMalformedReplyError("x", status=201), True),
-        (NOT_SENT, False),
-        (LaplasRateLimitError("x", status=429), False),
-        (LaplasValidationError("x", status=400), False),
-        (LaplasMalformedReplyError("x", status=400), False),
-    ],
-)
-def test_only_what_may_have_been_accepted_is_ambiguous(error, ambiguous):
-    result = api.as_submit_error(error)
-    assert isinstance(result, LaplasAmbiguousSubmitError) is ambiguous
-    if ambiguous:
-        assert "usage page" in result.message
-    else:
-        assert result is error
-
-
-@given(st.integers(1, 60), st.floats(0, 1), st.none() | st.floats(0, 1e9))
-def test_a_backoff_grows_to_a_ceiling_and_waits_at_least_what_the_server_asks(failures, chance, asked):
-    error = LaplasRateLimitError("x", status=429, retry_after=asked)
-    pause = api.backoff(failures, error, rng=lambda: chance)
-    least = min(asked or 0, api.RETRY_AFTER_CEILING)
-    assert least <= pause <= least + min(30, 2.0 ** (failures - 1))
-
-
 def test_retry_after_is_read_in_seconds_and_as_a_date():
     now = 1_700_000_000.0
-    assert api.parse_retry_after("17", now=now) == 17
-    assert api.parse_retry_after(formatdate(now + 30, usegmt=True), now=now) == 30
-    assert api.parse_retry_after(formatdate(now - 30, usegmt=True), now=now) == 0
-    assert api.parse_retry_after(None, now=now) is None
+    assert parse_retry_after("17", now=now) == 17
+    assert parse_retry_after(formatdate(now + 30, usegmt=True), now=now) == 30
+    assert parse_retry_after(formatdate(now - 30, usegmt=True), now=now) == 0
+    assert parse_retry_after(None, now=now) is None
 
 
 @given(st.text())
 def test_any_retry_after_is_a_pause_or_nothing(value):
-    pause = api.parse_retry_after(value, now=0)
+    pause = parse_retry_after(value, now=0)
     assert pause is None or pause >= 0
-
-
-def test_the_part_name_is_only_changed_for_the_message_about_it():
-    upload = api.Upload("a.mp3", 1, "audio/mpeg", open)
-    refused = LaplasValidationError("x", status=400, detail="One of url or file is required")
-    assert api.wants_other_part(api.submit(upload), refused)
-    assert not api.wants_other_part(SUBMIT, refused)
-    assert not api.wants_other_part(
-        api.submit(upload), LaplasValidationError("x", status=400, detail="bad language")
-    )

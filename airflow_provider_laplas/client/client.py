@@ -1,0 +1,514 @@
+"""
+The API over a socket, blocking and on an event loop.
+
+``send`` (requests) and ``asend`` (aiohttp) each carry one :class:`~airflow_provider_laplas.api.calls.Call` to the API and
+its answer back; everything else is built on the two, once for each of them.
+"""
+
+import asyncio
+import logging
+import math
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, Self, TypeAlias, TypeVar, Unpack, cast
+
+import aiohttp
+import requests
+from asgiref.sync import sync_to_async
+from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
+from airflow_provider_laplas.api import calls
+from airflow_provider_laplas.api.calls import PART_NAMES, Call, Upload
+from airflow_provider_laplas.api.options import DEFAULT_MODEL, check_options
+from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Poller
+from airflow_provider_laplas.api.responses import Generation, Response, judge_probe, read
+from airflow_provider_laplas.api.retry import as_submit_error, backoff, may_repeat, wants_other_part
+from airflow_provider_laplas.audio import open_source
+from airflow_provider_laplas.client.http import RequestSettings, aexchange, exchange, lower_names
+from airflow_provider_laplas.client.settings import (
+    ClientFields,
+    ConnectionSettings,
+    FixedSettings,
+    SettingsSource,
+    read_arguments,
+)
+from airflow_provider_laplas.errors import (
+    LaplasAuthenticationError,
+    LaplasConfigurationError,
+    LaplasError,
+    LaplasRateLimitError,
+    LaplasTransportError,
+)
+from airflow_provider_laplas.metrics import NO_METRICS, Metrics
+from airflow_provider_laplas.storage import LOCAL, Storage
+from airflow_provider_laplas.transcript import Transcript
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Audio: TypeAlias = str | os.PathLike[str] | Upload
+"""An http(s) URL, which the API fetches; or a path, a URI of the client's storage or an upload, which is streamed."""
+
+ATTEMPTS = 5
+"""How often a call is sent at most, where it may be repeated at all."""
+
+LOOK_UP_EVERY = 300.0
+"""Seconds after which a long-lived client looks its settings up again, to notice a key that was replaced."""
+
+MAX_CONNECTIONS = 64
+"""Sockets that all waits of one client share."""
+
+LEGACY_TIMEOUT = 600.0
+"""Seconds for the answer of the legacy one-call endpoint: as long as the vendor's own client waits."""
+
+# Which part name a server takes is found out by one refused upload; not by one for each client of a process.
+_PART_NAME_OF: dict[str, str] = {}
+
+
+class LaplasClient:
+    """
+    Talk to the Laplas API, blocking or on an event loop.
+
+    As a context manager (``with`` or ``async with``) it closes its sockets at the end. A blocking method must not be
+    called from an event loop. Every error is one of :mod:`airflow_provider_laplas.errors`.
+
+    :param api_key: the account's key
+    :param base_url: as the host of a connection. Default: the API's documented address
+    :param source: where the settings are looked up instead: at the first use, on the event loop again every
+        ``look_up_every`` seconds, and when a poll's key is refused
+    :param storage: where URIs other than http(s) lead. Default: local files only
+    :param metrics: what counts. Default: nothing
+    :param pause: seconds until a request is sent again, of how often it has failed and of the last error
+    :param look_up_every: seconds. Default 300
+    :param part_names: which name an upload's part has by base URL, as far as it is known. Default: as this process knows
+    :param fields: fields of a connection: ``connect_timeout``, ``timeout``, ``verify``, ``proxy``, ``allow_http``,
+        ``max_reply_bytes``, ``max_requests_per_second``
+    :raises LaplasConfigurationError: saying which argument is wrong
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        *,
+        source: SettingsSource | None = None,
+        storage: Storage = LOCAL,
+        metrics: Metrics = NO_METRICS,
+        pause: Callable[[int, BaseException | None], float] = backoff,
+        look_up_every: float = LOOK_UP_EVERY,
+        part_names: MutableMapping[str, str] | None = None,
+        **fields: Unpack[ClientFields],
+    ) -> None:
+        if source is None:
+            source = FixedSettings(read_arguments(api_key, base_url, **fields))
+        elif api_key is not None or base_url is not None or fields:
+            raise TypeError(
+                "LaplasClient takes its settings from `source`, or as arguments, but not from both."
+            )
+        self.metrics = metrics
+        self.pause = pause
+        self._source = source
+        self._storage = storage
+        self._look_up_every = look_up_every
+        self._part_names = _PART_NAME_OF if part_names is None else part_names
+        self._known: RequestSettings | None = None
+        self._looked_up_at = 0.0
+        self._looking_up = asyncio.Lock()
+        self._requests: requests.Session | None = None
+        self._aiohttp: aiohttp.ClientSession | None = None
+
+    # The settings
+
+    @property
+    def settings(self) -> ConnectionSettings:
+        """
+        The settings, looked up at the first use.
+
+        :raises LaplasConfigurationError: saying which field is wrong
+        """
+        return self._request_settings().settings
+
+    async def asettings(self) -> ConnectionSettings:
+        """Return :attr:`settings` without holding up the event loop; they are looked up again after some minutes."""
+        return (await self._arequest_settings()).settings
+
+    def _request_settings(self) -> RequestSettings:
+        if self._known is None:
+            self._known = RequestSettings(self._source.look_up())
+            self._looked_up_at = time.monotonic()
+        return self._known
+
+    async def _arequest_settings(self) -> RequestSettings:
+        # Without the lock: thousands of polls a second come by here, and one look-up in five minutes.
+        if self._known is not None and time.monotonic() - self._looked_up_at < self._look_up_every:
+            return self._known
+        async with self._looking_up:
+            if self._known is None or time.monotonic() - self._looked_up_at >= self._look_up_every:
+                settings = await self._alook_up()
+                self._looked_up_at = time.monotonic()
+                if self._known is None or settings != self._known.settings:
+                    self._known = await asyncio.to_thread(RequestSettings, settings)
+            return self._known
+
+    async def _alook_up(self) -> ConnectionSettings:
+        try:
+            return await self._source.alook_up()
+        except LaplasTransportError as error:
+            # Where they are kept may be restarting, which must not end what waits: go on with what is known.
+            if self._known is None:
+                raise
+            log.warning("The settings could not be looked up again, so they stay as they are. %s", error)
+            return self._known.settings
+
+    # The sockets
+
+    def new_session(self) -> requests.Session:
+        """Return a new blocking session with the key, and the TLS and proxy settings."""
+        return self._request_settings().session()
+
+    def close(self) -> None:
+        """Close the blocking session, if one was opened. The client stays usable."""
+        if self._requests is not None:
+            self._requests.close()
+            self._requests = None
+
+    def open_session(self) -> None:
+        """Keep the event loop's sockets open between requests, until :meth:`close_session`."""
+        if self._aiohttp is None:
+            self._aiohttp = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS))
+
+    async def close_session(self) -> None:
+        """Close what :meth:`open_session` opened."""
+        if self._aiohttp is not None:
+            session, self._aiohttp = self._aiohttp, None
+            await session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        self.open_session()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close_session()
+
+    # One call, one answer
+
+    def send(self, call: Call[T]) -> T:
+        """
+        Send a call once and return its value.
+
+        :raises LaplasError: the typed error of the answer, or of its absence
+        """
+        return call.read(self._receive(call), secrets=self._request_settings().secrets)
+
+    async def asend(self, call: Call[T]) -> T:
+        """
+        Send a call once and return its value, on the event loop.
+
+        :raises LaplasError: the typed error of the answer, or of its absence
+        """
+        using = await self._arequest_settings()
+        if call.submits or self._aiohttp is None:
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+                answer = await aexchange(session, call, using)
+        else:
+            answer = await aexchange(self._aiohttp, call, using)
+        return call.read(answer, secrets=using.secrets)
+
+    def check(self) -> tuple[bool, str]:
+        """
+        Ask for a generation that does not exist: it shows whether the host and the key are right, and costs nothing.
+
+        :return: whether all is well, and what to say of it in one sentence
+        """
+        call = calls.fetch(str(uuid.uuid4()))
+        try:
+            answer = self._receive(call)
+        except LaplasConfigurationError as error:
+            return False, str(error)
+        except LaplasTransportError as error:
+            return False, f"The host cannot be reached: {error.cause}."
+        except LaplasError as error:
+            return False, f"{self.settings.base_url} does not answer like a Laplas API: {error}"
+        return judge_probe(answer, self.settings.base_url)
+
+    def check_response(self, response: requests.Response) -> None:
+        """
+        Check a response that came over a :meth:`new_session`. Its body is not logged.
+
+        :raises LaplasError: the typed error, where it is one
+        """
+        if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            answer = Response(response.status_code, lower_names(response.headers), response.content)
+            read(answer, lambda body, _: body, secrets=self._request_settings().secrets)
+
+    def _receive(self, call: Call[Any]) -> Response:
+        using = self._request_settings()
+        if not call.submits:
+            self._requests = self._requests or using.session()
+            return exchange(self._requests, call, using)
+        # A submission goes over a connection of its own: on a kept one that the server just closed, it could not be
+        # told whether the server had taken it.
+        with using.session() as session:
+            return exchange(session, call, using)
+
+    # What people call
+
+    def submit(
+        self, audio: Audio, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
+    ) -> str:
+        """
+        Submit audio and return the generation id. From here on it is billed.
+
+        It is repeated by itself only where the server cannot have taken it: the connection was never made, 429, or
+        the 400 about the upload's part name.
+
+        :param audio: an http(s) URL, a local path or a URI of the storage (the last two are uploaded, streamed)
+        :param model: the API's model id
+        :param options: the API's request options, see :class:`~airflow_provider_laplas.api.options.RequestOptions`
+        :raises LaplasAmbiguousSubmitError: sent, but no answer came: it may have been accepted and billed
+        :raises LaplasError: the typed error of the answer
+        """
+        source = open_source(audio, self._storage)
+        return self._post(
+            calls.submit(source, model=model, options=_checked(options), part=self._part(self.settings))
+        )
+
+    async def asubmit(
+        self,
+        audio: Audio,
+        *,
+        model: str = DEFAULT_MODEL,
+        options: Mapping[str, Any] | None = None,
+        repeat_refused: bool = True,
+    ) -> str:
+        """
+        Do what :meth:`submit` does, on the event loop.
+
+        :param repeat_refused: whether a 429 is repeated here; not where the caller keeps to a budget
+        """
+        part = self._part(await self.asettings())
+        # Object storage may look its own connection up, which a plain thread could not do from an event loop.
+        source = await sync_to_async(open_source, thread_sensitive=False)(audio, self._storage)
+        call = calls.submit(source, model=model, options=_checked(options), part=part)
+        return await self._apost(call, repeat_refused=repeat_refused)
+
+    def fetch(self, generation_id: str) -> Generation:
+        """
+        Ask for a generation. Repeated on 429, 5xx and the network's failures; it costs nothing.
+
+        :raises LaplasGenerationGoneError: the API does not know the id (any more)
+        :raises LaplasError: the typed error of the answer
+        """
+        return self._repeat(calls.fetch(generation_id))
+
+    async def afetch(self, generation_id: str) -> Generation:
+        """Do what :meth:`fetch` does, on the event loop."""
+        return await self._arepeat(calls.fetch(generation_id))
+
+    def wait(
+        self,
+        generation_id: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+    ) -> Generation:
+        """
+        Block until a generation is completed and return it; ``.transcript()`` is what was said.
+
+        :param timeout: seconds in all. Default 3600
+        :param poll_interval: the longest pause between two polls, in seconds. Default 10
+        :raises LaplasGenerationFailedError: the API could not transcribe it
+        :raises LaplasGenerationGoneError: the API does not know the id (any more)
+        :raises LaplasGenerationTimeoutError: it was not done in time; it goes on at the API
+        """
+        # None is for a wait that is left early only.
+        return cast("Generation", self.wait_for(Poller(generation_id, time.time() + timeout, poll_interval)))
+
+    def wait_for(
+        self,
+        poller: Poller,
+        *,
+        stay: float = math.inf,
+        first: Generation | LaplasError | None = None,
+    ) -> Generation | None:
+        """
+        Block until a wait is over; see :meth:`wait` for the errors that end it.
+
+        :param stay: seconds to stay at most, though it polls once at least. Default: until the deadline
+        :param first: what came of a poll that was made already
+        :return: the generation; None where the next poll would come after the stay
+        """
+        until, outcome = time.time() + stay, first
+        try:
+            while not (generation := poller.observe(outcome or self.poll(poller.generation_id))):
+                outcome = None
+                pause = poller.pause()
+                if time.time() + pause > until:
+                    return None
+                time.sleep(pause)
+            return generation
+        finally:
+            self.metrics.waited(*poller.counted())
+
+    async def await_completion(
+        self,
+        generation_id: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+    ) -> Generation:
+        """
+        Do what :meth:`wait` does, on the event loop.
+
+        It keeps to no budget of requests: for thousands of waits side by side there is
+        :class:`~airflow_provider_laplas.client.rate_limited.RateLimitedClient`.
+        """
+        poller = Poller(generation_id, time.time() + timeout, poll_interval)
+        try:
+            while not (generation := poller.observe(await self.apoll(generation_id))):  # noqa: ASYNC110
+                await asyncio.sleep(poller.pause())
+            return generation
+        finally:
+            self.metrics.waited(*poller.counted())
+
+    def poll(self, generation_id: str) -> Generation | LaplasError:
+        """
+        Ask once; what went wrong is returned, for :meth:`Poller.observe` to judge.
+
+        Only a refused key is not taken at its word: the settings are looked up again, and the request sent again.
+        """
+        try:
+            call = calls.fetch(generation_id)
+            used = self._request_settings()
+            try:
+                return self.send(call)
+            except LaplasAuthenticationError:
+                self._forget(used)
+                return self.send(call)
+        except LaplasError as error:
+            return error
+
+    async def apoll(self, generation_id: str) -> Generation | LaplasError:
+        """Do what :meth:`poll` does, on the event loop."""
+        try:
+            call = calls.fetch(generation_id)
+            used = await self._arequest_settings()
+            try:
+                return await self.asend(call)
+            except LaplasAuthenticationError:
+                self._forget(used)
+                return await self.asend(call)
+        except LaplasError as error:
+            return error
+
+    def transcribe(
+        self,
+        audio: Audio,
+        *,
+        model: str = DEFAULT_MODEL,
+        options: Mapping[str, Any] | None = None,
+        timeout: float = LEGACY_TIMEOUT,
+    ) -> Transcript:
+        """
+        Transcribe in one call, through the legacy endpoint, blocking.
+
+        The API replaced it because it times out on longer audio, and a time-out is billed without a transcript: use
+        :meth:`submit` and :meth:`wait`. The arguments and errors are those of :meth:`submit`.
+
+        :param timeout: seconds for the answer. Default 600
+        """
+        source = open_source(audio, self._storage)
+        part = self._part(self.settings)
+        return self._post(
+            calls.transcribe(source, model=model, options=_checked(options), part=part, timeout=timeout)
+        )
+
+    # Repeating
+
+    def _forget(self, used: RequestSettings) -> None:
+        """Have the settings looked up again before one more try: the key may have been replaced meanwhile."""
+        self.metrics.retried()
+        # Of many waits that share the client and see the same refusal, the first one forgets for all.
+        if self._known is used:
+            self._known = None
+            self.close()
+
+    def _repeat(self, call: Call[T]) -> T:
+        value: T = Retrying(**self._policy(call))(self.send, call)
+        return value
+
+    async def _arepeat(self, call: Call[T], *, repeat_refused: bool = True) -> T:
+        value: T = await AsyncRetrying(**self._policy(call, repeat_refused=repeat_refused))(self.asend, call)
+        return value
+
+    def _post(self, call: Call[T]) -> T:
+        try:
+            try:
+                return self._repeat(call)
+            except LaplasError as error:
+                return self._repeat(self._with_other_part(call, error, self.settings))
+        except LaplasError as error:
+            raise as_submit_error(error) from None
+
+    async def _apost(self, call: Call[T], *, repeat_refused: bool) -> T:
+        try:
+            try:
+                return await self._arepeat(call, repeat_refused=repeat_refused)
+            except LaplasError as error:
+                other = self._with_other_part(call, error, await self.asettings())
+                return await self._arepeat(other, repeat_refused=repeat_refused)
+        except LaplasError as error:
+            raise as_submit_error(error) from None
+
+    def _part(self, settings: ConnectionSettings) -> str:
+        return self._part_names.get(settings.base_url, PART_NAMES[0])
+
+    def _with_other_part(self, call: Call[T], error: LaplasError, settings: ConnectionSettings) -> Call[T]:
+        """Return the call with the upload's other part name, or raise the error if that is not what it is about."""
+        if not wants_other_part(call, error):
+            raise error
+        part = next(name for name in PART_NAMES if name != call.part)
+        log.info("The API does not take the upload as `%s`; sending it as `%s` from now on.", call.part, part)
+        self._part_names[settings.base_url] = part
+        self.metrics.retried()
+        return replace(call, part=part)
+
+    def _policy(self, call: Call[Any], *, repeat_refused: bool = True) -> dict[str, Any]:
+        """Return how tenacity repeats a call; the judgement is :mod:`airflow_provider_laplas.api.retry`'s."""
+
+        def again(error: BaseException) -> bool:
+            refused = isinstance(error, LaplasRateLimitError) and not repeat_refused
+            return may_repeat(call, error) and not refused
+
+        def pause(state: RetryCallState) -> float:
+            return self.pause(state.attempt_number, state.outcome.exception() if state.outcome else None)
+
+        def say(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            self.metrics.retried()
+            log.warning(
+                "Sending it again in %.1f s: %s", state.next_action.sleep if state.next_action else 0, error
+            )
+
+        return {
+            "retry": retry_if_exception(again),
+            "wait": pause,
+            "stop": stop_after_attempt(ATTEMPTS),
+            "before_sleep": say,
+            "reraise": True,
+        }
+
+
+def _checked(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    return check_options(options or {}, rendered=True)

@@ -1,0 +1,114 @@
+"""One client that many waits of an event loop share: its sockets, its settings, its budget of requests."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+from airflow_provider_laplas.api.poller import Poller
+from airflow_provider_laplas.api.responses import Generation
+from airflow_provider_laplas.client.client import ATTEMPTS, Audio, LaplasClient
+from airflow_provider_laplas.client.rate_limiter import AdaptiveRate, RateLimiter
+from airflow_provider_laplas.errors import LaplasError, LaplasRateLimitError
+
+log = logging.getLogger(__name__)
+
+
+class RateLimitedClient:
+    """
+    A client whose requests keep to the budget of its settings, however many wait with it.
+
+    It belongs to one event loop. Its sockets are open as long as somebody waits; the settings are looked up once for
+    all waits, again every few minutes, and when the key is refused.
+
+    :param client: what sends
+    :param name: what the log calls it
+    :param when_idle: called when the last wait has left, before the sockets are closed
+    """
+
+    def __init__(
+        self,
+        client: LaplasClient,
+        *,
+        name: str = "The client",
+        when_idle: Callable[["RateLimitedClient"], object] | None = None,
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._when_idle = when_idle
+        self._limiter = RateLimiter(AdaptiveRate(0.0))
+        self._budget: float | None = None
+        self._waits = 0
+
+    async def wait_for(self, poller: Poller) -> Generation:
+        """
+        Wait for a generation; see :meth:`~airflow_provider_laplas.api.poller.Poller.observe` for the errors that end it.
+
+        Where more wait than the budget can serve at the schedule's pauses, polls come in the order in which they were
+        due, whether the wait is old or new.
+        """
+        self._waits += 1
+        self._client.open_session()
+        try:
+            while error := await self._connect():
+                poller.observe(error)
+                await asyncio.sleep(poller.pause())
+            pause = 0.0
+            while True:
+                await self._limiter.acquire(after=pause)
+                generation = poller.observe(await self._poll(poller.generation_id))
+                if generation is not None:
+                    return generation
+                pause = poller.pause()
+        finally:
+            self._client.metrics.waited(*poller.counted())
+            self._waits -= 1
+            if self._waits == 0:
+                # Before the first await: whoever comes now gets a client of its own.
+                if self._when_idle is not None:
+                    self._when_idle(self)
+                await self._client.close_session()
+
+    async def submit(self, audio: Audio, *, model: str, options: Mapping[str, Any]) -> str:
+        """
+        Submit within the budget; see :meth:`~airflow_provider_laplas.client.client.LaplasClient.submit` for the errors.
+
+        A 429 slows the whole process down, and the submission waits for another permit.
+        """
+        for attempt in count(1):
+            if error := await self._connect():
+                raise error
+            await self._limiter.acquire()
+            try:
+                return await self._client.asubmit(audio, model=model, options=options, repeat_refused=False)
+            except LaplasRateLimitError as refused:
+                if attempt == ATTEMPTS:
+                    raise
+                self._limiter.rate.slow_down(refused.retry_after)
+                self._client.metrics.retried()
+                await asyncio.sleep(self._client.pause(attempt, refused))
+        raise AssertionError("count() never ends")
+
+    async def _poll(self, generation_id: str) -> Generation | LaplasError:
+        if error := await self._connect():
+            return error
+        outcome = await self._client.apoll(generation_id)
+        if isinstance(outcome, LaplasRateLimitError):
+            self._limiter.rate.slow_down(outcome.retry_after)
+        return outcome
+
+    async def _connect(self) -> LaplasError | None:
+        """Look the settings up where that is due, take over their budget, and return what went wrong."""
+        try:
+            budget = (await self._client.asettings()).max_requests_per_second
+        except LaplasError as error:
+            return error
+        if budget != self._budget:
+            self._budget, self._limiter.rate = budget, AdaptiveRate(budget)
+            log.info(
+                "%s: this process asks the API %s (max_requests_per_second).",
+                self._name,
+                f"at most {budget:g} requests a second" if budget else "without a limit of requests",
+            )
+        return None

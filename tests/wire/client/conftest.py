@@ -1,0 +1,134 @@
+"""Clients without Airflow, against a scripted API on a free port."""
+
+import asyncio
+import os
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from upath import UPath
+
+from airflow_provider_laplas.api.retry import backoff
+from airflow_provider_laplas.client import LaplasClient
+from airflow_provider_laplas.client.client import LOOK_UP_EVERY
+from airflow_provider_laplas.client.rate_limited import RateLimitedClient
+from airflow_provider_laplas.client.settings import read_arguments
+from airflow_provider_laplas.errors import LaplasTransportError
+from airflow_provider_laplas.metrics import Metrics
+from airflow_provider_laplas.storage import Storage
+from tests.fake_api import FakeAPI
+
+
+def short(failures, error):
+    """The usual pause, a hundredth as long: what is waited for here is the wire."""
+    return backoff(failures, error) / 100
+
+
+class Clients:
+    """Makes clients, and is where they look their settings up; tests change both."""
+
+    def __init__(self, api, metrics):
+        self.key, self.url, self.fields = api.key, api.url, {}
+        self.ports = {
+            "metrics": metrics,
+            "pause": short,
+            "look_up_every": LOOK_UP_EVERY,
+            "part_names": {},
+            "storage": Storage(UPath),
+        }
+        self.look_ups = 0
+        self.failing = ()
+        """The numbers of the look-ups that fail."""
+
+    def __call__(self):
+        return LaplasClient(source=self, **self.ports)
+
+    def rate_limited(self, **kwargs):
+        return RateLimitedClient(self(), **kwargs)
+
+    def look_up(self):
+        self.look_ups += 1
+        if self.look_ups in self.failing:
+            raise LaplasTransportError("Airflow's API server is restarting", sent=False)
+        return read_arguments(self.key, self.url, **self.fields)
+
+    async def alook_up(self):
+        await asyncio.sleep(0)
+        return self.look_up()
+
+
+@dataclass
+class Blocking:
+    """A client as a script uses it."""
+
+    make: Clients
+
+    def submit(self, audio, **kwargs):
+        with self.make() as client:
+            return client.submit(audio, **kwargs)
+
+    def fetch(self, generation_id):
+        with self.make() as client:
+            return client.fetch(generation_id)
+
+    def wait(self, poller):
+        with self.make() as client:
+            return client.wait_for(poller)
+
+
+@dataclass
+class OnALoop:
+    """A client as the triggerer uses it."""
+
+    make: Clients
+
+    def submit(self, audio, **kwargs):
+        return asyncio.run(self._call("asubmit", audio, **kwargs))
+
+    def fetch(self, generation_id):
+        return asyncio.run(self._call("afetch", generation_id))
+
+    def wait(self, poller):
+        return asyncio.run(self.make.rate_limited().wait_for(poller))
+
+    async def _call(self, method, *args, **kwargs):
+        async with self.make() as client:
+            return await getattr(client, method)(*args, **kwargs)
+
+
+@pytest.fixture
+def api():
+    with FakeAPI() as fake:
+        yield fake
+
+
+@pytest.fixture
+def counted():
+    """What was counted: the sum of each counter, and of each duration how often it was sent."""
+    return Counter()
+
+
+@pytest.fixture
+def clients(api, counted):
+    class Stats:
+        @staticmethod
+        def incr(name, count=1):
+            counted[name] += count
+
+        @staticmethod
+        def timing(name, duration):
+            counted[name] += 1
+
+    return Clients(api, Metrics(Stats()))
+
+
+@pytest.fixture(params=[Blocking, OnALoop], ids=["blocking", "async"])
+def client(request, clients):
+    return request.param(clients)
+
+
+@pytest.fixture
+def audio(tmp_path):
+    path = tmp_path / "größe 1.mp3"
+    path.write_bytes(os.urandom(700_000))
+    return path

@@ -1,0 +1,141 @@
+"""Many waits on one client, over a real wire."""
+
+import asyncio
+import logging
+import time
+from contextvars import ContextVar
+
+import pytest
+
+from airflow_provider_laplas.api.poller import Poller
+from airflow_provider_laplas.api.responses import State
+from airflow_provider_laplas.errors import LaplasConfigurationError
+from tests.fake_api import reply, until_closed
+from tests.wire.client.test_waiting import poller_of, replace_key
+
+
+def wait_for_all(api, client, ids, **kwargs):
+    """Wait for generations side by side and return their states; the sockets are closed then."""
+
+    async def all_of_them():
+        generations = await asyncio.gather(*(client.wait_for(poller_of(one, **kwargs)) for one in ids))
+        await until_closed(api)
+        return [generation.state for generation in generations]
+
+    return asyncio.run(all_of_them())
+
+
+def test_the_client_is_idle_and_its_sockets_are_closed_when_the_last_wait_leaves(api, clients):
+    idle = []
+    client = clients.rate_limited(when_idle=idle.append)
+    assert wait_for_all(api, client, [api.create() for _ in range(20)]) == [State.COMPLETED] * 20
+    assert idle == [client]
+
+
+def test_the_budget_is_kept_however_many_wait_and_said_in_the_log(api, clients, caplog):
+    clients.fields["max_requests_per_second"] = 100
+    with caplog.at_level(logging.INFO):
+        started = time.monotonic()
+        wait_for_all(api, clients.rate_limited(name="Connection c"), [api.create() for _ in range(30)])
+        took = time.monotonic() - started
+    assert api.count("GET") <= 100 * took + 1
+    assert "Connection c: this process asks the API at most 100 requests a second" in caplog.text
+
+
+def test_a_429_slows_all_waits_down_and_ends_none(api, clients, caplog):
+    clients.fields["max_requests_per_second"] = 1000
+    api.script("GET", *[reply(429, headers=[("Retry-After", "0")])] * 3)
+    states = wait_for_all(api, clients.rate_limited(), [api.create() for _ in range(10)])
+    assert states == [State.COMPLETED] * 10
+    assert "fewer requests" in caplog.text
+
+
+def test_settings_that_are_wrong_end_a_wait(api, clients):
+    clients.url = "http://example.com"
+    with pytest.raises(LaplasConfigurationError, match="allow_http"):
+        wait_for_all(api, clients.rate_limited(), [api.create()])
+
+
+def test_a_first_look_up_that_fails_does_not_end_a_wait(api, clients):
+    clients.failing = (1, 2)
+    assert wait_for_all(api, clients.rate_limited(), [api.create()]) == [State.COMPLETED]
+    assert clients.look_ups == 3
+
+
+def test_the_settings_are_looked_up_again_after_some_minutes_and_its_failure_does_no_harm(
+    api, clients, caplog
+):
+    clients.failing = (2,)
+    clients.ports["look_up_every"] = 0.0
+    assert wait_for_all(api, clients.rate_limited(), [api.create()]) == [State.COMPLETED]
+    assert clients.look_ups > 2
+    assert "could not be looked up again" in caplog.text
+
+
+def test_a_replaced_key_is_looked_up_once_for_all_waits(api, clients):
+    api.script("GET", replace_key(clients))
+    states = wait_for_all(api, clients.rate_limited(), [api.create() for _ in range(20)])
+    assert states == [State.COMPLETED] * 20
+    assert clients.look_ups == 2
+
+
+def test_waits_that_are_all_given_up_close_the_client_though_their_polls_are_far_off(api, clients):
+    async def scenario():
+        def poller():
+            return Poller(api.create(), time.time() + 3600, 3600.0, started=time.time() - 36_000)
+
+        client = clients.rate_limited()
+        waits = [asyncio.create_task(client.wait_for(poller())) for _ in range(5)]
+        while api.count("GET") < 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        for task in waits:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        await until_closed(api)
+
+    api.polls_until_done = 1_000
+    asyncio.run(scenario())
+
+
+def test_old_and_new_waits_take_turns_where_the_budget_is_short(api, clients):
+    clients.fields["max_requests_per_second"] = 200
+    api.polls_until_done = 10
+    old, new = [api.create() for _ in range(10)], [api.create() for _ in range(10)]
+
+    async def scenario():
+        client = clients.rate_limited()
+        pollers = [Poller(g, time.time() + 60, 0.001, started=time.time() - 3600) for g in old]
+        pollers += [Poller(g, time.time() + 60, 0.001) for g in new]
+        await asyncio.gather(*map(client.wait_for, pollers))
+
+    asyncio.run(scenario())
+    polls = [request.path.rsplit("/", 1)[1] for request in api.requests]
+    # At any time, nobody is ahead of anybody by more than a round or two.
+    for end in range(20, len(polls), 20):
+        counts = [polls[:end].count(generation_id) for generation_id in [*old, *new]]
+        assert max(counts) - min(counts) <= 2
+
+
+def test_what_is_said_of_a_wait_is_said_where_it_waits(api, clients):
+    """The triggerer tells the logs of its triggers apart by their contexts."""
+    whose = ContextVar("whose", default="nobody's")
+    said = {}
+
+    class Observing(Poller):
+        def observe(self, outcome):
+            said.setdefault(whose.get(), set()).add(self.generation_id)
+            return super().observe(outcome)
+
+    ids = [api.create() for _ in range(5)]
+
+    async def all_of_them():
+        client = clients.rate_limited()
+
+        async def one(generation_id):
+            whose.set(generation_id)
+            await client.wait_for(poller_of(generation_id, kind=Observing))
+
+        await asyncio.gather(*map(one, ids))
+
+    asyncio.run(all_of_them())
+    assert said == {generation_id: {generation_id} for generation_id in ids}

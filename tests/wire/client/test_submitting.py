@@ -1,0 +1,282 @@
+"""What is sent to be transcribed, once and not twice."""
+
+import asyncio
+import io
+from email import message_from_bytes, policy
+
+import pytest
+
+from airflow_provider_laplas.api.calls import Upload
+from airflow_provider_laplas.audio import open_upload
+from airflow_provider_laplas.client.client import ATTEMPTS
+from airflow_provider_laplas.errors import (
+    LaplasAmbiguousSubmitError,
+    LaplasArgumentError,
+    LaplasAuthenticationError,
+    LaplasCreditsError,
+    LaplasRateLimitError,
+    LaplasTooLargeError,
+    LaplasTransportError,
+    LaplasValidationError,
+)
+from airflow_provider_laplas.storage import LOCAL
+from tests.fake_api import (
+    KEY,
+    WORDS,
+    error_body,
+    hang,
+    html,
+    reply,
+    reset_after_body,
+    reset_in_body,
+    stall,
+    truncated,
+)
+from tests.wire.client.conftest import short
+
+URL = "https://example.com/a.mp3"
+
+
+def parts_of(request):
+    """The parts of a multipart request, read by a parser that is not ours."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    message = message_from_bytes(head + request.body, policy=policy.HTTP)
+    return [
+        (
+            part.get_param("name", header="content-disposition"),
+            part.get_filename(),
+            part.get_payload(decode=True),
+        )
+        for part in message.iter_parts()
+    ]
+
+
+def test_a_url_is_submitted_as_json_with_the_options(api, client):
+    generation_id = client.submit(URL, model="m", options={"diarize": True, "tag": ["a"], "language": None})
+    assert generation_id in api.generations
+    request = api.requests[-1]
+    assert (request.method, request.path) == ("POST", "/v1/stt/create")
+    assert request.json == {"model": "m", "url": URL, "diarize": True, "tag": ["a"]}
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_file_is_uploaded_with_its_length_its_name_and_the_options_as_form_fields(api, client, audio):
+    assert client.submit(audio, options={"diarize": True, "tag": ["a", "b"]}) in api.generations
+    request = api.requests[-1]
+    assert int(request.headers["content-length"]) == len(request.body)
+    assert parts_of(request) == [
+        ("model", None, b"#g1_whisper-medium"),
+        ("diarize", None, b"true"),
+        ("tag", None, b"a"),
+        ("tag", None, b"b"),
+        ("audio", "größe 1.mp3", audio.read_bytes()),
+    ]
+
+
+def test_an_object_storage_uri_is_uploaded(api, client, audio):
+    client.submit(f"file://{audio}")
+    assert parts_of(api.requests[-1])[-1] == ("audio", "größe 1.mp3", audio.read_bytes())
+
+
+def test_the_other_part_name_is_tried_once_and_remembered(api, client, audio):
+    api.script("POST", reply(400, error_body(400, "One of url or file is required")))
+    client.submit(audio)
+    client.submit(audio)
+    names = [parts_of(request)[-1][0] for request in api.requests]
+    assert names == ["audio", "file", "file"]
+
+
+def test_another_part_name_that_is_refused_too_ends_in_the_apis_error(api, client, audio):
+    refusal = reply(400, error_body(400, "One of url or file is required"))
+    api.script("POST", refusal, refusal)
+    with pytest.raises(LaplasValidationError):
+        client.submit(audio)
+    assert api.count("POST") == 2
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        reset_after_body(),
+        reply(500),
+        html(502),
+        reply(504),
+        reply(201, {}),
+        reply(201, b"<"),
+        truncated({"generation_id": "x" * 40}),
+    ],
+)
+def test_a_submission_that_may_have_been_taken_is_sent_once_and_is_ambiguous(api, client, behaviour):
+    api.script("POST", behaviour)
+    with pytest.raises(LaplasAmbiguousSubmitError, match="usage page"):
+        client.submit(URL)
+    assert api.count("POST") == 1
+
+
+def test_an_upload_that_is_cut_before_its_end_was_not_taken_and_is_sent_again(api, client, tmp_path):
+    path = tmp_path / "large.mp3"
+    path.write_bytes(b"x" * 30_000_000)
+    api.script("POST", reset_in_body(100_000))
+    client.submit(path)
+    assert api.count("POST") == 2
+    assert len(api.generations) == 1
+
+
+def test_audio_that_cannot_be_opened_submits_nothing_and_is_not_ambiguous(api, client):
+    def refuse():
+        raise PermissionError("not yours")
+
+    with pytest.raises(LaplasTransportError, match="nothing was submitted") as caught:
+        client.submit(Upload("a.mp3", 1000, "audio/mpeg", refuse))
+    assert not caught.value.sent
+    assert not api.requests
+
+
+def test_a_server_that_takes_an_upload_slowly_is_given_the_time(api, client, clients, tmp_path):
+    clients.fields |= {"connect_timeout": 0.2, "timeout": 5}
+    path = tmp_path / "large.mp3"
+    path.write_bytes(b"x" * 30_000_000)
+    api.script("POST", stall(0.6))
+    client.submit(path)
+    assert api.count("POST") == 1
+
+
+def test_a_submission_to_a_port_that_speaks_no_tls_was_never_sent(api, client, clients):
+    clients.url = api.url.replace("http:", "https:")
+    clients.fields |= {"connect_timeout": 0.2, "timeout": 0.2}
+    with pytest.raises(LaplasTransportError) as caught:
+        client.submit(URL)
+    assert not caught.value.sent
+
+
+def test_a_submission_that_is_never_answered_is_ambiguous(api, client, clients):
+    clients.fields |= {"timeout": 0.3}
+    api.script("POST", hang())
+    with pytest.raises(LaplasAmbiguousSubmitError):
+        client.submit(URL)
+    assert api.count("POST") == 1
+
+
+def test_a_submission_is_repeated_after_429(api, client):
+    api.script("POST", reply(429), reply(429, headers=[("Retry-After", "0")]))
+    assert client.submit(URL) in api.generations
+    assert api.count("POST") == 3
+    assert len(api.generations) == 1
+
+
+def test_repeating_ends_in_the_typed_error(api, client):
+    api.script("POST", *[reply(429)] * ATTEMPTS)
+    with pytest.raises(LaplasRateLimitError):
+        client.submit(URL)
+    assert api.count("POST") == ATTEMPTS
+
+
+def test_a_submission_is_repeated_where_no_connection_was_made(api, client, clients):
+    def start_then_pause(failures, error):
+        if failures == 1:
+            api.start()
+        return short(failures, error)
+
+    api.stop()
+    clients.ports["pause"] = start_then_pause
+    assert client.submit(URL) in api.generations
+    assert api.count("POST") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, LaplasValidationError),
+        (401, LaplasAuthenticationError),
+        (403, LaplasCreditsError),
+        (413, LaplasTooLargeError),
+        (422, LaplasValidationError),
+    ],
+)
+def test_a_refused_submission_is_sent_once(api, client, status, kind):
+    api.script("POST", reply(status))
+    with pytest.raises(kind, match=f"req-{status}"):
+        client.submit(URL)
+    assert api.count("POST") == 1
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        None,
+        "",
+        " ",
+        "None",
+        7,
+        b"bytes",
+        "http://",
+        "https://exa mple.com/a",
+        "/no/such/file.mp3",
+        "file:///no/such.mp3",
+        "/",
+    ],
+)
+def test_audio_that_cannot_be_submitted_is_refused_by_name(api, client, audio):
+    with pytest.raises(LaplasArgumentError, match="`audio`"):
+        client.submit(audio)
+    assert not api.requests
+
+
+def test_an_empty_file_is_refused(api, client, tmp_path):
+    (tmp_path / "empty.mp3").touch()
+    with pytest.raises(LaplasArgumentError, match="empty"):
+        client.submit(tmp_path / "empty.mp3")
+
+
+def test_a_file_that_shrinks_while_it_is_uploaded_submits_nothing(api, client):
+    upload = Upload("a.mp3", 1000, "audio/mpeg", lambda: io.BytesIO(b"x" * 10))
+    with pytest.raises(LaplasArgumentError, match="shorter"):
+        client.submit(upload)
+    assert not api.generations
+
+
+def test_a_storage_that_fails_while_it_is_read_submits_nothing_and_may_be_tried_again(api, client):
+    class Failing(io.BytesIO):
+        def read(self, size=-1):
+            raise OSError("the bucket is on fire")
+
+    sources = [Failing(), io.BytesIO(b"x" * 1000)]
+    client.submit(Upload("a.mp3", 1000, "audio/mpeg", lambda: sources.pop(0)))
+    assert not sources
+    assert len(api.generations) == 1
+
+
+def test_a_file_that_grows_while_it_is_uploaded_is_sent_as_it_was(api, client, audio):
+    upload = open_upload(audio, LOCAL)
+    with audio.open("ab") as file:
+        file.write(b"more")
+    client.submit(upload)
+    assert len(parts_of(api.requests[-1])[-1][2]) == 700_000
+
+
+def test_a_submission_that_is_sent_again_is_counted(api, client, counted):
+    api.script("POST", *[reply(429, headers=[("Retry-After", "0")])] * 2)
+    client.submit(URL)
+    assert counted["laplas.retries"] == 2
+
+
+def test_a_submission_within_a_budget_is_sent_again_after_429_and_counted(api, clients, counted):
+    async def submit():
+        return await clients.rate_limited().submit(URL, model="m", options={})
+
+    api.script("POST", *[reply(429, headers=[("Retry-After", "0")])] * 2)
+    assert asyncio.run(submit()) in api.generations
+    assert api.count("POST") == 3
+    assert counted["laplas.retries"] == 2
+
+
+def test_the_legacy_call_returns_the_transcript_itself(api, clients, audio):
+    assert clients().transcribe(URL).text == " ".join(WORDS)
+    assert clients().transcribe(audio).text == " ".join(WORDS)
+    assert {request.path for request in api.requests} == {"/v1/stt"}
+
+
+def test_a_legacy_call_that_times_out_is_ambiguous(api, clients):
+    api.script("POST", reply(504, error_body(504, "Generation timeout")))
+    with pytest.raises(LaplasAmbiguousSubmitError, match="Generation timeout"):
+        clients().transcribe(URL)
