@@ -19,8 +19,8 @@ from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
-from airflow_provider_laplas.output import Output, check_output, check_results_path, choose_folder
 from airflow_provider_laplas.results import TaskKey
+from airflow_provider_laplas.results.output import Output, check_output, check_results_path, choose_folder
 from airflow_provider_laplas.task.base import BaseSTTOperator, BaseWaitingOperator, Task
 from airflow_provider_laplas.task.batch import BatchTask
 from airflow_provider_laplas.task.generation import GenerationTask, Waiting

@@ -20,7 +20,7 @@ from airflow_provider_laplas.captions import CaptionLimits
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
-from airflow_provider_laplas.output import check_output, check_results_path
+from airflow_provider_laplas.results.output import check_output, check_results_path
 from airflow_provider_laplas.task.base import BaseWaitingOperator, shown
 from airflow_provider_laplas.task.generation import GenerationTask, GivenGeneration, Waiting
 from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings

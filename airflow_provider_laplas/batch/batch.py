@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.audio import list_audio, open_source
+from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
+from airflow_provider_laplas.audio.length import audio_seconds
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request, submit_pending
 from airflow_provider_laplas.batch.timing import CONCURRENT_SUBMISSIONS
@@ -22,7 +24,6 @@ from airflow_provider_laplas.errors import (
     LaplasMalformedReplyError,
     LaplasQualityError,
 )
-from airflow_provider_laplas.fingerprint import fingerprint, fingerprint_request
 from airflow_provider_laplas.hooks import shared_client
 from airflow_provider_laplas.manifest import (
     ABANDONED_AFTER,
@@ -35,11 +36,10 @@ from airflow_provider_laplas.manifest import (
     output_names,
 )
 from airflow_provider_laplas.manifest.takeover import adopt_outputs, check_owner, resolve_intents, take_over
-from airflow_provider_laplas.output import Output
-from airflow_provider_laplas.probe import audio_seconds
-from airflow_provider_laplas.publishing import judge, publish
 from airflow_provider_laplas.redaction import show_location, unsigned
 from airflow_provider_laplas.results import TaskKey, load_transcript
+from airflow_provider_laplas.results.output import Output
+from airflow_provider_laplas.results.publishing import judge, publish
 from airflow_provider_laplas.storage import Storage, object_storage
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sql.connection import SqlHook, connect
 from airflow_provider_laplas.sql.statements import DELETE_SEGMENTS, DELETE_WORDS, GENERATIONS, UPSERT
 from airflow_provider_laplas.transcript import Segment, Transcript, Word, tokens
-from airflow_provider_laplas.usage import estimated_cost
+from airflow_provider_laplas.transcript.usage import estimated_cost
 
 SEARCHABLE_LIMIT = 131_072
 """Characters of a segment that can be found, some three hours of speech: PostgreSQL refuses an entry above 1 MiB."""

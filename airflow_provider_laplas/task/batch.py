@@ -13,15 +13,15 @@ from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError
 from airflow_provider_laplas.links import asset_uri
 from airflow_provider_laplas.manifest import FileState, Manifest
-from airflow_provider_laplas.output import Output, check_results_path
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.results import TaskKey
+from airflow_provider_laplas.results.output import Output, check_results_path
 from airflow_provider_laplas.task.generation import deferral_timeout, price_of
 from airflow_provider_laplas.task.notify import MOST_DATASETS, emit_asset, lineage
 from airflow_provider_laplas.task.outcome import Defer, Done, LeaveToAirflow, Outcome, Skip
 from airflow_provider_laplas.task.record import RecordStore
+from airflow_provider_laplas.transcript.usage import USAGE_KEY, usage
 from airflow_provider_laplas.triggers import BatchEvent, STTBatchTrigger
-from airflow_provider_laplas.usage import USAGE_KEY, usage
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.batch.batch import Batch

@@ -14,17 +14,17 @@ from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.arguments import check_text
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.links import asset_uri
-from airflow_provider_laplas.output import Output, choose_folder
-from airflow_provider_laplas.publishing import judge, publish
 from airflow_provider_laplas.results import Place, Reference, TaskKey, inline, keep_reply, load_reply
+from airflow_provider_laplas.results.output import Output, choose_folder
+from airflow_provider_laplas.results.publishing import judge, publish
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.task.notify import emit_asset, lineage
 from airflow_provider_laplas.task.outcome import Defer, Done, LeaveToAirflow, Outcome, Reschedule, Skip
 from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
 from airflow_provider_laplas.task.submission import Begun, Stored, find_stored
 from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.usage import USAGE_KEY, transcript_usage
 from airflow_provider_laplas.triggers import CompletionEvent, STTCompletionTrigger
-from airflow_provider_laplas.usage import USAGE_KEY, transcript_usage
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
