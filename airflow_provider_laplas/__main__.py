@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from airflow_provider_laplas.captions import CaptionLimits
+from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.captions.formats import FORMATS, write_formats
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
-from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.model import Transcript
 
 _WRITTEN = tuple(name for name in FORMATS if name != "json")
 STANDARD = "-"

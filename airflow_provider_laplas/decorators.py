@@ -11,7 +11,7 @@ from airflow_provider_laplas.airflow_compat import (
     determine_kwargs,
     task_decorator_factory,
 )
-from airflow_provider_laplas.audio import check_audio
+from airflow_provider_laplas.audio.sources import check_audio
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.operators import TranscribeOperator, batch_task

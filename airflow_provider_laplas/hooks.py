@@ -29,7 +29,7 @@ from airflow_provider_laplas.errors import LaplasConfigurationError, LaplasError
 from airflow_provider_laplas.exceptions import airflow_errors
 from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.storage import object_storage
-from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.model import Transcript
 
 
 class LaplasHook(HttpHook):

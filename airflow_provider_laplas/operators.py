@@ -14,12 +14,12 @@ from airflow_provider_laplas.arguments import (
     check_text,
     is_template,
 )
-from airflow_provider_laplas.audio import check_place, is_web_url
+from airflow_provider_laplas.audio.sources import check_place, is_web_url
 from airflow_provider_laplas.batch.limits import BatchLimits
-from airflow_provider_laplas.captions import CaptionLimits
+from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
-from airflow_provider_laplas.results import TaskKey
+from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.results.output import Output, check_output, check_results_path, choose_folder
 from airflow_provider_laplas.task.base import BaseSTTOperator, BaseWaitingOperator, Task
 from airflow_provider_laplas.task.batch import BatchTask

@@ -15,8 +15,8 @@ from airflow_provider_laplas.arguments import (
     check_text,
     is_template,
 )
-from airflow_provider_laplas.audio import check_audio
-from airflow_provider_laplas.captions import CaptionLimits
+from airflow_provider_laplas.audio.sources import check_audio
+from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink

@@ -12,7 +12,7 @@ from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, Poller
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
 from airflow_provider_laplas.redaction import show_location
-from airflow_provider_laplas.results import Place, Reference, TaskKey, akeep_reply
+from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, akeep_reply
 from airflow_provider_laplas.storage import off_loop
 
 log = logging.getLogger(__name__)
@@ -229,7 +229,7 @@ class STTBatchTrigger(BaseTrigger):
         # The HTTP clients cost half a second to import, which the DAG processor should not pay.
         from airflow_provider_laplas.batch.wait import wait_for_submitted  # noqa: PLC0415
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
-        from airflow_provider_laplas.manifest import Manifest  # noqa: PLC0415
+        from airflow_provider_laplas.manifest.manifest import Manifest  # noqa: PLC0415
 
         event = BatchEvent()
         try:

@@ -12,9 +12,13 @@ from urllib.parse import quote
 
 from airflow_provider_laplas.api.options import DEFAULT_MODEL
 from airflow_provider_laplas.api.responses import Generation, Response, Secrets, decode_generation, read
-from airflow_provider_laplas.errors import LaplasArgumentError, LaplasMalformedReplyError
+from airflow_provider_laplas.errors import (
+    LaplasArgumentError,
+    LaplasMalformedReplyError,
+    LaplasTransportError,
+)
 from airflow_provider_laplas.redaction import redact
-from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.model import Transcript
 
 T = TypeVar("T")
 
@@ -190,3 +194,11 @@ def _decode_submission(body: Mapping[str, Any], secrets: Secrets) -> str:  # noq
             except LaplasArgumentError:
                 continue
     raise LaplasMalformedReplyError("The answer to the submission holds no generation id.", status=200)
+
+
+def unreadable(error: Exception) -> LaplasTransportError:
+    """Return the error for audio that its storage does not give: whatever its library raises, the API is not to blame."""
+    cause = redact(f"{type(error).__name__}: {error}")
+    return LaplasTransportError(
+        f"The audio could not be read, so nothing was submitted: {cause}", sent=False, cause=cause
+    )

@@ -31,7 +31,8 @@ from airflow_provider_laplas.errors import (
     LaplasValidationError,
 )
 from airflow_provider_laplas.redaction import redact
-from airflow_provider_laplas.transcript import Transcript, find_result
+from airflow_provider_laplas.transcript.model import Transcript
+from airflow_provider_laplas.transcript.replies import find_result
 
 T = TypeVar("T")
 

@@ -16,7 +16,6 @@ from airflow_provider_laplas.audio.sources import (
     list_audio,
     open_source,
     open_upload,
-    unreadable,
 )
 
 __all__ = [
@@ -27,5 +26,4 @@ __all__ = [
     "list_audio",
     "open_source",
     "open_upload",
-    "unreadable",
 ]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from airflow_provider_laplas.api.calls import Upload
-from airflow_provider_laplas.errors import LaplasArgumentError, LaplasTransportError
+from airflow_provider_laplas.api.calls import Upload, unreadable
+from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.redaction import redact, redact_url, show_location
 from airflow_provider_laplas.storage import Storage, is_local
 
@@ -174,14 +174,6 @@ def open_source(audio: Any, storage: Storage) -> str | Upload:
         return audio
     audio = check_audio(audio)
     return audio if is_web_url(audio) else open_upload(audio, storage)
-
-
-def unreadable(error: Exception) -> LaplasTransportError:
-    """Return the error for audio that its storage does not give: whatever its library raises, the API is not to blame."""
-    cause = redact(f"{type(error).__name__}: {error}")
-    return LaplasTransportError(
-        f"The audio could not be read, so nothing was submitted: {cause}", sent=False, cause=cause
-    )
 
 
 def _is_glob(text: str) -> bool:

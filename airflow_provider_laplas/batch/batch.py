@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from airflow_provider_laplas.airflow_compat import METRICS
-from airflow_provider_laplas.audio import list_audio, open_source
 from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
 from airflow_provider_laplas.audio.length import audio_seconds
+from airflow_provider_laplas.audio.sources import list_audio, open_source
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request, submit_pending
 from airflow_provider_laplas.batch.timing import CONCURRENT_SUBMISSIONS
@@ -25,19 +25,17 @@ from airflow_provider_laplas.errors import (
     LaplasQualityError,
 )
 from airflow_provider_laplas.hooks import shared_client
-from airflow_provider_laplas.manifest import (
-    ABANDONED_AFTER,
+from airflow_provider_laplas.manifest.files import (
     FAILED_STATES,
-    NAME,
     UNFINISHED,
     FileRecord,
     FileState,
-    Manifest,
     output_names,
 )
+from airflow_provider_laplas.manifest.manifest import ABANDONED_AFTER, NAME, Manifest
 from airflow_provider_laplas.manifest.takeover import adopt_outputs, check_owner, resolve_intents, take_over
 from airflow_provider_laplas.redaction import show_location, unsigned
-from airflow_provider_laplas.results import TaskKey, load_transcript
+from airflow_provider_laplas.results.keeping import TaskKey, load_transcript
 from airflow_provider_laplas.results.output import Output
 from airflow_provider_laplas.results.publishing import judge, publish
 from airflow_provider_laplas.storage import Storage, object_storage

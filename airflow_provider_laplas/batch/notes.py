@@ -5,7 +5,8 @@ import time
 
 from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.errors import LaplasError
-from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
+from airflow_provider_laplas.manifest.files import FileRecord, FileState
+from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.storage import off_loop
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from airflow_provider_laplas.batch.timing import REPORT_EVERY, SHORTEST_RATE
-from airflow_provider_laplas.manifest import UNFINISHED, FileState, Manifest
+from airflow_provider_laplas.manifest.files import UNFINISHED, FileState
+from airflow_provider_laplas.manifest.manifest import Manifest
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any
 from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, resume
-from airflow_provider_laplas.audio import open_source
 from airflow_provider_laplas.audio.fingerprint import fingerprint
+from airflow_provider_laplas.audio.sources import open_source
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.batch.notes import end, try_to_save
 from airflow_provider_laplas.batch.progress import Progress
@@ -24,7 +24,8 @@ from airflow_provider_laplas.errors import (
     LaplasTooLargeError,
     LaplasValidationError,
 )
-from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
+from airflow_provider_laplas.manifest.files import FileRecord, FileState
+from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.storage import Storage, off_loop
 
 log = logging.getLogger(__name__)

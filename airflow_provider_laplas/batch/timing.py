@@ -1,6 +1,6 @@
 """How often, and how many at a time."""
 
-from airflow_provider_laplas.manifest import ABANDONED_AFTER
+from airflow_provider_laplas.manifest.manifest import ABANDONED_AFTER
 
 GROUP = 100
 """Files whose intents are written, and that are then submitted, together."""

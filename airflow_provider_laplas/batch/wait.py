@@ -21,12 +21,13 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationGoneError,
     LaplasGenerationTimeoutError,
 )
-from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
+from airflow_provider_laplas.manifest.files import FileRecord, FileState
+from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.takeover import adopt_outputs
 from airflow_provider_laplas.redaction import redact
-from airflow_provider_laplas.results import load_reply, write_reply
+from airflow_provider_laplas.results.keeping import load_reply, write_reply
 from airflow_provider_laplas.storage import Storage, apersistently, off_loop
-from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.model import Transcript
 
 log = logging.getLogger(__name__)
 

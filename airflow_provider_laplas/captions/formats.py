@@ -7,7 +7,7 @@ from airflow_provider_laplas.arguments import is_template
 from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.captions.making import make_captions
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.model import Transcript
 
 CAPTIONS = ("srt", "vtt")
 """Formats that need times."""

@@ -11,14 +11,9 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from airflow_provider_laplas.captions.measure import CHAIN, HAN, KANA, NEVER, Measure, clean, halves
-from airflow_provider_laplas.transcript import (
-    Segment,
-    Transcript,
-    Word,
-    ends_sentence,
-    join_words,
-    needs_space,
-)
+from airflow_provider_laplas.transcript.model import Transcript
+from airflow_provider_laplas.transcript.parts import Segment, Word
+from airflow_provider_laplas.transcript.text import ends_sentence, join_words, needs_space
 
 _RUN_PAUSE = 1500
 """Milliseconds of silence that no cue goes across."""

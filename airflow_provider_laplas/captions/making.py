@@ -9,7 +9,7 @@ from airflow_provider_laplas.captions.layout import Block, channel_blocks
 from airflow_provider_laplas.captions.measure import measure_of
 from airflow_provider_laplas.captions.timing import place_cues, timed_channels, timeline
 from airflow_provider_laplas.captions.writers import write_srt, write_vtt
-from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.model import Transcript
 
 
 @dataclass(frozen=True, slots=True)

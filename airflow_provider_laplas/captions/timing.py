@@ -9,7 +9,8 @@ from airflow_provider_laplas.captions.cues import Cue
 from airflow_provider_laplas.captions.layout import Block
 from airflow_provider_laplas.captions.measure import CHAIN, NEVER, Measure, clean, halves, milliseconds
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.transcript import Segment, Transcript, Word
+from airflow_provider_laplas.transcript.model import Transcript
+from airflow_provider_laplas.transcript.parts import Segment, Word
 
 _PACE = 40
 """Milliseconds that half a character takes to be said, where nothing says how long: about 12 characters a second."""

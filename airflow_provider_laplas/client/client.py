@@ -27,7 +27,7 @@ from airflow_provider_laplas.api.options import DEFAULT_MODEL, check_options
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Poller
 from airflow_provider_laplas.api.responses import Generation, Response, judge_probe, read
 from airflow_provider_laplas.api.retry import as_submit_error, backoff, may_repeat, wants_other_part
-from airflow_provider_laplas.audio import open_source
+from airflow_provider_laplas.audio.sources import open_source
 from airflow_provider_laplas.client.http import RequestSettings, aexchange, exchange, lower_names
 from airflow_provider_laplas.client.settings import (
     ClientFields,
@@ -45,7 +45,7 @@ from airflow_provider_laplas.errors import (
 )
 from airflow_provider_laplas.metrics import NO_METRICS, Metrics
 from airflow_provider_laplas.storage import LOCAL, Storage
-from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.model import Transcript
 
 log = logging.getLogger(__name__)
 

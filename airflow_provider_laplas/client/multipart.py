@@ -11,8 +11,7 @@ from typing import Any, BinaryIO
 
 from requests_toolbelt import MultipartEncoder
 
-from airflow_provider_laplas.api.calls import Call, Upload
-from airflow_provider_laplas.audio import unreadable
+from airflow_provider_laplas.api.calls import Call, Upload, unreadable
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 
 CHUNK = 256 * 1024

@@ -21,7 +21,8 @@ from airflow_provider_laplas.airflow_compat import get_xcom, set_xcom
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.redaction import redact, show_location
 from airflow_provider_laplas.storage import Storage, apersistently, object_storage, off_loop, persistently
-from airflow_provider_laplas.transcript import Transcript, read_object
+from airflow_provider_laplas.transcript.json_objects import read_object
+from airflow_provider_laplas.transcript.model import Transcript
 
 log = logging.getLogger(__name__)
 

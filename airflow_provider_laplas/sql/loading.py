@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest import FileState, Manifest
-from airflow_provider_laplas.results import load_transcript
+from airflow_provider_laplas.manifest.files import FileState
+from airflow_provider_laplas.manifest.manifest import Manifest
+from airflow_provider_laplas.results.keeping import load_transcript
 from airflow_provider_laplas.sql.connection import SqlHook, connect
 from airflow_provider_laplas.sql.statements import DELETE_SEGMENTS, DELETE_WORDS, GENERATIONS, UPSERT
-from airflow_provider_laplas.transcript import Segment, Transcript, Word, tokens
+from airflow_provider_laplas.transcript.model import Transcript
+from airflow_provider_laplas.transcript.parts import Segment, Word
+from airflow_provider_laplas.transcript.text import tokens
 from airflow_provider_laplas.transcript.usage import estimated_cost
 
 SEARCHABLE_LIMIT = 131_072

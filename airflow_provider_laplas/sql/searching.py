@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.sql.connection import SqlHook, connect
-from airflow_provider_laplas.transcript import tokens
+from airflow_provider_laplas.transcript.text import tokens
 
 PHRASE_LIMIT = 1000
 """Characters of a phrase to search for."""

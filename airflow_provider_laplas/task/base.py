@@ -20,7 +20,7 @@ from airflow_provider_laplas.arguments import (
     check_text,
     is_template,
 )
-from airflow_provider_laplas.audio import check_audio
+from airflow_provider_laplas.audio.sources import check_audio
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.redaction import show_location
 from airflow_provider_laplas.task.notify import lineage

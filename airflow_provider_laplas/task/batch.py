@@ -12,12 +12,12 @@ from airflow_provider_laplas.api.resume import ResumePolicy
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError
 from airflow_provider_laplas.links import asset_uri
-from airflow_provider_laplas.manifest import FileState, Manifest
+from airflow_provider_laplas.manifest.files import FileState
+from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.redaction import show_location
-from airflow_provider_laplas.results import TaskKey
+from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.results.output import Output, check_results_path
-from airflow_provider_laplas.task.generation import deferral_timeout, price_of
-from airflow_provider_laplas.task.notify import MOST_DATASETS, emit_asset, lineage
+from airflow_provider_laplas.task.notify import MOST_DATASETS, emit_asset, lineage, price_of
 from airflow_provider_laplas.task.outcome import Defer, Done, LeaveToAirflow, Outcome, Skip
 from airflow_provider_laplas.task.record import RecordStore
 from airflow_provider_laplas.transcript.usage import USAGE_KEY, usage
@@ -171,8 +171,7 @@ class BatchTask:
             poll_interval=self.poll_interval,
             resume_at=self.batch.resume_at(manifest),
         )
-        seconds = max(latest - time.time(), self.timeout)
-        return Defer(trigger, deferral_timeout(seconds, self.execution_timeout))
+        return Defer.until(max(latest, time.time() + self.timeout), trigger, self.execution_timeout)
 
     def _hand_on(self, manifest: Manifest) -> Done:
         """Tell other tasks what is new, and return the summary."""

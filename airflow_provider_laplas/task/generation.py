@@ -14,15 +14,15 @@ from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.arguments import check_text
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.links import asset_uri
-from airflow_provider_laplas.results import Place, Reference, TaskKey, inline, keep_reply, load_reply
+from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, inline, keep_reply, load_reply
 from airflow_provider_laplas.results.output import Output, choose_folder
 from airflow_provider_laplas.results.publishing import judge, publish
 from airflow_provider_laplas.storage import object_storage
-from airflow_provider_laplas.task.notify import emit_asset, lineage
+from airflow_provider_laplas.task.notify import emit_asset, lineage, price_of
 from airflow_provider_laplas.task.outcome import Defer, Done, LeaveToAirflow, Outcome, Reschedule, Skip
 from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
 from airflow_provider_laplas.task.submission import Begun, Stored, find_stored
-from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.usage import USAGE_KEY, transcript_usage
 from airflow_provider_laplas.triggers import CompletionEvent, STTCompletionTrigger
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
 
 log = logging.getLogger(__name__)
-
-BACKSTOP = 120.0
-"""Seconds behind our own deadline at which Airflow ends the deferral, should the trigger not have done so."""
 
 
 class Work(Protocol):
@@ -277,8 +274,7 @@ class GenerationTask:
             results_path=folder,
             task=asdict(self._key),
         )
-        timeout = deferral_timeout(poller.deadline - time.time(), self.waiting.execution_timeout)
-        return Defer(trigger, timeout)
+        return Defer.until(poller.deadline, trigger, self.waiting.execution_timeout)
 
     def _keep_stored(self, generation_id: str, stored: Stored, folder: str | None, output: Output) -> Outcome:
         """Hand on what an earlier try has kept, where it lies where this one keeps its own."""
@@ -343,21 +339,6 @@ class GenerationTask:
     def _price(self) -> float | None:
         """Return the price of a minute; a connection that is gone by now does not matter to what is finished."""
         return price_of(self._hook)
-
-
-def price_of(hook: "LaplasHook | None") -> float | None:
-    """Return a connection's price of a minute, None where it has none, or is gone by now."""
-    try:
-        return hook.client.settings.price_per_minute if hook else None
-    except LaplasError as error:
-        log.warning("The cost cannot be estimated: %s", error)
-        return None
-
-
-def deferral_timeout(seconds: float, execution_timeout: timedelta | None) -> timedelta:
-    """Return the deferral's time-out for a wait of so many seconds: Airflow counts deferred time towards no other."""
-    timeout = timedelta(seconds=max(seconds, 0.0) + BACKSTOP)
-    return timeout if execution_timeout is None else min(timeout, execution_timeout)
 
 
 def _last_poll(hook: "LaplasHook", generation_id: str) -> Generation | LaplasError:

@@ -1,11 +1,18 @@
-"""What a finished task tells others: assets and lineage. No text of a transcript is in it."""
+"""What a finished task tells others: assets, lineage, the price. No text of a transcript is in it."""
 
+import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_laplas.airflow_compat import Asset, AssetAlias
+from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.links import asset_uri
+
+if TYPE_CHECKING:
+    from airflow_provider_laplas.hooks import LaplasHook
+
+log = logging.getLogger(__name__)
 
 MOST_DATASETS = 200
 """Datasets that one task names at most; a batch of more names its folder."""
@@ -52,3 +59,12 @@ def dataset_name(uri: str) -> tuple[str, str]:
     host = parts.netloc.rpartition("@")[2]
     web = parts.scheme in {"http", "https"}
     return f"{parts.scheme}://{host}", path if web else (path.strip("/") or "/")
+
+
+def price_of(hook: "LaplasHook | None") -> float | None:
+    """Return a connection's price of a minute, None where it has none, or is gone by now."""
+    try:
+        return hook.client.settings.price_per_minute if hook else None
+    except LaplasError as error:
+        log.warning("The cost cannot be estimated: %s", error)
+        return None

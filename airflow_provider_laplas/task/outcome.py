@@ -1,5 +1,6 @@
 """What a step of a task comes to, and the one place that turns it into what Airflow calls it."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,9 @@ from airflow_provider_laplas.airflow_compat import (
 )
 from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.exceptions import as_airflow_error
+
+BACKSTOP = 120.0
+"""Seconds behind our own deadline at which Airflow ends the deferral, should the trigger not have done so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,16 @@ class Defer:
 
     trigger: BaseTrigger
     timeout: timedelta
+
+    @classmethod
+    def until(cls, deadline: float, trigger: BaseTrigger, execution_timeout: timedelta | None) -> "Defer":
+        """
+        Defer up to a deadline, in epoch seconds: Airflow counts deferred time towards no other time-out.
+
+        It is the trigger that keeps the deadline; Airflow's time-out is for a trigger that does not.
+        """
+        timeout = timedelta(seconds=max(deadline - time.time(), 0.0) + BACKSTOP)
+        return cls(trigger, timeout if execution_timeout is None else min(timeout, execution_timeout))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from airflow_provider_laplas.api.resume import Occasion
-from airflow_provider_laplas.results import Reference
+from airflow_provider_laplas.results.keeping import Reference
 from airflow_provider_laplas.storage import persistently
 
 log = logging.getLogger(__name__)

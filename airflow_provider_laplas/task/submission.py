@@ -12,8 +12,8 @@ from airflow_provider_laplas.api.poller import SETTLING
 from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, judge, resume
 from airflow_provider_laplas.api.retry import ambiguous_submission
-from airflow_provider_laplas.audio import open_source
 from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
+from airflow_provider_laplas.audio.sources import open_source
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasArgumentError,
@@ -22,7 +22,7 @@ from airflow_provider_laplas.errors import (
     rebuild,
 )
 from airflow_provider_laplas.redaction import show_location
-from airflow_provider_laplas.results import Place, Reference, TaskKey, load_reply
+from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, load_reply
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
 

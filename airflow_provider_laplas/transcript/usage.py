@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.transcript.model import Transcript
 
 USAGE_KEY = "usage"
 """The XCom key under which a task's usage is found."""

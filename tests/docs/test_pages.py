@@ -431,7 +431,7 @@ def test_the_pipelines_page_names_what_its_dags_read():
     shown = first_names(section(text, "What to set"))
     assert ingest.params.keys() <= shown.keys()
     assert literal(shown["settle_seconds"]) == ingest.params["settle_seconds"]
-    assert f"more than {ingest.get_task('transcribe').max_failed} recordings" in text
+    assert f"more than {ingest.get_task('transcribe').limits.max_failed} recordings" in text
 
 
 def test_the_registered_modules_can_be_imported():

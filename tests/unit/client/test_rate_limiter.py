@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_laplas.api.retry import RETRY_AFTER_CEILING
 from airflow_provider_laplas.client.rate_limiter import RECOVERY, SLOWEST, AdaptiveRate, RateLimiter
-from tests.unit.conftest import Clock
+from tests.clock import Clock
 
 
 def next_request(rate, clock):

@@ -8,8 +8,8 @@ import pytest
 
 from airflow_provider_laplas.client import LaplasClient
 from airflow_provider_laplas.client.settings import ClientFields
+from tests.docs.pages import PAGES, PYTHON
 from tests.fake_api import WORDS
-from tests.pages import PAGES, PYTHON
 
 PAGE = "docs/client.md"
 TEXT = " ".join(WORDS)
