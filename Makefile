@@ -38,10 +38,11 @@ bench: $(DEV) ## compare with a bare loop, other providers' triggers, mapped tas
 figures: $(DEV) ## measure again what the documentation's figures say, and write them there
 	$(RUN) tests.docs.figures
 
-lint: $(DEV) ## check style, format and types
+lint: $(DEV) ## check style, format, types and which module may import which
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+	$(VENV)/bin/lint-imports
 
 $(VENV)/.created:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \

@@ -114,7 +114,7 @@ def trigger_failure(next_method: str, next_kwargs: Mapping[str, Any] | None) -> 
 
 def reschedule_at(time: datetime) -> BaseException:
     """Return what a sensor raises to be run again at a time."""
-    return AirflowRescheduleException(time)  # type: ignore[no-untyped-call] # Airflow leaves it untyped.
+    return AirflowRescheduleException(time)
 
 
 def argument_names(operator: type[BaseOperator]) -> set[str]:

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_laplas import errors
+from airflow_provider_laplas.airflow_compat import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
 )
-
-from airflow_provider_laplas import errors
 
 # The core's errors are named by their module throughout: a name in this one would hide its Airflow form from __getattr__.
 

@@ -126,7 +126,7 @@ class STTCompletionTrigger(BaseTrigger):
         task: Mapping[str, Any] | None = None,
         first_look: float | None = None,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped.
         self.conn_id = conn_id
         self.generation_id = generation_id
         self.deadline = deadline
@@ -158,7 +158,7 @@ class STTCompletionTrigger(BaseTrigger):
             event = CompletionEvent(self.generation_id, result=await self._wait_and_store())
         except LaplasError as error:
             event = CompletionEvent(self.generation_id, error=error)
-        yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]
+        yield TriggerEvent(event.to_payload())
 
     async def on_kill(self) -> None:
         """Say that the generation goes on: the API cannot cancel one."""
@@ -211,7 +211,7 @@ class STTBatchTrigger(BaseTrigger):
         resume_at: int,
         first_look: float | None = None,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped.
         self.conn_id = conn_id
         self.manifest = manifest
         self.claim = claim
@@ -243,7 +243,7 @@ class STTBatchTrigger(BaseTrigger):
             )
         except LaplasError as error:
             event = BatchEvent(error)
-        yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]
+        yield TriggerEvent(event.to_payload())
 
     async def on_kill(self) -> None:
         """Say that the generations go on: the API cannot cancel one."""

@@ -13,7 +13,7 @@ def write_srt(cues: Iterable[Cue]) -> str:
     """Return SubRip, which has no place for speakers."""
     webvtt = _library()
 
-    class Plain(webvtt.Caption):  # type: ignore[misc, name-defined]
+    class Plain(webvtt.Caption):  # type: ignore[misc, name-defined]  # imported when it is used.
         # The writer takes anything in <> for a tag and drops it; here all of it was said.
         text = property(lambda self: self.raw_text)
 
