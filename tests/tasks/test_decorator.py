@@ -6,10 +6,9 @@ from airflow.sdk import task
 
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.results import load_transcript
-from tests.fake_api import WORDS
+from tests.fake_api import TEXT
 
 URL = "https://example.com/a.mp3?X-Amz-Signature=canary"
-TEXT = " ".join(WORDS)
 WAYS = pytest.mark.parametrize(
     "way", [{"defer_after": 0}, {"deferrable": False}], ids=["deferred", "in place"]
 )

@@ -9,7 +9,6 @@ import pytest
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_provider_laplas import completion
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasGenerationGoneError,
@@ -18,10 +17,9 @@ from airflow_provider_laplas.errors import (
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sensors import STTCompletionSensor
-from tests.fake_api import WORDS, reply, reset_after_body, transcript_reply
+from tests.fake_api import TEXT, reply, reset_after_body, transcript_reply
 
 URL = "https://example.com/a.mp3"
-TEXT = " ".join(WORDS)
 
 BOTH = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "in place"])
 
@@ -95,27 +93,26 @@ def test_without_a_results_path_a_retry_finds_a_short_transcript_in_the_state_st
     assert api.count("POST") == 1
 
 
-def test_a_retry_attaches_to_the_generation_that_is_running(api, dag, run_dag, monkeypatch):
+def test_a_retry_attaches_to_the_generation_that_is_running(api, dag, run_dag):
     """The first try ends before it waits; the second goes on with what it submitted."""
-    monkeypatch.setattr(
-        completion.TaskKey, "from_context", failing_from_context(completion.TaskKey.from_context)
-    )
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, **RETRY)
+    DyingOnceSubmitted(task_id="t", audio=URL, poke_interval=1, **RETRY)
     run = run_dag(dag)
     assert run.xcom("t")["text"] == TEXT
     assert api.count("POST") == 1
 
 
-def failing_from_context(original):
-    calls = []
+class DyingOnceSubmitted(TranscribeOperator):
+    """Its first try ends once the generation is noted."""
 
-    def from_context(context):
-        calls.append(1)
-        if len(calls) == 1:
-            raise AirflowException("the worker lost its database")
-        return original(context)
+    def make_task(self, context):
+        made = super().make_task(context)
+        if context["ti"].try_number == 1:
+            made.announce_id = die
+        return made
 
-    return from_context
+
+def die(generation_id):
+    raise AirflowException("the worker lost its database")
 
 
 @pytest.mark.parametrize("operator", [SubmitSTTOperator, TranscribeOperator])
@@ -152,7 +149,7 @@ def test_a_clear_after_the_generation_failed_submits_again(api, dag, run_and_cle
 def test_a_generation_that_is_gone_is_paid_again_only_where_the_user_says_so(
     api, dag, run_and_clear, monkeypatch, on_expired, state, posts
 ):
-    monkeypatch.setattr("airflow_provider_laplas.base.SETTLING", 0.0)
+    monkeypatch.setattr("airflow_provider_laplas.task.submission.SETTLING", 0.0)
     operator = SubmitSTTOperator(task_id="t", audio=URL, on_expired=on_expired)
     run_and_clear()
     api.generations.clear()
@@ -186,7 +183,7 @@ def test_a_generation_that_is_gone_but_stored_is_not_paid_again(
 def test_a_clear_of_both_tasks_after_the_apis_hour_finds_the_transcript_in_their_folder_or_says_that_it_does_not(
     api, dag, run_and_clear, monkeypatch, tmp_path, lost
 ):
-    monkeypatch.setattr("airflow_provider_laplas.base.SETTLING", 0.0)
+    monkeypatch.setattr("airflow_provider_laplas.task.submission.SETTLING", 0.0)
     dag.params = {"folder": str(tmp_path)}
     folder = "{{ params.folder }}"
     submit = SubmitSTTOperator(task_id="submit", audio=URL, results_path=folder)
@@ -300,7 +297,7 @@ def test_when_airflow_gives_the_trigger_up_the_task_looks_once_more(api, dag, ru
             api.script("GET", reply(503))
         return self.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
 
-    monkeypatch.setattr(completion.CompletionMixin, "execute_complete", give_up)
+    monkeypatch.setattr(TranscribeOperator, "execute_complete", give_up)
     TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0)
     run = run_dag(dag)
     if how.startswith("finished"):
@@ -312,7 +309,7 @@ def test_when_airflow_gives_the_trigger_up_the_task_looks_once_more(api, dag, ru
 
 
 def test_a_retry_goes_on_waiting_where_a_trigger_broke_before_the_deadline(api, dag, run_dag, monkeypatch):
-    resume = completion.CompletionMixin.execute_complete
+    resume = TranscribeOperator.execute_complete
     broken = []
 
     def break_once(self, context, event=None):
@@ -325,7 +322,7 @@ def test_a_retry_goes_on_waiting_where_a_trigger_broke_before_the_deadline(api, 
         finally:
             api.polls_until_done = 0
 
-    monkeypatch.setattr(completion.CompletionMixin, "execute_complete", break_once)
+    monkeypatch.setattr(TranscribeOperator, "execute_complete", break_once)
     TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0, **RETRY)
     assert run_dag(dag).xcom("t")["text"] == TEXT
     assert len(broken) == api.count("POST") == 1

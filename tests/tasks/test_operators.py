@@ -21,10 +21,9 @@ from airflow_provider_laplas.errors import (
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sensors import STTCompletionSensor
-from tests.fake_api import WORDS, reply, reset_after_body, transcript_reply
+from tests.fake_api import TEXT, WORDS, reply, reset_after_body, transcript_reply
 
 URL = "https://example.com/a.mp3"
-TEXT = " ".join(WORDS)
 
 MODES = [
     pytest.param({"deferrable": True}, id="deferrable"),

@@ -18,12 +18,11 @@ from airflow_provider_laplas.manifest import FileState, Manifest
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatchOperator, TranscribeOperator
 from airflow_provider_laplas.sensors import STTCompletionSensor
 from airflow_provider_laplas.transcript.quality import QualitySettings
-from tests.fake_api import WORDS, error_body, reply, transcript_reply
+from tests.fake_api import TEXT, error_body, reply, transcript_reply
 from tests.wire.conftest import connect
 
 URL = "https://user:secret@example.com/talk.mp3?X-Amz-Signature=secret"
 SHOWN = "https://***@example.com/talk.mp3?***"
-TEXT = " ".join(WORDS)
 ALL = ["json", "srt", "vtt", "txt"]
 NO_TIMES = {"status": "completed", "result": {"text": "nobody knows when", "usage": {"total_tokens": 42}}}
 
