@@ -1,8 +1,7 @@
 """
-The API over a socket, blocking and on an event loop.
+The client: submit, poll, wait and fetch, blocking and on an event loop.
 
-``send`` (requests) and ``asend`` (aiohttp) each carry one :class:`~airflow_provider_laplas.api.calls.Call` to the API and
-its answer back; everything else is built on the two, once for each of them.
+Everything is built on the two methods of :class:`~airflow_provider_laplas.client.sender.Sender`, once for each of them.
 """
 
 import asyncio
@@ -14,9 +13,8 @@ import uuid
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Self, TypeAlias, TypeVar, Unpack, cast
+from typing import Any, TypeAlias, TypeVar, Unpack, cast
 
-import aiohttp
 import requests
 from asgiref.sync import sync_to_async
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
@@ -28,7 +26,8 @@ from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TI
 from airflow_provider_laplas.api.responses import Generation, Response, judge_probe, read
 from airflow_provider_laplas.api.retry import as_submit_error, backoff, may_repeat, wants_other_part
 from airflow_provider_laplas.audio.sources import open_source
-from airflow_provider_laplas.client.http import RequestSettings, aexchange, exchange, lower_names
+from airflow_provider_laplas.client.http import lower_names
+from airflow_provider_laplas.client.sender import LOOK_UP_EVERY, Sender
 from airflow_provider_laplas.client.settings import (
     ClientFields,
     ConnectionSettings,
@@ -57,12 +56,6 @@ Audio: TypeAlias = str | os.PathLike[str] | Upload
 ATTEMPTS = 5
 """How often a call is sent at most, where it may be repeated at all."""
 
-LOOK_UP_EVERY = 300.0
-"""Seconds after which a long-lived client looks its settings up again, to notice a key that was replaced."""
-
-MAX_CONNECTIONS = 64
-"""Sockets that all waits of one client share."""
-
 LEGACY_TIMEOUT = 600.0
 """Seconds for the answer of the legacy one-call endpoint: as long as the vendor's own client waits."""
 
@@ -70,7 +63,7 @@ LEGACY_TIMEOUT = 600.0
 _PART_NAME_OF: dict[str, str] = {}
 
 
-class LaplasClient:
+class LaplasClient(Sender):
     """
     Talk to the Laplas API, blocking or on an event loop.
 
@@ -110,159 +103,11 @@ class LaplasClient:
             raise TypeError(
                 "LaplasClient takes its settings from `source`, or as arguments, but not from both."
             )
+        super().__init__(source, look_up_every=look_up_every)
         self.metrics = metrics
         self.pause = pause
-        self._source = source
         self._storage = storage
-        self._look_up_every = look_up_every
         self._part_names = _PART_NAME_OF if part_names is None else part_names
-        self._known: RequestSettings | None = None
-        self._looked_up_at = 0.0
-        self._looking_up = asyncio.Lock()
-        self._requests: requests.Session | None = None
-        self._aiohttp: aiohttp.ClientSession | None = None
-
-    # The settings
-
-    @property
-    def settings(self) -> ConnectionSettings:
-        """
-        The settings, looked up at the first use.
-
-        :raises LaplasConfigurationError: saying which field is wrong
-        """
-        return self._request_settings().settings
-
-    async def asettings(self) -> ConnectionSettings:
-        """Return :attr:`settings` without holding up the event loop; they are looked up again after some minutes."""
-        return (await self._arequest_settings()).settings
-
-    def _request_settings(self) -> RequestSettings:
-        if self._known is None:
-            self._known = RequestSettings(self._source.look_up())
-            self._looked_up_at = time.monotonic()
-        return self._known
-
-    async def _arequest_settings(self) -> RequestSettings:
-        # Without the lock: thousands of polls a second come by here, and one look-up in five minutes.
-        if self._known is not None and time.monotonic() - self._looked_up_at < self._look_up_every:
-            return self._known
-        async with self._looking_up:
-            if self._known is None or time.monotonic() - self._looked_up_at >= self._look_up_every:
-                settings = await self._alook_up()
-                self._looked_up_at = time.monotonic()
-                if self._known is None or settings != self._known.settings:
-                    self._known = await asyncio.to_thread(RequestSettings, settings)
-            return self._known
-
-    async def _alook_up(self) -> ConnectionSettings:
-        try:
-            return await self._source.alook_up()
-        except LaplasTransportError as error:
-            # Where they are kept may be restarting, which must not end what waits: go on with what is known.
-            if self._known is None:
-                raise
-            log.warning("The settings could not be looked up again, so they stay as they are. %s", error)
-            return self._known.settings
-
-    # The sockets
-
-    def new_session(self) -> requests.Session:
-        """Return a new blocking session with the key, and the TLS and proxy settings."""
-        return self._request_settings().session()
-
-    def close(self) -> None:
-        """Close the blocking session, if one was opened. The client stays usable."""
-        if self._requests is not None:
-            self._requests.close()
-            self._requests = None
-
-    def open_session(self) -> None:
-        """Keep the event loop's sockets open between requests, until :meth:`close_session`."""
-        if self._aiohttp is None:
-            self._aiohttp = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS))
-
-    async def close_session(self) -> None:
-        """Close what :meth:`open_session` opened."""
-        if self._aiohttp is not None:
-            session, self._aiohttp = self._aiohttp, None
-            await session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        self.open_session()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close_session()
-
-    # One call, one answer
-
-    def send(self, call: Call[T]) -> T:
-        """
-        Send a call once and return its value.
-
-        :raises LaplasError: the typed error of the answer, or of its absence
-        """
-        return call.read(self._receive(call), secrets=self._request_settings().secrets)
-
-    async def asend(self, call: Call[T]) -> T:
-        """
-        Send a call once and return its value, on the event loop.
-
-        :raises LaplasError: the typed error of the answer, or of its absence
-        """
-        using = await self._arequest_settings()
-        if call.submits or self._aiohttp is None:
-            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
-                answer = await aexchange(session, call, using)
-        else:
-            answer = await aexchange(self._aiohttp, call, using)
-        return call.read(answer, secrets=using.secrets)
-
-    def check(self) -> tuple[bool, str]:
-        """
-        Ask for a generation that does not exist: it shows whether the host and the key are right, and costs nothing.
-
-        :return: whether all is well, and what to say of it in one sentence
-        """
-        call = calls.fetch(str(uuid.uuid4()))
-        try:
-            answer = self._receive(call)
-        except LaplasConfigurationError as error:
-            return False, str(error)
-        except LaplasTransportError as error:
-            return False, f"The host cannot be reached: {error.cause}."
-        except LaplasError as error:
-            return False, f"{self.settings.base_url} does not answer like a Laplas API: {error}"
-        return judge_probe(answer, self.settings.base_url)
-
-    def check_response(self, response: requests.Response) -> None:
-        """
-        Check a response that came over a :meth:`new_session`. Its body is not logged.
-
-        :raises LaplasError: the typed error, where it is one
-        """
-        if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-            answer = Response(response.status_code, lower_names(response.headers), response.content)
-            read(answer, lambda body, _: body, secrets=self._request_settings().secrets)
-
-    def _receive(self, call: Call[Any]) -> Response:
-        using = self._request_settings()
-        if not call.submits:
-            self._requests = self._requests or using.session()
-            return exchange(self._requests, call, using)
-        # A submission goes over a connection of its own: on a kept one that the server just closed, it could not be
-        # told whether the server had taken it.
-        with using.session() as session:
-            return exchange(session, call, using)
-
-    # What people call
 
     def submit(
         self, audio: Audio, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
@@ -390,11 +235,12 @@ class LaplasClient:
         """
         try:
             call = calls.fetch(generation_id)
-            used = self._request_settings()
+            used = self.request_settings()
             try:
                 return self.send(call)
             except LaplasAuthenticationError:
-                self._forget(used)
+                self.metrics.retried()
+                self.forget(used)
                 return self.send(call)
         except LaplasError as error:
             return error
@@ -403,11 +249,12 @@ class LaplasClient:
         """Do what :meth:`poll` does, on the event loop."""
         try:
             call = calls.fetch(generation_id)
-            used = await self._arequest_settings()
+            used = await self.arequest_settings()
             try:
                 return await self.asend(call)
             except LaplasAuthenticationError:
-                self._forget(used)
+                self.metrics.retried()
+                self.forget(used)
                 return await self.asend(call)
         except LaplasError as error:
             return error
@@ -434,15 +281,34 @@ class LaplasClient:
             calls.transcribe(source, model=model, options=_checked(options), part=part, timeout=timeout)
         )
 
-    # Repeating
+    def check(self) -> tuple[bool, str]:
+        """
+        Ask for a generation that does not exist: it shows whether the host and the key are right, and costs nothing.
 
-    def _forget(self, used: RequestSettings) -> None:
-        """Have the settings looked up again before one more try: the key may have been replaced meanwhile."""
-        self.metrics.retried()
-        # Of many waits that share the client and see the same refusal, the first one forgets for all.
-        if self._known is used:
-            self._known = None
-            self.close()
+        :return: whether all is well, and what to say of it in one sentence
+        """
+        call = calls.fetch(str(uuid.uuid4()))
+        try:
+            answer = self.receive(call)
+        except LaplasConfigurationError as error:
+            return False, str(error)
+        except LaplasTransportError as error:
+            return False, f"The host cannot be reached: {error.cause}."
+        except LaplasError as error:
+            return False, f"{self.settings.base_url} does not answer like a Laplas API: {error}"
+        return judge_probe(answer, self.settings.base_url)
+
+    def check_response(self, response: requests.Response) -> None:
+        """
+        Check a response that came over a :meth:`new_session`. Its body is not logged.
+
+        :raises LaplasError: the typed error, where it is one
+        """
+        if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            answer = Response(response.status_code, lower_names(response.headers), response.content)
+            read(answer, lambda body, _: body, secrets=self.request_settings().secrets)
+
+    # Repeating
 
     def _repeat(self, call: Call[T]) -> T:
         value: T = Retrying(**self._policy(call))(self.send, call)
