@@ -15,7 +15,8 @@ from airflow_provider_laplas.audio.sources import check_audio
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.operators import TranscribeOperator, batch_task
-from airflow_provider_laplas.task.base import Task, shown
+from airflow_provider_laplas.redaction import redacted
+from airflow_provider_laplas.task.base import Task
 
 
 class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
@@ -100,13 +101,13 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
         """Have Airflow store and show the function's arguments without the signatures of URLs."""
         super().after_rendering()
         self._args, self._kwargs = list(self.op_args), dict(self.op_kwargs)
-        self.op_args = shown(self._args)
-        self.op_kwargs = {name: shown(value) for name, value in self._kwargs.items()}
+        self.op_args = redacted(self._args)
+        self.op_kwargs = {name: redacted(value) for name, value in self._kwargs.items()}
 
     def _call(self, context: Context) -> None:
         arguments = determine_kwargs(self.python_callable, self._args, {**context, **self._kwargs})
         self._audio = self.check_audio(self.python_callable(*self._args, **arguments))
-        self.audio = shown(self._audio)
+        self.audio = redacted(self._audio)
 
 
 def transcribe_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:

@@ -32,7 +32,7 @@ from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualityS
 GENERATION_ID_KEY = "generation_id"
 """The XCom key under which a submission's id is found, beside the task's return value."""
 
-USUAL_INLINE_WAIT = 10.0
+DEFAULT_INLINE_WAIT = 10.0
 """Seconds that :class:`TranscribeOperator` polls in the worker before it defers, where it is not mapped."""
 
 
@@ -97,10 +97,10 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
         :class:`~airflow_provider_laplas.transcript.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
         or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
     :param deferrable: wait in the triggerer, without a worker slot. Default True
-    :param defer_after: seconds of looking in the worker before the task defers. Default 10, and 0 for a mapped task: a
+    :param defer_after: seconds of polling in the worker before the task defers. Default 10, and 0 for a mapped task: a
         short clip is then done without the two task starts and the seconds that a deferral costs, and hundreds of
         mapped tasks do not sit on worker slots
-    :param poke_interval: the longest pause between two looks, in seconds. Default 10
+    :param poke_interval: the longest pause between two polls, in seconds. Default 10
     :param timeout: seconds from the submission until the task gives up. Default 3600
     :param soft_fail: skip the task instead of failing it
     """
@@ -150,7 +150,7 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
                 self.deferrable,
                 self.execution_timeout,
                 self.defer_after,
-                usual=USUAL_INLINE_WAIT,
+                default_inline_wait=DEFAULT_INLINE_WAIT,
             ),
             self.results_path,
             self.formats,
@@ -203,7 +203,7 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
         they are longer together; for URLs, submission stops once the finished audio is longer. Needs the extra
         ``probe`` for uploads. Default no limit
     :param deferrable: wait in the triggerer, without a worker slot. Default True
-    :param poke_interval: the longest pause between two looks at one file, in seconds. Default 10
+    :param poke_interval: the longest pause between two polls at one file, in seconds. Default 10
     :param timeout: seconds for each file, from its submission. Default 3600
     """
 

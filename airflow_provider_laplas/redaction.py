@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any, TypeVar, cast
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+
+T = TypeVar("T")
 
 MASK = "***"
 """Stands where something private was."""
@@ -72,12 +75,23 @@ def redact_url(url: str) -> str:
     return urlunsplit(shown)
 
 
-def show_location(location: str) -> str:
+def redacted(value: T) -> T:
     """
     Return where something of the user's lies, as it may be shown: a path, an object-storage URI or a web URL.
 
     Of a web URL as :func:`redact_url` has it. Elsewhere only a password is secret: ``?`` and ``#`` are parts of a name.
+
+    :param value: a text, or a list of such; what is neither is returned as it is
     """
+    shown: Any = value
+    if isinstance(value, list | tuple):
+        shown = [redacted(item) for item in value]
+    elif isinstance(value, str):
+        shown = _redacted_location(value)
+    return cast("T", shown)
+
+
+def _redacted_location(location: str) -> str:
     scheme, separator, rest = location.partition("://")
     if not separator:
         return location

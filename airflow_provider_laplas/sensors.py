@@ -20,14 +20,15 @@ from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.output import check_output, check_results_path
-from airflow_provider_laplas.task.base import BaseWaitingOperator, shown
+from airflow_provider_laplas.task.base import BaseWaitingOperator
 from airflow_provider_laplas.task.generation import GenerationTask, GivenGeneration, Waiting
 from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
 
 _MEANINGLESS = frozenset({"exponential_backoff", "max_wait", "silent_fail"})
 _MEANINGLESS_WHY = (
-    "pauses grow by themselves up to `poke_interval`, and a look that fails never ends the wait."
+    "pauses grow by themselves up to `poke_interval`, and a poll that fails never ends the wait."
 )
 
 
@@ -43,7 +44,7 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
 
     Each asset alias among the task's ``outlets`` gets an event for each file that was written.
 
-    A look that fails does not end the wait. A sensor never submits: to a generation that failed or is gone it says so,
+    A poll that fails does not end the wait. A sensor never submits: to a generation that failed or is gone it says so,
     and the task fails without an Airflow retry.
 
     :param generation_id: what :class:`~airflow_provider_laplas.operators.SubmitSTTOperator` returned. Templated
@@ -63,11 +64,11 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
         or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
     :param deferrable: wait in the triggerer, without a worker slot. Default True, whatever Airflow's
         ``[operators] default_deferrable`` says
-    :param defer_after: seconds of looking in the worker before the task defers, which is quicker for short clips and
-        costs a worker slot. Default 0: it looks once
-    :param poke_interval: the longest pause between two looks, in seconds. Default 10; the first ones are shorter
+    :param defer_after: seconds of polling in the worker before the task defers, which is quicker for short clips and
+        costs a worker slot. Default 0: it polls once
+    :param poke_interval: the longest pause between two polls, in seconds. Default 10; the first ones are shorter
     :param timeout: seconds until the task gives up. Default 3600: the API keeps a result no longer. Counted from the
-        first try: a retry goes on with the same deadline (past it, it looks once), a Clear begins a new one. The
+        first try: a retry goes on with the same deadline (past it, it polls once), a Clear begins a new one. The
         generation itself goes on
     :param soft_fail: skip the task instead of failing it, in every mode
     """
@@ -151,12 +152,12 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
 
         :raises LaplasArgumentError: naming ``source``, where it can name no audio
         """
-        return None if self.source is None else str(shown(check_audio(self.source, "source")))
+        return None if self.source is None else str(redacted(check_audio(self.source, "source")))
 
     def after_rendering(self) -> None:
         """Have Airflow store and show the source without its signature."""
         super().after_rendering()
-        self.source = shown(self.source)
+        self.source = redacted(self.source)
 
     def _given(self) -> GivenGeneration:
         rendered: Any = self.generation_id

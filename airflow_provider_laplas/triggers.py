@@ -11,15 +11,15 @@ from airflow_provider_laplas.airflow_compat import BaseTrigger, TriggerEvent
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, Poller
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
-from airflow_provider_laplas.redaction import show_location
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, akeep_reply
 from airflow_provider_laplas.storage import off_loop
 
 log = logging.getLogger(__name__)
 
-FIRST_LOOK = 5.0
+FIRST_POLL = 5.0
 """
-Seconds from the deferral to the trigger's first look.
+Seconds from the deferral to the trigger's first poll.
 
 A trigger that fires sooner can overtake the report of the half that deferred, and Airflow then fails the task
 (observed with Airflow 3.3.2: 8 of 60 tasks with triggers of 1 s, none of 80 with 5 s).
@@ -106,12 +106,13 @@ class STTCompletionTrigger(BaseTrigger):
     :param conn_id: the connection's id; the key itself never travels in a trigger's arguments
     :param generation_id: what to wait for
     :param deadline: epoch seconds; past it the wait ends in a
-        :class:`~airflow_provider_laplas.errors.LaplasGenerationTimeoutError` after one last look
-    :param poll_interval: the longest pause between two looks, in seconds. Default 10
+        :class:`~airflow_provider_laplas.errors.LaplasGenerationTimeoutError` after one last poll
+    :param poll_interval: the longest pause between two polls, in seconds. Default 10
     :param submitted_at: epoch seconds of the submission, where it is known
     :param results_path: the folder in object storage for the reply; without one it becomes an XCom
     :param task: the ids of the task instance that owns the XCom. Default: the one that deferred
-    :param first_look: seconds until the first look. Default :data:`FIRST_LOOK`
+    :param first_poll: seconds until the first poll. Default :data:`FIRST_POLL`
+    :param first_look: the same, as tasks have stored it that were deferred by 0.1
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class STTCompletionTrigger(BaseTrigger):
         submitted_at: float | None = None,
         results_path: str | None = None,
         task: Mapping[str, Any] | None = None,
+        first_poll: float | None = None,
         first_look: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped.
@@ -134,7 +136,7 @@ class STTCompletionTrigger(BaseTrigger):
         self.submitted_at = submitted_at
         self.results_path = results_path
         self.task_ids = dict(task) if task else None
-        self.first_look = FIRST_LOOK if first_look is None else first_look
+        self.first_poll = _first_poll(first_poll, first_look)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments, which are stored in plain JSON."""
@@ -148,7 +150,7 @@ class STTCompletionTrigger(BaseTrigger):
                 "submitted_at": self.submitted_at,
                 "results_path": self.results_path,
                 "task": self.task_ids,
-                "first_look": self.first_look,
+                "first_poll": self.first_poll,
             },
         )
 
@@ -173,8 +175,8 @@ class STTCompletionTrigger(BaseTrigger):
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
 
         wait = Poller(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
-        # Spread over two seconds: many tasks that deferred together should not look together.
-        await asyncio.sleep(self.first_look + 2 * random.random())  # noqa: S311
+        # Spread over two seconds: many tasks that deferred together should not poll together.
+        await asyncio.sleep(self.first_poll + 2 * random.random())  # noqa: S311
         generation = await shared_client(self.conn_id).wait_for(wait)
         # Shielded: what is paid for is stored even if the trigger is moved right now.
         place = Place(self.generation_id, self.results_path, self._task_key())
@@ -195,10 +197,11 @@ class STTBatchTrigger(BaseTrigger):
 
     :param conn_id: the connection's id
     :param manifest: the manifest's URI; the transcripts lie beside it
-    :param claim: what lets the manifest be written: the task's claim
-    :param poll_interval: the longest pause between two looks at one file, in seconds
+    :param lease_token: of the lease that the task holds on the batch, with which alone the manifest may be written
+    :param poll_interval: the longest pause between two polls at one file, in seconds
     :param resume_at: how many may be open when the worker is called back to submit the next ones
-    :param first_look: seconds until the first look. Default :data:`FIRST_LOOK`
+    :param first_poll: seconds until the first poll. Default :data:`FIRST_POLL`
+    :param claim: ``lease_token``, and ``first_look`` ``first_poll``, as tasks have stored them that were deferred by 0.1
     """
 
     def __init__(
@@ -206,22 +209,24 @@ class STTBatchTrigger(BaseTrigger):
         *,
         conn_id: str,
         manifest: str,
-        claim: str,
         poll_interval: float,
         resume_at: int,
+        lease_token: str | None = None,
+        first_poll: float | None = None,
+        claim: str | None = None,
         first_look: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped.
         self.conn_id = conn_id
         self.manifest = manifest
-        self.claim = claim
+        self.lease_token = str(lease_token or claim)
         self.poll_interval = poll_interval
         self.resume_at = resume_at
-        self.first_look = FIRST_LOOK if first_look is None else first_look
+        self.first_poll = _first_poll(first_poll, first_look)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments, which are stored in plain JSON."""
-        names = ("conn_id", "manifest", "claim", "poll_interval", "resume_at", "first_look")
+        names = ("conn_id", "manifest", "lease_token", "poll_interval", "resume_at", "first_poll")
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -233,8 +238,8 @@ class STTBatchTrigger(BaseTrigger):
 
         event = BatchEvent()
         try:
-            await asyncio.sleep(self.first_look)
-            manifest = await off_loop(Manifest.resumed, self.manifest, self.claim)
+            await asyncio.sleep(self.first_poll)
+            manifest = await off_loop(Manifest.resumed, self.manifest, self.lease_token)
             await wait_for_submitted(
                 shared_client(self.conn_id),
                 manifest,
@@ -250,9 +255,14 @@ class STTBatchTrigger(BaseTrigger):
         log.warning(
             "The wait for a batch was ended from outside. The API cannot cancel what was submitted: it goes on and is "
             "billed. Clearing the task takes it up again, from %s.",
-            show_location(self.manifest),
+            redacted(self.manifest),
         )
 
 
 def _not_ours() -> LaplasError:
     return LaplasError("The task was resumed with an event that its trigger never sends. Clear the task.")
+
+
+def _first_poll(first_poll: float | None, first_look: float | None) -> float:
+    given = first_look if first_poll is None else first_poll
+    return FIRST_POLL if given is None else given

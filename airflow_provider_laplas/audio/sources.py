@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_laplas.api.calls import Upload, unreadable
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.redaction import redact, redact_url, show_location
+from airflow_provider_laplas.redaction import redact, redact_url, redacted
 from airflow_provider_laplas.storage import Storage, is_local
 
 AUDIO_SUFFIXES = frozenset(
@@ -86,7 +86,7 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage) -> Upload:
     :raises LaplasArgumentError: naming ``audio``, where there is no such file or it is empty
     """
     text = check_audio(audio)
-    shown = show_location(text)
+    shown = redacted(text)
     try:
         path = storage.path(text) if "://" in text else Path(text)
         found = path.stat() if path.is_file() else None
@@ -126,7 +126,7 @@ def check_place(place: str) -> str:
     folder, _, last = place.rpartition("/")
     if _is_glob(folder) or "**" in last:
         raise LaplasArgumentError(
-            f"`audio` may have * and ? in its last part only, and no **: {show_location(place)}. A folder alone is "
+            f"`audio` may have * and ? in its last part only, and no **: {redacted(place)}. A folder alone is "
             "searched with all its folders.",
             argument="audio",
         )
@@ -149,11 +149,11 @@ def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[s
     root = storage.path(folder)
     if not pattern and root.is_file():
         raise LaplasArgumentError(
-            f"`audio` is one file: give a list of one instead of {show_location(place)}.", argument="audio"
+            f"`audio` is one file: give a list of one instead of {redacted(place)}.", argument="audio"
         )
     if is_local(root) and not root.is_dir():
         raise LaplasArgumentError(
-            f"`audio` is not a folder on this worker: {show_location(folder)}", argument="audio"
+            f"`audio` is not a folder on this worker: {redacted(folder)}", argument="audio"
         )
     paths = root.glob(pattern) if pattern else root.rglob("*")
     found = [path for path in paths if pattern or path.suffix.lower() in AUDIO_SUFFIXES]

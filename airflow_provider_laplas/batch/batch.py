@@ -34,7 +34,7 @@ from airflow_provider_laplas.manifest.files import (
 )
 from airflow_provider_laplas.manifest.manifest import ABANDONED_AFTER, NAME, Manifest
 from airflow_provider_laplas.manifest.takeover import adopt_outputs, check_owner, resolve_intents, take_over
-from airflow_provider_laplas.redaction import show_location, unsigned
+from airflow_provider_laplas.redaction import redacted, unsigned
 from airflow_provider_laplas.results.keeping import TaskKey, load_transcript
 from airflow_provider_laplas.results.output import Output
 from airflow_provider_laplas.results.publishing import judge, publish
@@ -85,7 +85,7 @@ class Batch:
     def _check_task(self, manifest: Manifest | None, task: TaskKey) -> Manifest:
         if manifest is None:
             raise LaplasArgumentError(
-                f"The batch's manifest is gone: {show_location(self.uri)}. Clear the task to begin anew.",
+                f"The batch's manifest is gone: {redacted(self.uri)}. Clear the task to begin anew.",
                 argument="results_path",
             )
         if manifest.owner != asdict(task):
@@ -119,7 +119,7 @@ class Batch:
             return manifest
         check_owner(manifest, earlier)
         # First: what an earlier try that is still at work submits from here on would be submitted here again.
-        manifest.claim, earlier = Manifest.take_over(self.uri, asdict(task), self.storage)
+        manifest.lease_token, earlier = Manifest.take_over(self.uri, asdict(task), self.storage)
         # Again: another task may have begun between the two.
         check_owner(manifest, earlier)
         stored = set(self.storage.list_files(self.folder, ".json"))
@@ -250,8 +250,8 @@ class Batch:
             # Files that were not submitted are left for whoever comes next.
             manifest.leave()
             raise LaplasBatchError(
-                f"{stopped} {_listed(manifest)}. The manifest says what became of each: {show_location(manifest.uri)}",
-                manifest=show_location(manifest.uri),
+                f"{stopped} {_listed(manifest)}. The manifest says what became of each: {redacted(manifest.uri)}",
+                manifest=redacted(manifest.uri),
             )
         counts = manifest.counts()
         return {
@@ -284,7 +284,7 @@ class Batch:
 
     def _entry(self, output: str, source: str) -> FileRecord:
         work = fingerprint_request(source, self.request.model, self.request.options)
-        shown = show_location(source)
+        shown = redacted(source)
         try:
             return FileRecord(shown, fingerprint(work, open_source(source, self.storage)), output)
         except LaplasArgumentError as error:

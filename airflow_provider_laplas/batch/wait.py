@@ -91,7 +91,7 @@ async def _save_progress(manifest: Manifest) -> None:
     """
     Write how far the wait has come; a storage that is away does not end it, as what it missed is found again.
 
-    :raises LaplasArgumentError: where somebody else has claimed the batch
+    :raises LaplasArgumentError: where somebody else has taken the lease
     """
     failure = await try_to_save(manifest)
     if isinstance(failure, LaplasArgumentError):

@@ -184,17 +184,17 @@ class LaplasClient(Sender):
         self,
         poller: Poller,
         *,
-        stay: float = math.inf,
+        inline_wait: float = math.inf,
         first: Generation | LaplasError | None = None,
     ) -> Generation | None:
         """
         Block until a wait is over; see :meth:`wait` for the errors that end it.
 
-        :param stay: seconds to stay at most, though it polls once at least. Default: until the deadline
+        :param inline_wait: seconds to wait at most, though it polls once at least. Default: until the deadline
         :param first: what came of a poll that was made already
-        :return: the generation; None where the next poll would come after the stay
+        :return: the generation; None where the next poll would come after that
         """
-        until, outcome = time.time() + stay, first
+        until, outcome = time.time() + inline_wait, first
         try:
             while not (generation := poller.observe(outcome or self.poll(poller.generation_id))):
                 outcome = None

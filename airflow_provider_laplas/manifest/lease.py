@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.redaction import show_location
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage, persistently
 
 
@@ -53,7 +53,7 @@ def check_lease(manifest: str, token: str, storage: Storage) -> None:
         task = "/".join(str(holder.get(name)) for name in ("dag_id", "run_id", "task_id"))
         raise LaplasArgumentError(
             f"`results_path`: another try of this task, or another task, is at work on the batch in "
-            f"{show_location(manifest)}: {task}, since {since:%Y-%m-%d %H:%M:%S} UTC. It is left to that one: nothing "
+            f"{redacted(manifest)}: {task}, since {since:%Y-%m-%d %H:%M:%S} UTC. It is left to that one: nothing "
             "more is submitted here.",
             argument="results_path",
         )

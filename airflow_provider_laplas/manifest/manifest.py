@@ -17,7 +17,7 @@ from typing import Any
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import FIELDS, TRANSCRIBED, FileRecord, FileState
 from airflow_provider_laplas.manifest.lease import check_lease, journal_uri, journals, take_lease
-from airflow_provider_laplas.redaction import show_location
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage, object_storage, persistently
 
 VERSION = 1
@@ -41,7 +41,7 @@ class Manifest:
     :ivar max_tries: Airflow's count of allowed tries, which a user's Clear raises
     :ivar began_at: epoch seconds at which the owner first began
     :ivar unlisted: what became of files that are not to be transcribed now, and may be again
-    :ivar claim: the token of the lease that it is written with, where several may be at work; not in the file
+    :ivar lease_token: the token of the lease that it is written with, where several may be at work; not in the file
     :ivar storage: where it lies; not in the file
     """
 
@@ -52,7 +52,7 @@ class Manifest:
     unlisted: list[FileRecord] = field(default_factory=list)
     written_at: float = 0.0
     began_at: float = field(default_factory=time.time)
-    claim: str | None = None
+    lease_token: str | None = None
     storage: Storage = field(default_factory=object_storage, repr=False, compare=False)
 
     def save(self) -> None:
@@ -71,9 +71,9 @@ class Manifest:
         def write() -> None:
             self.written_at = written_at
             text = self.to_json()
-            if self.claim is not None:
-                self.storage.write_text(journal_uri(self.uri, self.claim), text)
-                check_lease(self.uri, self.claim, self.storage)
+            if self.lease_token is not None:
+                self.storage.write_text(journal_uri(self.uri, self.lease_token), text)
+                check_lease(self.uri, self.lease_token, self.storage)
             self.storage.write_text(self.uri, text)
 
         persistently(write)
@@ -85,7 +85,7 @@ class Manifest:
             **{
                 f.name: getattr(self, f.name)
                 for f in fields(self)
-                if f.name not in {"uri", "claim", "storage"}
+                if f.name not in {"uri", "lease_token", "storage"}
             },
         }
         for name in ("entries", "unlisted"):
@@ -113,7 +113,7 @@ class Manifest:
         manifest, *others = known
         for other in others:
             manifest.learn_from(other)
-        manifest.claim = token
+        manifest.lease_token = token
         mine = journal_uri(uri, token)
         persistently(storage.write_text, mine, manifest.to_json())
         for journal in found:
@@ -156,7 +156,7 @@ class Manifest:
         """
         manifest = cls.find(uri, storage)
         if manifest is None:
-            raise LaplasArgumentError(f"There is no manifest at {show_location(uri)}.", argument="uri")
+            raise LaplasArgumentError(f"There is no manifest at {redacted(uri)}.", argument="uri")
         return manifest
 
     @classmethod
@@ -180,7 +180,7 @@ class Manifest:
         if manifest is None:
             check_lease(uri, token, storage)
             manifest = cls.load(uri, storage)
-        manifest.claim = token
+        manifest.lease_token = token
         return manifest
 
     @classmethod
@@ -239,6 +239,6 @@ class Manifest:
 
 def _no_manifest(uri: str) -> LaplasArgumentError:
     return LaplasArgumentError(
-        f"{show_location(uri)} is no manifest of this version. Use another `results_path`, or move it away.",
+        f"{redacted(uri)} is no manifest of this version. Use another `results_path`, or move it away.",
         argument="results_path",
     )

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from airflow_provider_laplas.airflow_compat import get_xcom, set_xcom
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.redaction import redact, show_location
+from airflow_provider_laplas.redaction import redact, redacted
 from airflow_provider_laplas.storage import Storage, apersistently, object_storage, off_loop, persistently
 from airflow_provider_laplas.transcript.json_objects import read_object
 from airflow_provider_laplas.transcript.model import Transcript
@@ -101,7 +101,7 @@ class Place:
         log.error(
             "The reply of generation %s cannot be written to %s, so it becomes an XCom: %s",
             self.generation_id,
-            show_location(self.folder),
+            redacted(self.folder),
             redact(repr(error)),
         )
         return replace(self, folder=None)
@@ -177,7 +177,7 @@ def _load(reference: Any) -> str:
             return object_storage().read_text(reference)
         except (FileNotFoundError, IsADirectoryError):
             raise LaplasArgumentError(
-                f"No transcript lies at {show_location(reference)} (any more).", argument="result"
+                f"No transcript lies at {redacted(reference)} (any more).", argument="result"
             ) from None
     if isinstance(reference, Mapping) and isinstance(reference.get("inline"), str):
         return _unpack(reference["inline"])
@@ -185,7 +185,7 @@ def _load(reference: Any) -> str:
 
 
 def _shown(reference: Any) -> str:
-    return show_location(reference) if isinstance(reference, str) else "the XCom that `result` names"
+    return redacted(reference) if isinstance(reference, str) else "the XCom that `result` names"
 
 
 def _text(reply: Mapping[str, Any]) -> str:

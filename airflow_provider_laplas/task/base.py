@@ -22,7 +22,7 @@ from airflow_provider_laplas.arguments import (
 )
 from airflow_provider_laplas.audio.sources import check_audio
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
-from airflow_provider_laplas.redaction import show_location
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.task.notify import lineage
 from airflow_provider_laplas.task.outcome import Outcome, carry_out
 from airflow_provider_laplas.task.submission import Submission
@@ -240,7 +240,7 @@ class BaseSTTOperator(RenderedOperator):
 
     def rendered_audio(self) -> Any:
         """Return ``audio`` as it was rendered, with its signature, unless somebody has set another one since."""
-        return self.check_audio(self._audio if self.audio == shown(self._audio) else self.audio)
+        return self.check_audio(self._audio if self.audio == redacted(self._audio) else self.audio)
 
     def shown_source(self) -> str | None:
         """Return where the audio is, as it may be shown; None where it is not one text."""
@@ -260,7 +260,7 @@ class BaseSTTOperator(RenderedOperator):
         audio = self.rendered_audio()
         return Submission(
             audio,
-            shown(str(audio)),
+            redacted(str(audio)),
             self.model,
             self.rendered_options(),
             timeout,
@@ -276,11 +276,4 @@ class BaseSTTOperator(RenderedOperator):
         """Have Airflow store and show URLs without their signatures."""
         super().after_rendering()
         self._audio = self.audio
-        self.audio = shown(self.audio)
-
-
-def shown(audio: Any) -> Any:
-    """Return what may be shown of ``audio``: a URL without its signature."""
-    if isinstance(audio, list | tuple):
-        return [shown(item) for item in audio]
-    return show_location(audio) if isinstance(audio, str) else audio
+        self.audio = redacted(self.audio)

@@ -14,7 +14,7 @@ from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError
 from airflow_provider_laplas.links import asset_uri
 from airflow_provider_laplas.manifest.files import FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
-from airflow_provider_laplas.redaction import show_location
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.results.output import Output, check_results_path
 from airflow_provider_laplas.task.notify import MOST_DATASETS, emit_asset, lineage, price_of
@@ -118,8 +118,8 @@ class BatchTask:
         if open_yet and self.execution_timeout is not None:
             raise LaplasBatchError(
                 f"`execution_timeout` passed while {len(open_yet)} files were waited for. They go on at the API and "
-                f"are billed. A Clear takes them up, from {show_location(manifest.uri)}.",
-                manifest=show_location(manifest.uri),
+                f"are billed. A Clear takes them up, from {redacted(manifest.uri)}.",
+                manifest=redacted(manifest.uri),
             )
         log.warning("The triggerer gave up waiting; polling once more for every file.")
         return self._go_on(self.batch.wait(manifest))
@@ -130,7 +130,7 @@ class BatchTask:
             log.warning(
                 "The task was ended while its batch was at work. The API cannot cancel what was submitted: it goes on "
                 "and is billed. A Clear takes it up again, from %s.",
-                show_location(self.batch.uri),
+                redacted(self.batch.uri),
             )
 
     def lineage(self) -> Any:
@@ -167,7 +167,7 @@ class BatchTask:
         trigger = STTBatchTrigger(
             conn_id=self.conn_id,
             manifest=manifest.uri,
-            claim=str(manifest.claim),
+            lease_token=str(manifest.lease_token),
             poll_interval=self.poll_interval,
             resume_at=self.batch.resume_at(manifest),
         )

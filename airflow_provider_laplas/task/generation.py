@@ -71,7 +71,8 @@ class Waiting:
 
     :ivar timeout: seconds from the beginning of the work
     :ivar poke_interval: the longest pause between two polls, in seconds
-    :ivar inline_wait: seconds of polling in the worker before the task defers; None is ``usual``, and 0 where the task
+    :ivar inline_wait: seconds of polling in the worker before the task defers; None is
+        ``default_inline_wait``, and 0 where the task
         is mapped: hundreds of mapped tasks must not sit on worker slots
     :ivar reschedule: whether a task that is not deferrable gives its worker slot back between two polls
     """
@@ -81,14 +82,14 @@ class Waiting:
     deferrable: bool
     execution_timeout: timedelta | None
     inline_wait: float | None = None
-    usual: float = 0.0
+    default_inline_wait: float = 0.0
     reschedule: bool = False
 
     def seconds_inline(self, *, mapped: bool) -> float:
         """Return how long to poll in the worker."""
         if self.inline_wait is not None:
             return self.inline_wait
-        return 0.0 if mapped else self.usual
+        return 0.0 if mapped else self.default_inline_wait
 
 
 @dataclass(slots=True)
@@ -255,14 +256,14 @@ class GenerationTask:
         :return: None where it is not done
         """
         if not self.waiting.deferrable:
-            stay = 0.0 if self.waiting.reschedule else float("inf")
-            return hook.client.wait_for(poller, stay=stay, first=outcome)
-        stay = self.waiting.seconds_inline(mapped=self._key.map_index >= 0)
+            inline_wait = 0.0 if self.waiting.reschedule else float("inf")
+            return hook.client.wait_for(poller, inline_wait=inline_wait, first=outcome)
+        inline_wait = self.waiting.seconds_inline(mapped=self._key.map_index >= 0)
         # What was just submitted is not done yet.
         settling = poller.submitted_at is not None and time.time() - poller.submitted_at < SETTLING
-        if not stay and settling and outcome is None:
+        if not inline_wait and settling and outcome is None:
             return None
-        return hook.client.wait_for(poller, stay=stay, first=outcome)
+        return hook.client.wait_for(poller, inline_wait=inline_wait, first=outcome)
 
     def _defer(self, poller: Poller, folder: str | None) -> Defer:
         trigger = STTCompletionTrigger(

@@ -21,7 +21,7 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationGoneError,
     rebuild,
 )
-from airflow_provider_laplas.redaction import show_location
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, load_reply
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
@@ -169,7 +169,7 @@ class Submission:
 
     def _failure(self, earlier: Earlier, begun: Begun, folder: str | None) -> LaplasError:
         if earlier is Earlier.GONE and isinstance(begun.outcome, LaplasGenerationGoneError):
-            where = f"in {show_location(folder)}" if folder else "anywhere: no `results_path` is set"
+            where = f"in {redacted(folder)}" if folder else "anywhere: no `results_path` is set"
             hint = f'No transcript of it was found {where}. To submit it again in such a case, set on_expired="resubmit".'
             return rebuild(LaplasGenerationGoneError, f"{begun.outcome} {hint}", vars(begun.outcome))
         return ambiguous_submission(

@@ -32,7 +32,7 @@ INTERVAL = 6.0
 WINDOW = 20.0
 SPREAD = 2.0
 IDLE = 3.0
-FIRST_LOOK = 5.0
+FIRST_POLL = 5.0
 # A wait that has not ended so long after the window is counted as one that never does.
 PATIENCE = 600.0
 
@@ -60,7 +60,7 @@ async def bare(server: Server, given: dict[str, Any]):
 
         async def one(job: str, since: float) -> None:
             url = f"{server.address}/v1/stt/{job}"
-            await asyncio.sleep(given["first_look"] + SPREAD * random.random())
+            await asyncio.sleep(given["first_poll"] + SPREAD * random.random())
             while True:
                 async with session.get(url) as answer:
                     if json.loads(await answer.read())["status"] == "completed":
@@ -86,7 +86,7 @@ async def ours(server: Server, given: dict[str, Any]):
                 submitted_at=since,
                 results_path=f"file://{folder}",
                 task=task,
-                first_look=given["first_look"],
+                first_poll=given["first_poll"],
             )
             payload = await only_event(trigger)
             if payload["status"] != "completed":
@@ -99,7 +99,7 @@ def with_trigger(given: dict[str, Any], trigger: type[Any], **arguments: Any) ->
     """Wait with a trigger of the HTTP provider, from the time of our first look on."""
 
     async def one(job: str, since: float) -> None:
-        await asyncio.sleep(given["first_look"] + SPREAD * random.random())
+        await asyncio.sleep(given["first_poll"] + SPREAD * random.random())
         await only_event(trigger(endpoint=f"v1/stt/{job}", **arguments))
 
     return one
@@ -170,12 +170,12 @@ async def measure(given: dict[str, Any]) -> dict[str, Any]:
         await wait(job, since)
         events[job] = time.time()
 
-    first_look = given.pop("first_look")
-    given["first_look"] = 0.0
+    first_poll = given.pop("first_poll")
+    given["first_poll"] = 0.0
     async with CONTENDERS[given["contender"]](server, given) as wait:
         # Imports, the connection and the first files are not what is measured.
         await wait(*server.jobs(1, 0, 0), time.time())
-        given["first_look"] = first_look
+        given["first_poll"] = first_poll
         gc.collect()
         memory = psutil.Process().memory_info().rss
         beating = asyncio.create_task(heart.beat())
@@ -236,7 +236,7 @@ def chosen(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
 
 def contend(server: Server, contender: str, waits: int, *, connection: str | None = None, **given: float):
     """Run one contender in a process of its own."""
-    usual = {"first_look": 0.0, "waited": WAITED, "window": WINDOW}
+    usual = {"first_poll": 0.0, "waited": WAITED, "window": WINDOW}
     usual |= {"shortest": WINDOW + 2, "longest": WINDOW + 10}
     return in_own_process(
         "waits",
@@ -314,7 +314,7 @@ def compare_lateness(waits: int = 1_000) -> Comparison:
     with running_api() as server:
         for name in (BARE, OURS):
             row = contend(
-                server, name, waits, first_look=FIRST_LOOK, waited=0.0, window=30.0, shortest=5, longest=30
+                server, name, waits, first_poll=FIRST_POLL, waited=0.0, window=30.0, shortest=5, longest=30
             )
             result.rows.append(chosen(row, columns))
     late = result.rows[1]["late, median s"]
@@ -336,7 +336,7 @@ def compare_budget(waits: int = MAIN) -> Comparison:
             OURS,
             waits,
             connection=connection,
-            first_look=FIRST_LOOK,
+            first_poll=FIRST_POLL,
             waited=0.0,
             window=10.0,
             shortest=5,

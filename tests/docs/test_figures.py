@@ -171,7 +171,7 @@ def test_a_wait_that_does_not_complete_is_not_counted(contender, monkeypatch, ca
     monkeypatch.setitem(waits.CONTENDERS, "careless", careless)
     monkeypatch.setattr(waits, "IDLE", 0.01)
     monkeypatch.setattr(waits, "PATIENCE", 0.2)
-    given = {"contender": "careless", "waits": 5, "first_look": 0.0, "waited": 0.0, "window": 0.0}
+    given = {"contender": "careless", "waits": 5, "first_poll": 0.0, "waited": 0.0, "window": 0.0}
     with running_api() as server:
         row = asyncio.run(waits.measure(given | {"address": server.address, "shortest": 0, "longest": 0}))
     assert (row["waits"], row["completed"]) == (5, 3)

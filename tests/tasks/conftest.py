@@ -41,7 +41,7 @@ def metadata_database():
 def triggers_look_at_once(monkeypatch):
     """``dag.test()`` runs triggers inline, where there is no race to keep away from."""
     # Less than nothing, as up to two seconds are added where many tasks could look together.
-    monkeypatch.setattr(triggers, "FIRST_LOOK", -2.0)
+    monkeypatch.setattr(triggers, "FIRST_POLL", -2.0)
 
 
 @pytest.fixture(autouse=True)

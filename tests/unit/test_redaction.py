@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_laplas.redaction import redact, redact_url, show_location
+from airflow_provider_laplas.redaction import redact, redact_url, redacted
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_url_is_shown_without_what_may_be_secret(url, shown):
     ],
 )
 def test_a_place_of_the_users_is_shown_with_all_of_its_name_and_without_secrets(location, shown):
-    assert show_location(location) == shown
+    assert redacted(location) == shown
 
 
 @given(st.text(), st.text(alphabet="0123456789abcdef", min_size=8))

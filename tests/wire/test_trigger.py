@@ -16,7 +16,7 @@ from airflow_provider_laplas.errors import (
 )
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.triggers import (
-    FIRST_LOOK,
+    FIRST_POLL,
     CompletionEvent,
     STTBatchTrigger,
     STTCompletionTrigger,
@@ -27,7 +27,7 @@ from tests.fake_api import WORDS, transcript_reply, until_closed
 @pytest.fixture
 def make(tmp_path):
     def make(generation_id, *, seconds=30.0, **kwargs):
-        arguments = {"poll_interval": 0.01, "results_path": str(tmp_path / "results"), "first_look": -2.0}
+        arguments = {"poll_interval": 0.01, "results_path": str(tmp_path / "results"), "first_poll": -2.0}
         return STTCompletionTrigger(
             generation_id=generation_id, deadline=time.time() + seconds, **(arguments | kwargs)
         )
@@ -106,7 +106,7 @@ def test_the_arguments_survive_storage_and_hold_no_secret(api, make):
 BATCH = {
     "conn_id": "c",
     "manifest": "m",
-    "claim": "w",
+    "lease_token": "w",
     "poll_interval": 1.0,
     "resume_at": 0,
 }
@@ -116,9 +116,17 @@ BATCH = {
     ("kind", "arguments"),
     [(STTCompletionTrigger, {"generation_id": "g", "deadline": 1.0}), (STTBatchTrigger, BATCH)],
 )
-def test_the_usual_first_look_is_stored_as_a_number_and_another_one_is_kept(kind, arguments):
-    assert kind(**arguments).serialize()[1]["first_look"] == FIRST_LOOK
-    assert kind(**arguments, first_look=0.0).serialize()[1]["first_look"] == 0.0
+def test_the_usual_first_poll_is_stored_as_a_number_and_another_one_is_kept(kind, arguments):
+    assert kind(**arguments).serialize()[1]["first_poll"] == FIRST_POLL
+    assert kind(**arguments, first_poll=0.0).serialize()[1]["first_poll"] == 0.0
+
+
+def test_the_arguments_of_tasks_that_were_deferred_by_the_version_before_are_understood():
+    single = STTCompletionTrigger(generation_id="g", deadline=1.0, first_look=7.0)
+    batch = STTBatchTrigger(
+        **{name: value for name, value in BATCH.items() if name != "lease_token"}, claim="w", first_look=7.0
+    )
+    assert (single.first_poll, batch.first_poll, batch.lease_token) == (7.0, 7.0, "w")
 
 
 def test_waits_on_one_connection_share_one_look_up_and_one_client(api, make, look_ups):

@@ -10,8 +10,8 @@ from upath import UPath
 
 from airflow_provider_laplas.api.retry import backoff
 from airflow_provider_laplas.client import LaplasClient
-from airflow_provider_laplas.client.sender import LOOK_UP_EVERY
 from airflow_provider_laplas.client.rate_limited import RateLimitedClient
+from airflow_provider_laplas.client.sender import LOOK_UP_EVERY
 from airflow_provider_laplas.client.settings import read_arguments
 from airflow_provider_laplas.errors import LaplasTransportError
 from airflow_provider_laplas.metrics import Metrics
