@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from airflow_provider_laplas.airflow_compat import get_xcom, set_xcom
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.redaction import redact, redacted
 from airflow_provider_laplas.storage import Storage, apersistently, object_storage, off_loop, persistently
@@ -202,6 +201,9 @@ def _unpack(packed: str) -> str:
 
 
 def _save_xcom(text: str, task: TaskKey) -> dict[str, Any]:
+    # Airflow is imported for an XCom only: files are read, and loaded into databases, without it.
+    from airflow_provider_laplas.airflow_compat import set_xcom  # noqa: PLC0415
+
     # One string: as nested objects the same reply costs the serialiser twenty times as long.
     value = {"encoding": "json", "data": text}
     if len(text) > COMPRESS_ABOVE:
@@ -211,6 +213,8 @@ def _save_xcom(text: str, task: TaskKey) -> dict[str, Any]:
 
 
 def _load_xcom(reference: Mapping[str, Any]) -> str:
+    from airflow_provider_laplas.airflow_compat import get_xcom  # noqa: PLC0415
+
     try:
         key = reference["xcom_key"]
         task = TaskKey(*(reference[name] for name in ("dag_id", "run_id", "task_id", "map_index")))
