@@ -13,7 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from airflow_provider_laplas.captions.cues import CaptionLimits
-from airflow_provider_laplas.captions.formats import FORMATS, write_formats
+from airflow_provider_laplas.captions.formats import FORMATS
+from airflow_provider_laplas.captions.making import write_formats
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.transcript.model import Transcript
 

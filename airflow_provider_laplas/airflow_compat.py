@@ -8,7 +8,8 @@ DAG file pays for this module.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -22,16 +23,20 @@ from airflow.providers.common.compat.sdk import (
     BaseOperatorLink,
     BaseSensorOperator,
     Context,
-    DecoratedOperator,
     Stats,
-    TaskDecorator,
-    determine_kwargs,
-    task_decorator_factory,
 )
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_laplas.metrics import Metrics
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import (
+        DecoratedOperator,
+        TaskDecorator,
+        determine_kwargs,
+        task_decorator_factory,
+    )
 
 __all__ = [
     "METRICS",
@@ -64,6 +69,11 @@ __all__ = [
     "task_decorator_factory",
     "trigger_failure",
 ]
+
+# Only what uses @task.transcribe needs these.
+_OF_DECORATORS = frozenset(
+    {"DecoratedOperator", "TaskDecorator", "determine_kwargs", "task_decorator_factory"}
+)
 
 METRICS = Metrics(Stats)
 """Counts through Airflow's metrics; where none are configured, nothing is sent."""
@@ -172,3 +182,10 @@ async def aconnection_fields(hook: Any, conn_id: str) -> dict[str, Any]:
 def _fields(connection: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
     names = ("host", "schema", "port", "password")
     return {**{name: getattr(connection, name) for name in names}, "extra": extra}
+
+
+def __getattr__(name: str) -> Any:
+    """Return what decorators are made of, importing it now."""
+    if name not in _OF_DECORATORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("airflow.providers.common.compat.sdk"), name)

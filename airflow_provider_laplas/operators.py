@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import Context
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
@@ -19,15 +19,14 @@ from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
-from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.results.output import Output, check_output, check_results_path, choose_folder
 from airflow_provider_laplas.task.base import BaseSTTOperator, BaseWaitingOperator, Task
-from airflow_provider_laplas.task.batch import BatchTask
-from airflow_provider_laplas.task.generation import GenerationTask, Waiting
 from airflow_provider_laplas.task.notify import lineage
 from airflow_provider_laplas.task.outcome import Done, Outcome, carry_out
-from airflow_provider_laplas.task.record import RecordStore
 from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
+
+if TYPE_CHECKING:
+    from airflow_provider_laplas.task.batch import BatchTask
 
 GENERATION_ID_KEY = "generation_id"
 """The XCom key under which a submission's id is found, beside the task's return value."""
@@ -69,8 +68,10 @@ class SubmitSTTOperator(BaseSTTOperator):
         return lineage([source] if source else [], [])
 
     def _submit(self, context: Context) -> Outcome:
-        # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
+        # What only a worker needs is not imported by every DAG file.
         from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
+        from airflow_provider_laplas.results.keeping import TaskKey  # noqa: PLC0415
+        from airflow_provider_laplas.task.record import RecordStore  # noqa: PLC0415
 
         with LaplasHook(check_text("conn_id", self.conn_id)) as hook:
             folder = choose_folder(self.results_path, hook.client.settings.results_path)
@@ -140,6 +141,8 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
 
     def make_task(self, context: Context) -> Task:
         """Return the submission and the wait for its generation."""
+        from airflow_provider_laplas.task.generation import GenerationTask, Waiting  # noqa: PLC0415
+
         return GenerationTask(
             context,
             self.conn_id,
@@ -271,7 +274,7 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
             for item in audio
         ]
 
-    def make_task(self, context: Context) -> BatchTask:
+    def make_task(self, context: Context) -> "BatchTask":
         """Return the batch."""
         return batch_task(self, context, self.limits, self.min_age)
 
@@ -281,12 +284,14 @@ def batch_task(
     context: Context,
     limits: BatchLimits,
     min_age: Any = 0.0,
-) -> BatchTask:
+) -> "BatchTask":
     """
     Return the batch of an operator whose ``audio`` is several files.
 
     :raises LaplasArgumentError: naming the argument that a template has made a wrong one
     """
+    from airflow_provider_laplas.task.batch import BatchTask  # noqa: PLC0415
+
     audio = operator.rendered_audio()
     return BatchTask(
         context,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import BaseSensorOperator, Context, argument_names
 from airflow_provider_laplas.api.calls import check_generation_id
@@ -23,8 +23,10 @@ from airflow_provider_laplas.links import TranscriptLink
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.output import check_output, check_results_path
 from airflow_provider_laplas.task.base import BaseWaitingOperator
-from airflow_provider_laplas.task.generation import GenerationTask, GivenGeneration, Waiting
 from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
+
+if TYPE_CHECKING:
+    from airflow_provider_laplas.task.generation import GenerationTask, GivenGeneration
 
 _MEANINGLESS = frozenset({"exponential_backoff", "max_wait", "silent_fail"})
 _MEANINGLESS_WHY = (
@@ -123,8 +125,11 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
         self.deferrable = check_flag("deferrable", deferrable)
         self.defer_after = check_pause("defer_after", defer_after)
 
-    def make_task(self, context: Context) -> GenerationTask:
+    def make_task(self, context: Context) -> "GenerationTask":
         """Return the wait for the generation."""
+        # What only a worker needs is not imported by every DAG file.
+        from airflow_provider_laplas.task.generation import GenerationTask, Waiting  # noqa: PLC0415
+
         self.source = self.shown_source()
         return GenerationTask(
             context,
@@ -159,7 +164,9 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
         super().after_rendering()
         self.source = redacted(self.source)
 
-    def _given(self) -> GivenGeneration:
+    def _given(self) -> "GivenGeneration":
+        from airflow_provider_laplas.task.generation import GivenGeneration  # noqa: PLC0415
+
         rendered: Any = self.generation_id
         # A template that is rendered to native types makes a number of an id of digits.
         generation_id = check_generation_id(str(rendered) if isinstance(rendered, int) else rendered)

@@ -22,12 +22,19 @@ module        what is in it
 ``timing``    when each word was said, and when each cue is on screen
 ``writers``   SRT and WebVTT
 ``making``    all of these, from a transcript to its captions
-``formats``   what a task writes beside the API's reply; not imported from here
+``formats``   the formats in which a task writes
 ============  =======================================================================
 """
 
-from airflow_provider_laplas.captions.cues import KINDS, CaptionLimits, Cue
-from airflow_provider_laplas.captions.making import Captions, make_captions
-from airflow_provider_laplas.captions.measure import LATEST, width
+from typing import TYPE_CHECKING
+
+from airflow_provider_laplas.captions.cues import KINDS, LATEST, CaptionLimits, Cue
+from airflow_provider_laplas.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from airflow_provider_laplas.captions.making import Captions, make_captions
+    from airflow_provider_laplas.captions.measure import width
 
 __all__ = ["KINDS", "LATEST", "CaptionLimits", "Captions", "Cue", "make_captions", "width"]
+
+__getattr__ = lazy_names(__name__, making=["Captions", "make_captions"], measure=["width"])

@@ -7,6 +7,9 @@ from typing import Any
 
 from airflow_provider_laplas.errors import LaplasArgumentError
 
+LATEST = 1e9
+"""Seconds (31 years) after which a time is taken for a mistake, like one below 0."""
+
 KINDS: Mapping[str, str] = {
     "line_length": "lines with one word that is longer than a line",
     "short": "cues on screen for less than the minimum",

@@ -1,13 +1,9 @@
 """The formats in which a transcript is written beside the API's reply. Pure."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from airflow_provider_laplas.arguments import is_template
-from airflow_provider_laplas.captions.cues import CaptionLimits
-from airflow_provider_laplas.captions.making import make_captions
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.transcript.model import Transcript
 
 CAPTIONS = ("srt", "vtt")
 """Formats that need times."""
@@ -30,24 +26,3 @@ def check_formats(formats: Any) -> Any:
             f"`formats` must be a list of {', '.join(FORMATS)}; {shown} is not.", argument="formats"
         )
     return list(formats)
-
-
-def write_formats(
-    transcript: Transcript, formats: Iterable[str], limits: CaptionLimits | None = None
-) -> tuple[dict[str, str], str]:
-    """
-    Write a transcript in some formats, of which ``json`` is left out.
-
-    :param limits: what captions keep to; None is the defaults
-    :return: the text of each format, and one sentence on the limits that the captions could not keep, if any
-    :raises LaplasArgumentError: naming ``transcript``, where captions are asked for and it has no times
-    """
-    wanted = [name for name in FORMATS if name in set(formats) - {"json"}]
-    captions = make_captions(transcript, limits) if set(CAPTIONS) & set(wanted) else None
-    texts = {}
-    for name in wanted:
-        if name == "txt" or captions is None:
-            texts[name] = transcript.to_txt()
-        else:
-            texts[name] = captions.to_srt() if name == "srt" else captions.to_vtt()
-    return texts, captions.report if captions else ""

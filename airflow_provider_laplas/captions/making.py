@@ -1,10 +1,11 @@
 """A transcript's captions: its words timed, cut into cues, and put in their places."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_laplas.captions.cues import KINDS, CaptionLimits, Cue
+from airflow_provider_laplas.captions.formats import CAPTIONS, FORMATS
 from airflow_provider_laplas.captions.layout import Block, channel_blocks
 from airflow_provider_laplas.captions.measure import measure_of
 from airflow_provider_laplas.captions.timing import place_cues, timed_channels, timeline
@@ -68,3 +69,24 @@ def make_captions(transcript: Transcript, limits: CaptionLimits | None = None) -
     counts["line_length"] = sum(block.long_lines for block in blocks)
     counts["estimated_times"] = estimated
     return Captions(cues, {kind: counts[kind] for kind in KINDS if counts[kind]}, transcript)
+
+
+def write_formats(
+    transcript: Transcript, formats: Iterable[str], limits: CaptionLimits | None = None
+) -> tuple[dict[str, str], str]:
+    """
+    Write a transcript in some formats, of which ``json`` is left out.
+
+    :param limits: what captions keep to; None is the defaults
+    :return: the text of each format, and one sentence on the limits that the captions could not keep, if any
+    :raises LaplasArgumentError: naming ``transcript``, where captions are asked for and it has no times
+    """
+    wanted = [name for name in FORMATS if name in set(formats) - {"json"}]
+    captions = make_captions(transcript, limits) if set(CAPTIONS) & set(wanted) else None
+    texts = {}
+    for name in wanted:
+        if name == "txt" or captions is None:
+            texts[name] = transcript.to_txt()
+        else:
+            texts[name] = captions.to_srt() if name == "srt" else captions.to_vtt()
+    return texts, captions.report if captions else ""

@@ -5,11 +5,8 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from airflow_provider_laplas.captions.cues import CaptionLimits
+from airflow_provider_laplas.captions.cues import LATEST, CaptionLimits
 from airflow_provider_laplas.transcript.model import Transcript
-
-LATEST = 1e9
-"""Seconds (31 years) after which a time is taken for a mistake, like one below 0."""
 
 NEVER = 10**13
 """Milliseconds after everything else."""

@@ -13,18 +13,13 @@ The API over a socket, without Airflow: :class:`LaplasClient`.
 requests and aiohttp cost a good part of a second to import, so they are imported when the client is first asked for.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from airflow_provider_laplas.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.client.client import LaplasClient
 
 __all__ = ["LaplasClient"]
 
-
-def __getattr__(name: str) -> Any:
-    """Return :class:`LaplasClient`, importing it now."""
-    if name != "LaplasClient":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from airflow_provider_laplas.client.client import LaplasClient  # noqa: PLC0415
-
-    return LaplasClient
+__getattr__ = lazy_names(__name__, client=["LaplasClient"])

@@ -8,17 +8,22 @@ Where a finished transcript is kept, and what is written beside it.
 ==============  ==========================================================================
 """
 
-from airflow_provider_laplas.results.keeping import (
-    Place,
-    Reference,
-    TaskKey,
-    akeep_reply,
-    inline,
-    keep_reply,
-    load_reply,
-    load_transcript,
-    write_reply,
-)
+from typing import TYPE_CHECKING
+
+from airflow_provider_laplas.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from airflow_provider_laplas.results.keeping import (
+        Place,
+        Reference,
+        TaskKey,
+        akeep_reply,
+        inline,
+        keep_reply,
+        load_reply,
+        load_transcript,
+        write_reply,
+    )
 
 __all__ = [
     "Place",
@@ -31,3 +36,5 @@ __all__ = [
     "load_transcript",
     "write_reply",
 ]
+
+__getattr__ = lazy_names(__name__, keeping=__all__)

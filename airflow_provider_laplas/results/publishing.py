@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from airflow_provider_laplas.captions.cues import CaptionLimits
-from airflow_provider_laplas.captions.formats import write_formats
+from airflow_provider_laplas.captions.making import write_formats
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasQualityError
 from airflow_provider_laplas.storage import Storage
 from airflow_provider_laplas.transcript.model import Transcript

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from airflow_provider_laplas.airflow_compat import (
     Context,
@@ -25,7 +25,9 @@ from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.task.notify import lineage
 from airflow_provider_laplas.task.outcome import Outcome, carry_out
-from airflow_provider_laplas.task.submission import Submission
+
+if TYPE_CHECKING:
+    from airflow_provider_laplas.task.submission import Submission
 
 
 class Task(Protocol):
@@ -251,12 +253,15 @@ class BaseSTTOperator(RenderedOperator):
         check_text("model", self.model)
         return check_options(merge_options(self.typed_options, self.options), rendered=True)
 
-    def submission(self, timeout: float) -> Submission:
+    def submission(self, timeout: float) -> "Submission":
         """
         Return the work that is submitted, of the rendered arguments.
 
         :param timeout: seconds that a wait for it may take
         """
+        # What only a worker needs is not imported by every DAG file.
+        from airflow_provider_laplas.task.submission import Submission  # noqa: PLC0415
+
         audio = self.rendered_audio()
         return Submission(
             audio,
