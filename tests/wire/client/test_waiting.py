@@ -155,11 +155,11 @@ def test_the_time_from_the_submission_is_sent_where_that_is_known_and_the_wait_e
     assert counted["laplas.time_to_completion"] == 1
 
 
-def test_a_wait_is_left_after_its_stay_and_has_polled_once_at_least(api, clients, counted):
+def test_a_wait_ends_early_after_its_inline_wait_and_has_polled_once_at_least(api, clients, counted):
     generation_id = api.create()
-    assert clients().wait_for(poller_of(generation_id), stay=0) is None
+    assert clients().wait_for(poller_of(generation_id), inline_wait=0) is None
     assert (api.count("GET"), counted["laplas.polls"]) == (1, 1)
-    assert clients().wait_for(poller_of(generation_id), stay=20).state is State.COMPLETED
+    assert clients().wait_for(poller_of(generation_id), inline_wait=20).state is State.COMPLETED
 
 
 def test_waiting_blocks_until_the_transcript_is_there(api, clients):
