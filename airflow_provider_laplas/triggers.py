@@ -98,7 +98,7 @@ class BatchEvent:
 
 class STTCompletionTrigger(BaseTrigger):
     """
-    Poller for a generation, bring its transcript to safety, and say where it lies.
+    Wait for a generation, bring its transcript to safety, and say where it lies.
 
     The reply is stored here and not by the resumed task: a worker slot may be hours away, and the API keeps the
     reply for one.
@@ -155,7 +155,7 @@ class STTCompletionTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poller, store, and yield the one event."""
+        """Wait, store, and yield the one event."""
         try:
             event = CompletionEvent(self.generation_id, result=await self._wait_and_store())
         except LaplasError as error:
@@ -191,7 +191,7 @@ class STTCompletionTrigger(BaseTrigger):
 
 class STTBatchTrigger(BaseTrigger):
     """
-    Poller for all submitted files of a batch, writing each transcript and the manifest as they finish.
+    Wait for all submitted files of a batch, writing each transcript and the manifest as they finish.
 
     The one event comes when all are done, or, where files are left to submit, when ``resume_at`` or fewer are open.
 
@@ -230,7 +230,7 @@ class STTBatchTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poller, store, and yield the one event."""
+        """Wait, store, and yield the one event."""
         # The HTTP clients cost half a second to import, which the DAG processor should not pay.
         from airflow_provider_laplas.batch.wait import wait_for_submitted  # noqa: PLC0415
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415

@@ -13,9 +13,9 @@ from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
 from airflow_provider_laplas.audio.length import audio_seconds
 from airflow_provider_laplas.audio.sources import list_audio, open_source
+from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request, submit_pending
-from airflow_provider_laplas.batch.timing import CONCURRENT_SUBMISSIONS
 from airflow_provider_laplas.batch.wait import seconds_of, wait_for_submitted
 from airflow_provider_laplas.client.multipart import CHUNK
 from airflow_provider_laplas.errors import (
@@ -176,7 +176,7 @@ class Batch:
         return 0 if self._stopped(manifest) else self.limits.max_in_flight // 2
 
     def wait(self, manifest: Manifest) -> Manifest:
-        """Poller in place."""
+        """Wait in place."""
         asyncio.run(self._wait(manifest))
         return manifest
 
@@ -358,7 +358,7 @@ class Batch:
 
 def _in_threads(function: Callable[..., T], *items: Iterable[Any]) -> list[T]:
     """Call a function that waits for its storage, for many files at once."""
-    with ThreadPoolExecutor(CONCURRENT_SUBMISSIONS) as threads:
+    with ThreadPoolExecutor(timing.CONCURRENT_SUBMISSIONS) as threads:
         return list(threads.map(function, *items))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from airflow_provider_laplas.batch.timing import REPORT_EVERY, SHORTEST_RATE
+from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.manifest.files import UNFINISHED, FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
 
@@ -35,14 +35,14 @@ class Progress:
         """Log a line if it is time to."""
         clock = self.clock()
         # Before anything is counted: it is asked whenever a file finishes, and there may be thousands.
-        if not now and clock - self._said < REPORT_EVERY:
+        if not now and clock - self._said < timing.REPORT_EVERY:
             return
         self._said = clock
         total, done = len(self.manifest.entries), self._done()
         under_way = sum(1 for _ in self.manifest.having(FileState.SUBMITTED))
         # A rate of a second or two says nothing.
         took = clock - self._began
-        rate = (done - self._done_before) / took if took >= SHORTEST_RATE else 0.0
+        rate = (done - self._done_before) / took if took >= timing.SHORTEST_RATE else 0.0
         how_fast = f", {3600 * rate:.0f} an hour" if rate else ""
         left = (
             f", about {timedelta(seconds=round((total - done) / rate))} left" if rate and done < total else ""

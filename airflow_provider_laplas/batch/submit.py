@@ -89,7 +89,7 @@ async def submit_pending(
 
 async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -> None:
     """
-    Poller for a group's submissions, noting meanwhile the ids that are known: large uploads take minutes.
+    Wait for a group's submissions, noting meanwhile the ids that are known: large uploads take minutes.
 
     Where they cannot be noted, the submissions under way are waited for all the same: they are billed.
     """

@@ -40,7 +40,7 @@ async def wait_for_submitted(
     resume_at: int,
 ) -> None:
     """
-    Poller for the submitted files and write each transcript as it finishes.
+    Wait for the submitted files and write each transcript as it finishes.
 
     :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
     """
@@ -73,7 +73,7 @@ async def wait_for_submitted(
 
 
 async def _take_finished(finished: "asyncio.Queue[asyncio.Task[None]]", patience: float) -> int:
-    """Poller some seconds until a file is finished, and return how many are."""
+    """Wait some seconds until a file is finished, and return how many are."""
     ends = []
     with suppress(TimeoutError):
         async with asyncio.timeout(patience):

@@ -121,6 +121,7 @@ class BatchTask:
                 f"are billed. A Clear takes them up, from {redacted(manifest.uri)}.",
                 manifest=redacted(manifest.uri),
             )
+        self._under_way = True
         log.warning("The triggerer gave up waiting; polling once more for every file.")
         return self._go_on(self.batch.wait(manifest))
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_laplas.redaction import redact, redact_url, redacted
+from airflow_provider_laplas.redaction import redact, redact_url, redacted, unsigned
+from tests.unit.signed import SIGNED
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,10 @@ def test_no_secret_and_no_control_character_survives(text, secret):
 
 def test_a_long_text_is_cut():
     assert redact("x" * 400, limit=10) == "x" * 9 + "…"
+
+
+@pytest.mark.parametrize("url", SIGNED)
+def test_what_signs_a_url_is_taken_out_of_it(url):
+    once = unsigned(url.format("one"))
+    assert "one" not in once
+    assert once == unsigned(url.format("two"))

@@ -3,8 +3,9 @@
 import logging
 
 import pytest
-from airflow_provider_laplas.batch_loops import SAY_EVERY, Progress
 
+from airflow_provider_laplas.batch.progress import Progress
+from airflow_provider_laplas.batch.timing import REPORT_EVERY
 from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
 
 
@@ -51,6 +52,6 @@ def test_where_nothing_was_done_yet_no_end_is_expected(manifest, clock, said):
 def test_lines_keep_their_distance(manifest, clock, said):
     progress = Progress(manifest, clock)
     for _ in range(100):
-        clock.now += SAY_EVERY / 10
+        clock.now += REPORT_EVERY / 10
         progress.say()
     assert len(said()) == 10

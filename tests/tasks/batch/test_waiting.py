@@ -1,0 +1,92 @@
+"""A wait that something ends or disturbs: a time-out, a broken trigger, a storage that is away, a kill."""
+
+import time
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk import task
+from airflow.sdk.exceptions import TaskDeferralError
+
+from airflow_provider_laplas import storage
+from airflow_provider_laplas.batch import timing
+from airflow_provider_laplas.errors import LaplasBatchError
+from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest, output_names
+from airflow_provider_laplas.storage import Storage
+from tests.fake_api import answer_healthily
+from tests.tasks.batch.conftest import URLS, batch
+
+
+def test_a_wait_outlasts_a_storage_that_does_not_take_the_manifest(api, dag, run_dag, out, monkeypatch):
+    failed = []
+    write = Storage.write_text
+
+    def fail_twice(storage, uri, text):
+        if "submitted" in text and len(failed) < 2:
+            failed.append(uri)
+            raise OSError("the storage is away")
+        write(storage, uri, text)
+
+    async def answer_without_storage(api, request):
+        monkeypatch.setattr(Storage, "write_text", fail_twice)
+        await answer_healthily(api, request)
+
+    monkeypatch.setattr(timing, "SAVE_EVERY", 0.1)
+    monkeypatch.setattr(storage, "WRITE_ATTEMPTS", 1)
+    api.script("GET", answer_without_storage)
+    batch(out, audio=URLS[:3])
+    assert run_dag(dag).xcom("batch")["completed"] == 3
+    assert failed
+
+
+def context_of(dag, **more):
+    ti = SimpleNamespace(
+        dag_id=dag.dag_id, run_id="r", task_id="batch", map_index=-1, max_tries=0, xcom_push=lambda **_: None
+    )
+    return {"ti": ti, "outlet_events": {}, **more}
+
+
+def interrupted(dag, out, *, deadline):
+    """A manifest of three files, of which one is submitted and done, as a triggerer's death leaves it."""
+    owner = {"dag_id": dag.dag_id, "run_id": "r", "task_id": "batch", "map_index": -1}
+    names = output_names(URLS[:3], None)
+    entries = [FileRecord(url, "f", name) for url, name in zip(URLS[:3], names, strict=True)]
+    Manifest(f"{out}/manifest.json", owner, 0, entries).save()
+    return lambda generation_id: (
+        entries[0].transition(FileState.SUBMITTED, generation_id=generation_id, deadline=deadline),
+        Manifest(f"{out}/manifest.json", owner, 0, entries).save(),
+    )
+
+
+@pytest.mark.parametrize("make", ["operator", "decorator"])
+def test_after_the_triggers_time_out_what_is_done_is_taken_and_the_rest_submitted(api, dag, out, make):
+    operator = (
+        batch(out, audio=URLS[:3], deferrable=False)
+        if make == "operator"
+        else task.transcribe(task_id="batch", results_path=str(out), deferrable=False, poke_interval=1)(
+            lambda: URLS[:3]
+        )().operator
+    )
+    submit = interrupted(dag, out, deadline=time.time() - 1)
+    generation_id = api.create()
+    api.complete(generation_id)
+    submit(generation_id)
+    summary = operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context_of(dag))
+    assert (summary["completed"], api.count("POST")) == (3, 2)
+
+
+def test_an_execution_timeout_that_ends_the_wait_says_so_and_submits_nothing(api, dag, out):
+    operator = batch(out, audio=URLS[:3], execution_timeout=timedelta(seconds=1))
+    interrupted(dag, out, deadline=time.time() + 600)(api.create())
+    with pytest.raises(LaplasBatchError, match="execution_timeout"):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context_of(dag))
+    assert not api.requests
+
+
+@pytest.mark.parametrize("make", ["operator", "decorator"])
+def test_a_trigger_that_broke_is_airflows_own_error(api, dag, out, make):
+    operator = batch(out, audio=URLS[:3])
+    if make == "decorator":
+        operator = task.transcribe(task_id="other", results_path=str(out))(lambda: URLS[:3])().operator
+    with pytest.raises(TaskDeferralError):
+        operator.resume_execution("__fail__", {"error": "Trigger failure", "traceback": []}, context_of(dag))

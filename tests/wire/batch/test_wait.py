@@ -1,0 +1,65 @@
+"""The trigger's half of a batch: what is waited for, and when what finished is noted."""
+
+import asyncio
+import time
+
+import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
+from airflow_provider_laplas.api.poller import Poller
+from airflow_provider_laplas.batch.wait import wait_for_submitted
+from airflow_provider_laplas.manifest import FileState
+from tests.fake_api import answer_healthily
+from tests.wire.batch.conftest import client
+
+
+@pytest.fixture
+def submitted(api, begin):
+    """A manifest of so many files that are submitted."""
+
+    def make(count):
+        manifest = begin(count)
+        for entry in manifest.entries:
+            entry.transition(FileState.SUBMITTED, generation_id=api.create(), deadline=time.time() + 60)
+        manifest.save()
+        return manifest
+
+    return make
+
+
+def wait(manifest):
+    async def run():
+        await wait_for_submitted(client(), manifest, poll_interval=0.1, resume_at=0)
+
+    asyncio.run(run())
+
+
+def test_what_finished_is_noted_though_nothing_else_finishes(api, submitted, noted, monkeypatch):
+    seen = []
+
+    async def answer_when_noted(api, request):
+        async with asyncio.timeout(20):
+            while not seen:
+                await asyncio.sleep(0.01)
+                seen.extend(noted().having(FileState.COMPLETED))
+        await answer_healthily(api, request)
+
+    # Longer than it takes until the first file is done, so that it is not noted right then.
+    monkeypatch.setattr("airflow_provider_laplas.batch.timing.SAVE_EVERY", 2.0)
+    api.polls_until_done = 0
+    api.script("GET", answer_when_noted)
+    manifest = submitted(2)
+    wait(manifest)
+    assert manifest.counts() == {"completed": 2}
+    assert len(seen) == 1
+
+
+def test_a_time_out_of_airflow_that_comes_up_in_a_wait_ends_it(api, submitted, noted, monkeypatch):
+    def time_out(poller, outcome):
+        raise AirflowTaskTimeout
+
+    monkeypatch.setattr(Poller, "observe", time_out)
+    manifest = submitted(2)
+    with pytest.raises(AirflowTaskTimeout):
+        wait(manifest)
+    assert [entry.state for entry in noted().entries] == ["submitted"] * 2
