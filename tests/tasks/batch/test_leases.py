@@ -11,19 +11,17 @@ from tests.tasks.batch.conftest import OTHER, URLS, batch, manifest_of, manifest
 
 
 def test_two_tasks_do_not_write_into_one_folder(api, dag, run_dag, out):
-    manifest = Manifest(f"{out}/manifest.json", {"dag_id": "other", "run_id": "r", "task_id": "t"}, 0)
-    manifest.entries = []
+    owner = {"dag_id": "other", "run_id": "r", "task_id": "t"}
+    entries = [FileRecord("x", "f", "x.json", state=FileState.SUBMITTED, generation_id="g")]
+    Manifest(f"{out}/manifest.json", owner, 0, entries).save()
     batch(out, audio=URLS[:1])
-
-    manifest.entries.append(FileRecord("x", "f", "x.json", state=FileState.SUBMITTED, generation_id="g"))
-    manifest.save()
     (error,) = run_dag(dag).errors
     assert isinstance(error, LaplasArgumentError)
     assert "other/r/t" in str(error)
     assert api.count("POST") == 0
 
 
-def test_a_batch_that_another_task_has_taken_over_is_left_to_it(api, dag, run_dag, out):
+def test_a_batch_that_another_task_has_taken_over_is_left_to_it(api, dag, run_dag, out, monkeypatch):
     batch(out, audio=URLS[:4], max_in_flight=2)
 
     async def take_over(api, request):
@@ -31,16 +29,15 @@ def test_a_batch_that_another_task_has_taken_over_is_left_to_it(api, dag, run_da
         await answer_healthily(api, request)
 
     api.script("GET", take_over)
-    triggers_manifest = Manifest.save
+    save_anyway = Manifest.save
 
     def save(self):
         # The trigger of the first task is on another machine, and killed by now.
         if not (out / "manifest.json").exists() or manifest_of(out).owner == self.owner:
-            triggers_manifest(self)
+            save_anyway(self)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Manifest, "save", save)
-        (error,) = run_dag(dag).errors
+    monkeypatch.setattr(Manifest, "save", save)
+    (error,) = run_dag(dag).errors
     assert error.argument == "results_path"
     assert "other/r/t" in str(error)
     assert api.count("POST") == 2
