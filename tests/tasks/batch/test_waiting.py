@@ -16,6 +16,9 @@ from airflow_provider_laplas.storage import Storage
 from tests.fake_api import answer_healthily
 from tests.tasks.batch.conftest import URLS, batch
 
+TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
+"""The method and the arguments with which Airflow resumes a task whose trigger took too long."""
+
 
 def test_a_wait_outlasts_a_storage_that_does_not_take_the_manifest(api, dag, run_dag, out, monkeypatch):
     failed = []
@@ -39,23 +42,20 @@ def test_a_wait_outlasts_a_storage_that_does_not_take_the_manifest(api, dag, run
     assert failed
 
 
-def context_of(dag, **more):
+def context_of(dag):
     ti = SimpleNamespace(
         dag_id=dag.dag_id, run_id="r", task_id="batch", map_index=-1, max_tries=0, xcom_push=lambda **_: None
     )
-    return {"ti": ti, "outlet_events": {}, **more}
+    return {"ti": ti, "outlet_events": {}}
 
 
-def interrupted(dag, out, *, deadline):
-    """A manifest of three files, of which one is submitted and done, as a triggerer's death leaves it."""
+def interrupt(dag, out, generation_id, *, deadline):
+    """Write the manifest of three files, of which one is submitted, as a triggerer's death leaves it."""
     owner = {"dag_id": dag.dag_id, "run_id": "r", "task_id": "batch", "map_index": -1}
     names = output_names(URLS[:3], None)
     entries = [FileRecord(url, "f", name) for url, name in zip(URLS[:3], names, strict=True)]
+    entries[0].transition(FileState.SUBMITTED, generation_id=generation_id, deadline=deadline)
     Manifest(f"{out}/manifest.json", owner, 0, entries).save()
-    return lambda generation_id: (
-        entries[0].transition(FileState.SUBMITTED, generation_id=generation_id, deadline=deadline),
-        Manifest(f"{out}/manifest.json", owner, 0, entries).save(),
-    )
 
 
 @pytest.mark.parametrize("make", ["operator", "decorator"])
@@ -67,19 +67,18 @@ def test_after_the_triggers_time_out_what_is_done_is_taken_and_the_rest_submitte
             lambda: URLS[:3]
         )().operator
     )
-    submit = interrupted(dag, out, deadline=time.time() - 1)
     generation_id = api.create()
     api.complete(generation_id)
-    submit(generation_id)
-    summary = operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context_of(dag))
+    interrupt(dag, out, generation_id, deadline=time.time() - 1)
+    summary = operator.resume_execution(*TIMED_OUT, context_of(dag))
     assert (summary["completed"], api.count("POST")) == (3, 2)
 
 
 def test_an_execution_timeout_that_ends_the_wait_says_so_and_submits_nothing(api, dag, out):
     operator = batch(out, audio=URLS[:3], execution_timeout=timedelta(seconds=1))
-    interrupted(dag, out, deadline=time.time() + 600)(api.create())
+    interrupt(dag, out, api.create(), deadline=time.time() + 600)
     with pytest.raises(LaplasBatchError, match="execution_timeout"):
-        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context_of(dag))
+        operator.resume_execution(*TIMED_OUT, context_of(dag))
     assert not api.requests
 
 
@@ -90,3 +89,37 @@ def test_a_trigger_that_broke_is_airflows_own_error(api, dag, out, make):
         operator = task.transcribe(task_id="other", results_path=str(out))(lambda: URLS[:3])().operator
     with pytest.raises(TaskDeferralError):
         operator.resume_execution("__fail__", {"error": "Trigger failure", "traceback": []}, context_of(dag))
+
+
+def resume_timed_out(operator, dag, out, api):
+    interrupt(dag, out, api.create(), deadline=time.time() + 600)
+    return operator.resume_execution(*TIMED_OUT, context_of(dag))
+
+
+@pytest.mark.parametrize(
+    "work",
+    [lambda operator, dag, out, api: operator.execute(context_of(dag)), resume_timed_out],
+    ids=["first", "after the trigger's time-out"],
+)
+def test_a_task_that_is_killed_while_its_batch_is_at_work_says_what_goes_on(api, dag, out, caplog, work):
+    # One at a time: with room for more, the rest would be submitted before anything is waited for.
+    operator = batch(out, audio=URLS[:3], deferrable=False, max_in_flight=1)
+    said = []
+
+    def kill():
+        caplog.clear()
+        operator.on_kill()
+        said.append(caplog.text)
+
+    async def kill_meanwhile(api, request):
+        kill()
+        await answer_healthily(api, request)
+
+    kill()
+    api.script("GET", kill_meanwhile)
+    assert work(operator, dag, out, api)["completed"] == 3
+    kill()
+    before, meanwhile, after = said
+    assert "goes on and is billed" in meanwhile
+    assert f"{out}/manifest.json" in meanwhile
+    assert not before + after
