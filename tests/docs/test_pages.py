@@ -107,8 +107,8 @@ def files(tmp_path, monkeypatch):
 def test_every_block_of_code_is_one_that_a_test_runs():
     for name, text in PAGES.items():
         # Pictures are drawn by whoever shows the page.
-        text = re.sub(r"^```mermaid\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-        fences = re.findall(r"^[ >]*(?:```|~~~)", text, re.MULTILINE)
+        code = re.sub(r"^```mermaid\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+        fences = re.findall(r"^[ >]*(?:```|~~~)", code, re.MULTILINE)
         assert len(fences) == 2 * sum(found.startswith(f"{name}:") for found in (*PYTHON, *SHELL)), name
 
 
