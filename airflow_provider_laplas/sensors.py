@@ -36,7 +36,7 @@ _MEANINGLESS_WHY = (
 
 class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
     """
-    Poller until a generation is completed and return its transcript.
+    Wait until a generation is completed and return its transcript.
 
     Returns a dict of ``text``, ``generation_id``, ``model``, ``language``, ``duration`` (seconds), ``confidence``
     (0 to 1), ``result`` and ``files`` (the URI of each format), each of them an XCom key as well, so that
