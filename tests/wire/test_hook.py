@@ -207,6 +207,18 @@ def test_a_key_that_was_replaced_meanwhile_is_looked_up_in_airflow(api, hook, mo
     assert api.requests[-1].headers["authorization"] == "Bearer a-new-key"
 
 
+def test_the_hook_keeps_its_sockets_open_on_an_event_loop_until_its_block_ends(api):
+    async def scenario():
+        async with LaplasHook() as hook:
+            generation_ids = [await hook.asubmit(URL) for _ in range(2)]
+            states = [(await hook.await_completion(one, poll_interval=0.01)).state for one in generation_ids]
+            assert api.open_connections == 1
+        await until_closed(api)
+        return states
+
+    assert asyncio.run(scenario()) == [State.COMPLETED] * 2
+
+
 def test_what_is_done_is_counted_in_airflows_metrics(api, hook):
     assert hook.client.metrics is METRICS
 

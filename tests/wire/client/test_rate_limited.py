@@ -9,7 +9,8 @@ import pytest
 
 from airflow_provider_laplas.api.poller import Poller
 from airflow_provider_laplas.api.responses import State
-from airflow_provider_laplas.errors import LaplasConfigurationError
+from airflow_provider_laplas.client.client import ATTEMPTS
+from airflow_provider_laplas.errors import LaplasConfigurationError, LaplasRateLimitError
 from tests.fake_api import reply, until_closed
 from tests.wire.client.test_waiting import poller_of, replace_key
 
@@ -139,3 +140,17 @@ def test_what_is_said_of_a_wait_is_said_where_it_waits(api, clients):
 
     asyncio.run(all_of_them())
     assert said == {generation_id: {generation_id} for generation_id in ids}
+
+
+@pytest.mark.parametrize("fault", ["settings", "refusals"])
+def test_a_submission_that_cannot_be_made_within_the_budget_ends_in_the_typed_error(api, clients, fault):
+    async def submit():
+        await clients.rate_limited().submit("https://example.com/a.mp3", model="m", options={})
+
+    if fault == "settings":
+        clients.url = "http://example.com"
+    api.script("POST", *[reply(429, headers=[("Retry-After", "0")])] * ATTEMPTS)
+    with pytest.raises(LaplasConfigurationError if fault == "settings" else LaplasRateLimitError):
+        asyncio.run(submit())
+    assert api.count("POST") == (0 if fault == "settings" else ATTEMPTS)
+    assert not api.generations
