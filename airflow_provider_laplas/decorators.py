@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_laplas.airflow_compat import (
+    Asset,
     Context,
     DecoratedOperator,
     TaskDecorator,
@@ -77,21 +78,20 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
             max_audio_seconds=max_audio_seconds,
         )
 
-    def make_task(self, context: Context) -> Task:
+    def make_task(self, context: Context, event: Any = None) -> Task:
         """Call the function, and return the form that fits what it returned."""
-        self._call(context)
+        # The single form's events name their generation, and what is transcribed needs no audio any more.
+        if not (isinstance(event, Mapping) and "generation_id" in event):
+            self._call(context)
         if isinstance(self.audio, list):
             return batch_task(self, context, self.limits)
-        return super().make_task(context)
+        return super().make_task(context, event)
 
-    def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Take the event of the one form's trigger or the other's."""
-        # The single form's events name their generation; what is transcribed needs no audio any more.
-        if isinstance(event, Mapping) and "generation_id" in event:
-            return self.carry_out(
-                lambda: super(TranscribeDecoratedOperator, self).make_task(context).resume(event)
-            )
-        return super().execute_complete(context, event)
+    def execute(self, context: Context) -> Any:
+        """Call the function, then transcribe what it returned."""
+        # As DecoratedOperator does, which comes later among the bases.
+        self.inlets += [one for one in (*self._args, *self._kwargs.values()) if isinstance(one, Asset)]
+        return super().execute(context)
 
     def check_audio(self, audio: Any) -> Any:
         """Return one source, or a list of them."""

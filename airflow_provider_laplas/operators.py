@@ -139,7 +139,7 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
         self.timeout = check_seconds("timeout", timeout)
         self.soft_fail = check_flag("soft_fail", soft_fail)
 
-    def make_task(self, context: Context) -> Task:
+    def make_task(self, context: Context, event: Any = None) -> Task:
         """Return the submission and the wait for its generation."""
         from airflow_provider_laplas.task.generation import GenerationTask, Waiting  # noqa: PLC0415
 
@@ -274,7 +274,7 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
             for item in audio
         ]
 
-    def make_task(self, context: Context) -> "BatchTask":
+    def make_task(self, context: Context, event: Any = None) -> "BatchTask":
         """Return the batch."""
         return batch_task(self, context, self.limits, self.min_age)
 

@@ -125,7 +125,7 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
         self.deferrable = check_flag("deferrable", deferrable)
         self.defer_after = check_pause("defer_after", defer_after)
 
-    def make_task(self, context: Context) -> "GenerationTask":
+    def make_task(self, context: Context, event: Any = None) -> "GenerationTask":
         """Return the wait for the generation."""
         # What only a worker needs is not imported by every DAG file.
         from airflow_provider_laplas.task.generation import GenerationTask, Waiting  # noqa: PLC0415

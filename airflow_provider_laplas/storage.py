@@ -11,7 +11,7 @@ from tenacity import (
     AsyncRetrying,
     RetryCallState,
     Retrying,
-    retry_if_not_exception_type,
+    retry_if_exception,
     stop_after_attempt,
     stop_after_delay,
     wait_exponential,
@@ -149,12 +149,17 @@ async def off_loop(function: Callable[..., T], *args: Any) -> T:
 
 def _repeated(until: float) -> dict[str, Any]:
     return {
-        "retry": retry_if_not_exception_type(LaplasArgumentError),
+        "retry": retry_if_exception(_may_pass),
         "stop": stop_after_attempt(WRITE_ATTEMPTS) & stop_after_delay(until - time.time()),
         "wait": wait_exponential(multiplier=0.5, max=LONGEST_WRITE_PAUSE) + wait_random(0, 0.5),
         "before_sleep": _say,
         "reraise": True,
     }
+
+
+def _may_pass(error: BaseException) -> bool:
+    # A time-out of Airflow, a cancellation and a signal are no Exception: they end the task, and the writing with it.
+    return isinstance(error, Exception) and not isinstance(error, LaplasArgumentError)
 
 
 def _say(state: RetryCallState) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -41,7 +41,7 @@ class Request:
     """
 
     model: str
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)
     timeout: float
     policy: ResumePolicy
 

@@ -64,10 +64,11 @@ class BaseWaitingOperator(RenderedOperator):
     never_fail: bool = False
     _task: Task | None = None
 
-    def make_task(self, context: Context) -> Task:
+    def make_task(self, context: Context, event: Any = None) -> Task:
         """
         Return what this operator does, of its rendered arguments.
 
+        :param event: the trigger's, where the task is resumed with one
         :raises LaplasArgumentError: naming the argument that a template has made a wrong one
         """
         raise NotImplementedError
@@ -78,7 +79,7 @@ class BaseWaitingOperator(RenderedOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Go on with the trigger's event."""
-        return self.carry_out(lambda: self._made(context).resume(event))
+        return self.carry_out(lambda: self._made(context, event).resume(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; also where Airflow gave the trigger up, for its time-out or its death."""
@@ -110,8 +111,8 @@ class BaseWaitingOperator(RenderedOperator):
         """The URI of what was written, once that is safe."""
         return self._task.written if self._task is not None else None
 
-    def _made(self, context: Context) -> Task:
-        self._task = self.make_task(context)
+    def _made(self, context: Context, event: Any = None) -> Task:
+        self._task = self.make_task(context, event)
         return self._task
 
 

@@ -42,7 +42,7 @@ class BatchTask:
     :ivar written: the manifest's URI, once the task is done with its files
     """
 
-    context: Context
+    context: Context = field(repr=False)
     conn_id: str
     audio: Any = field(repr=False)
     results_path: str | None

@@ -105,7 +105,7 @@ class GenerationTask:
     :ivar written: the stored reply's URI, once the task has brought it to safety
     """
 
-    context: Context
+    context: Context = field(repr=False)
     conn_id: str
     work: Callable[[], Work]
     waiting: Waiting

@@ -2,7 +2,7 @@
 
 import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
-from airflow.sdk import task
+from airflow.sdk import Asset, task
 
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.results import load_transcript
@@ -128,3 +128,37 @@ def test_a_clear_attaches_to_what_was_submitted(api, dag, run_dag):
     run_dag(dag)
     assert run_dag.clear(dag).xcom("interview")["text"] == "once"
     assert api.count("POST") == 1
+
+
+@WAYS
+def test_a_single_source_has_its_link_and_its_lineage_in_either_way(api, dag, run_dag, tmp_path, way):
+    told = []
+
+    def tell(context, result=None):
+        operator = context["task"]
+        facets = operator.get_openlineage_facets_on_complete(context["ti"])
+        told.append((operator.written, [dataset.name for dataset in facets.outputs]))
+
+    @task.transcribe(results_path=str(tmp_path), poke_interval=1, post_execute=tell, **way)
+    def interview():
+        return URL
+
+    interview()
+    run = run_dag(dag)
+    stored = str(tmp_path / f"{run.xcom('interview')['generation_id']}.json")
+    assert told == [(stored, [stored])]
+
+
+def test_an_asset_among_the_functions_arguments_is_an_inlet(api, dag, run_dag):
+    inlets = []
+    recording = Asset("recording", uri="https://example.com/a.mp3")
+
+    @task.transcribe(
+        poke_interval=1, post_execute=lambda context, result: inlets.extend(context["task"].inlets)
+    )
+    def interview(source):
+        return source.uri
+
+    interview(recording)
+    assert run_dag(dag).state == "success"
+    assert inlets == [recording]

@@ -104,8 +104,8 @@ def test_a_retry_attaches_to_the_generation_that_is_running(api, dag, run_dag):
 class DyingOnceSubmitted(TranscribeOperator):
     """Its first try ends once the generation is noted."""
 
-    def make_task(self, context):
-        made = super().make_task(context)
+    def make_task(self, context, event=None):
+        made = super().make_task(context, event)
         if context["ti"].try_number == 1:
             made.announce_id = die
         return made

@@ -80,8 +80,8 @@ def test_a_try_that_attaches_to_a_finished_generation_polls_once(api, dag, run_d
     seen = []
 
     class DyingOnceSubmitted(TranscribeOperator):
-        def make_task(self, context):
-            made = super().make_task(context)
+        def make_task(self, context, event=None):
+            made = super().make_task(context, event)
             if context["ti"].try_number == 1:
                 made.announce_id = die
             return made
