@@ -1,7 +1,8 @@
 """The client behind an Airflow connection: what it raises is what Airflow acts upon."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -208,24 +209,25 @@ class _AirflowConnection:
         self._hook = hook
 
     def look_up(self) -> ConnectionSettings:
-        try:
+        with self._typed_errors():
             return read_connection(**connection_fields(self._hook, self._hook.conn_id))
-        except AirflowNotFoundException:
-            raise self._missing() from None
 
     async def alook_up(self) -> ConnectionSettings:
-        try:
+        with self._typed_errors():
             return read_connection(**await aconnection_fields(self._hook, self._hook.conn_id))
+
+    @contextmanager
+    def _typed_errors(self) -> Iterator[None]:
+        try:
+            yield
         except LaplasError:
             raise
         except AirflowNotFoundException:
-            raise self._missing() from None
+            raise LaplasConfigurationError(
+                f"There is no connection `{self._hook.conn_id}`. Create one of type laplas, with the API key as its "
+                "password."
+            ) from None
         except Exception as error:  # noqa: BLE001
             raise LaplasTransportError(
                 f"Connection {self._hook.conn_id} could not be looked up: {redact(repr(error))}", sent=False
             ) from None
-
-    def _missing(self) -> LaplasConfigurationError:
-        return LaplasConfigurationError(
-            f"There is no connection `{self._hook.conn_id}`. Create one of type laplas, with the API key as its password."
-        )

@@ -37,7 +37,7 @@ from airflow_provider_laplas.manifest.takeover import adopt_outputs, check_owner
 from airflow_provider_laplas.redaction import redacted, unsigned
 from airflow_provider_laplas.results.keeping import TaskKey, load_transcript
 from airflow_provider_laplas.results.output import Output
-from airflow_provider_laplas.results.publishing import judge, publish
+from airflow_provider_laplas.results.publishing import check_quality, publish
 from airflow_provider_laplas.storage import Storage, object_storage
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class Batch:
     def _publish(self, uri: str, entry: FileRecord) -> None:
         try:
             transcript = load_transcript(uri)
-            if why := judge(transcript, self.output.quality, str(entry.generation_id)):
+            if why := check_quality(transcript, self.output.quality, str(entry.generation_id)):
                 entry.transition(FileState.SKIPPED, error=why)
                 return
             files = publish(uri, transcript, self.output.formats, self.output.captions, self.storage)

@@ -1,7 +1,7 @@
 """A transcript's captions: its words timed, cut into cues, and put in their places."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_laplas.captions.cues import KINDS, CaptionLimits, Cue
@@ -83,10 +83,10 @@ def write_formats(
     """
     wanted = [name for name in FORMATS if name in set(formats) - {"json"}]
     captions = make_captions(transcript, limits) if set(CAPTIONS) & set(wanted) else None
-    texts = {}
-    for name in wanted:
-        if name == "txt" or captions is None:
-            texts[name] = transcript.to_txt()
-        else:
-            texts[name] = captions.to_srt() if name == "srt" else captions.to_vtt()
+    texts = {name: _WRITERS[name](captions) for name in wanted if captions and name in CAPTIONS}
+    if "txt" in wanted:
+        texts["txt"] = transcript.to_txt()
     return texts, captions.report if captions else ""
+
+
+_WRITERS: dict[str, Callable[[Captions], str]] = {"srt": Captions.to_srt, "vtt": Captions.to_vtt}

@@ -13,7 +13,7 @@ from airflow_provider_laplas.transcript.quality import QualitySettings, check
 log = logging.getLogger(__name__)
 
 
-def judge(transcript: Transcript, settings: QualitySettings | None, generation_id: str) -> str | None:
+def check_quality(transcript: Transcript, settings: QualitySettings | None, generation_id: str) -> str | None:
     """
     Check a transcript, log what is found, and return why it is to be skipped, if a finding says ``skip``.
 

@@ -16,7 +16,7 @@ from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.links import asset_uri
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, inline, keep_reply, load_reply
 from airflow_provider_laplas.results.output import Output, choose_folder
-from airflow_provider_laplas.results.publishing import judge, publish
+from airflow_provider_laplas.results.publishing import check_quality, publish
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.task.notify import emit_asset, lineage, price_of
 from airflow_provider_laplas.task.outcome import Defer, Done, LeaveToAirflow, Outcome, Reschedule, Skip
@@ -300,7 +300,7 @@ class GenerationTask:
             METRICS.finished(transcript.duration)
         # Before the checks: it is billed, whatever they say.
         self.context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, self._price()))
-        if why := judge(transcript, output.quality, generation_id):
+        if why := check_quality(transcript, output.quality, generation_id):
             return Skip(why)
         if isinstance(reference, str):
             self.written = reference

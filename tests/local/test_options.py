@@ -2,6 +2,7 @@
 
 import pytest
 
+from airflow_provider_laplas.api.options import OPTION_NAMES
 from airflow_provider_laplas.local.engine import Heard
 from airflow_provider_laplas.local.options import IGNORED, REFUSED, Body
 from tests.local.conftest import Api, StubEngine, assert_error, wav
@@ -19,6 +20,11 @@ VALUES = {
     "search": "x",
     "summarize": "v2",
 }
+
+
+def test_the_server_knows_every_option_of_the_provider():
+    assert set(Body.model_fields) - {"model", "url"} == OPTION_NAMES
+    assert set(HONOURED) | set(IGNORED) | set(REFUSED) >= OPTION_NAMES
 
 
 def warned(result) -> dict[str, str]:

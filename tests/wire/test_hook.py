@@ -82,19 +82,42 @@ PUBLIC = [
 ]
 
 
-@pytest.mark.parametrize("fault", ["no connection", "a refused key", "no server"])
-@pytest.mark.parametrize("name", [name for name in PUBLIC if name not in RAISE_NOTHING])
-def test_whatever_people_use_of_the_hook_raises_the_airflow_form_of_every_error(api, name, fault):
-    use, refused, unreachable = MEMBERS[name]
-    kind = {"no connection": LaplasConfigurationError, "a refused key": refused, "no server": unreachable}[
-        fault
-    ]
-    if fault == "a refused key":
+FAULTS = ["no connection", "a failed look-up", "a refused key", "no server"]
+
+
+def set_up_fault(fault, api, monkeypatch):
+    """Return a hook that meets the fault."""
+    if fault == "a failed look-up":
+        counting_look_ups(monkeypatch, *range(1000))
+        monkeypatch.setattr(LaplasHook, "get_connection", classmethod(broken_look_up))
+    elif fault == "a refused key":
         api.key = "another"
     elif fault == "no server":
         api.stop()
     hook = LaplasHook("nowhere" if fault == "no connection" else "laplas_default")
     hook.client.pause = lambda failures, error: 0.0
+    return hook
+
+
+def broken_look_up(cls, conn_id):
+    raise ConnectionError(f"Airflow's API server is restarting; {URL}?X-Amz-Signature=5f3a")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name not in RAISE_NOTHING])
+def test_whatever_people_use_of_the_hook_raises_the_airflow_form_of_every_error(
+    api, name, fault, monkeypatch
+):
+    use, refused, unreachable = MEMBERS[name]
+    kind = {
+        "no connection": LaplasConfigurationError,
+        "a failed look-up": LaplasTransportError,
+        "a refused key": refused,
+        "no server": unreachable,
+    }[fault]
+    if fault == "a failed look-up" and unreachable is LaplasGenerationTimeoutError:
+        kind = unreachable
+    hook = set_up_fault(fault, api, monkeypatch)
 
     if kind is None:
         finished(use(hook))
@@ -103,15 +126,12 @@ def test_whatever_people_use_of_the_hook_raises_the_airflow_form_of_every_error(
         finished(use(hook))
     assert isinstance(caught.value, AirflowException)
     assert type(caught.value) is getattr(exceptions, kind.__name__)
+    assert "5f3a" not in str(caught.value)
 
 
-@pytest.mark.parametrize("fault", ["no connection", "a refused key", "no server"])
-def test_testing_a_connection_raises_nothing(api, fault):
-    if fault == "a refused key":
-        api.key = "another"
-    elif fault == "no server":
-        api.stop()
-    good, said = LaplasHook("nowhere" if fault == "no connection" else "laplas_default").test_connection()
+@pytest.mark.parametrize("fault", FAULTS)
+def test_testing_a_connection_raises_nothing(api, fault, monkeypatch):
+    good, said = set_up_fault(fault, api, monkeypatch).test_connection()
     assert not good
     assert said
 

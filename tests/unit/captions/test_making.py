@@ -2,10 +2,13 @@
 
 import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_laplas.captions import make_captions
+from airflow_provider_laplas.captions.formats import CAPTIONS
+from airflow_provider_laplas.captions.making import write_formats
 from airflow_provider_laplas.captions.measure import script_limits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.transcript import Transcript, Word
@@ -37,6 +40,13 @@ def test_silence_gives_no_cues():
     captions = make_captions(Transcript.from_reply({"result": {"metadata": {}, "results": None}}))
     assert (captions.cues, captions.exceptions) == ((), {})
     assert (captions.to_vtt(), captions.to_srt(), captions.to_txt()) == ("WEBVTT\n", "", "")
+
+
+@pytest.mark.parametrize("name", CAPTIONS)
+def test_each_format_is_written_by_its_own_method(name):
+    transcript = made_of(spoken(SPEECH))
+    texts, _ = write_formats(transcript, [name])
+    assert texts == {name: getattr(make_captions(transcript), f"to_{name}")()}
 
 
 def test_the_same_transcript_gives_the_same_captions():
