@@ -6,6 +6,7 @@ Everything that can go wrong with the API, as types. Nothing in here knows of Ai
     LaplasError
     ├── LaplasArgumentError            an argument or option is wrong; nothing was sent
     ├── LaplasConfigurationError       the connection is wrong; nothing was sent
+    ├── LaplasStorageError             a storage refuses, fails or does not answer; the API is not to blame
     ├── LaplasTransportError           no reply came: refused, reset, timed out
     ├── LaplasResponseError            a reply came, and it is an error
     │   ├── LaplasValidationError      400, 422: the request is wrong
@@ -76,6 +77,18 @@ class LaplasArgumentError(LaplasError, ValueError):
 
 class LaplasConfigurationError(LaplasError):
     """The Airflow connection cannot be used as it is. Nothing was sent."""
+
+
+class LaplasStorageError(LaplasError):
+    """
+    A storage of files refuses a call, fails or does not answer. The API is not to blame.
+
+    :ivar permission: what the caller lacks the permission to do, None where that is not why
+    """
+
+    def __init__(self, message: str, *, permission: str | None = None) -> None:
+        super().__init__(message)
+        self.permission = permission
 
 
 class LaplasTransportError(LaplasError):

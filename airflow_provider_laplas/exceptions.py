@@ -20,6 +20,7 @@ from airflow_provider_laplas.airflow_compat import (
 
 # An Airflow retry may help with these. All others are final: a retry would fail again, or pay again.
 _BEHAVIOUR: dict[type[errors.LaplasError], type[AirflowException]] = {
+    errors.LaplasStorageError: AirflowException,
     errors.LaplasTransportError: AirflowException,
     errors.LaplasRateLimitError: AirflowException,
     errors.LaplasServerError: AirflowException,

@@ -1,60 +1,49 @@
-"""Whole files in object storage, read and written; blocking. A file is there whole or not at all."""
+"""
+Whole files in object storage and on local disks, by their exact names.
+
+A file is there whole or not at all: written with one request, or on a disk under a temporary name and moved into place.
+A call that the storage does not answer ends after :data:`CALL_TIMEOUT` seconds.
+"""
 
 import logging
+import re
+import threading
 import time
-import uuid
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, BinaryIO, TypeVar
 
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_after_delay,
-    wait_exponential,
-    wait_random,
-)
-
-from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.redaction import redact
+from airflow_provider_laplas.backends import THREADS, Backend, Disk, FileInfo, Objects
+from airflow_provider_laplas.errors import LaplasConfigurationError, LaplasStorageError
+from airflow_provider_laplas.redaction import redact, redacted
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-WRITE_ATTEMPTS = 5
-"""How often a writing is tried at least, with growing pauses: some eight seconds in all."""
-
-LONGEST_WRITE_PAUSE = 30.0
-"""The longest pause, in seconds, between two tries to write."""
+CALL_TIMEOUT = 60.0
+"""Seconds after which a call that the storage does not answer is given up."""
 
 
 class Storage:
     """
-    Files by their URIs.
+    Files by their URIs. Blocking, except for :meth:`off_loop`; usable from several threads.
 
     Whoever needs files is handed one: Airflow's (:func:`object_storage`), :data:`LOCAL`, or ``Storage(UPath)``.
 
-    :param path: makes a path object of a URI: one with ``open``, ``stat``, ``replace``, ``rglob`` and, for the time of
-        a file, ``fs``, as universal_pathlib's have them
+    Every method raises :class:`~airflow_provider_laplas.errors.LaplasStorageError` where the storage refuses, fails or
+    does not answer. It names the storage and the file.
+
+    :param path: makes a path object of the root of a storage, such as ``s3://connection_id@bucket``: one whose ``fs`` is
+        a file system of fsspec
+    :param call_timeout: seconds for each call. Default :data:`CALL_TIMEOUT`
     """
 
-    def __init__(self, path: Callable[[str], Any]) -> None:
-        self.path = path
-
-    def write_text(self, uri: str, text: str) -> None:
-        """Write a file under a temporary name and move it into place; missing local folders are made."""
-        path = self.path(uri)
-        if is_local(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path(f"{uri}.{uuid.uuid4().hex}.part")
-        # Not write_bytes: where the storage's connection cannot be looked up, that goes on without credentials.
-        with temporary.open("wb") as file:
-            file.write(text.encode())
-        temporary.replace(path)
+    def __init__(self, path: Callable[[str], Any], *, call_timeout: float = CALL_TIMEOUT) -> None:
+        self._path = path
+        self._call_timeout = call_timeout
+        self._roots: dict[str, _Root] = {}
 
     def read_text(self, uri: str) -> str:
         """
@@ -62,56 +51,202 @@ class Storage:
 
         :raises FileNotFoundError: where there is none
         """
-        with self.path(uri).open("rb") as file:
-            content: bytes = file.read()
+        root, path = self._locate(uri)
+        content: bytes = root.call("read", uri, path)
         return content.decode()
+
+    def write_text(self, uri: str, text: str) -> None:
+        """Write a file, replacing what is there; missing local folders are made."""
+        root, path = self._locate(uri)
+        root.call("write", uri, path, text.encode())
+
+    def create(self, uri: str, text: str) -> bool:
+        """Write a file where there is none; False where there is one. Of several that try at once, one succeeds."""
+        root, path = self._locate(uri)
+        try:
+            root.call("create", uri, path, text.encode())
+        except FileExistsError:
+            return False
+        return True
 
     def delete(self, uri: str) -> None:
         """Delete a file, if it is there."""
-        self.path(uri).unlink(missing_ok=True)
+        root, path = self._locate(uri)
+        with suppress(FileNotFoundError):
+            root.call("delete", uri, path)
 
     def exists(self, uri: str) -> bool:
         """Tell whether there is a file."""
-        return bool(self.path(uri).exists())
+        try:
+            self.info(uri)
+        except FileNotFoundError:
+            return False
+        return True
 
-    def modified_at(self, uri: str) -> float:
+    def info(self, uri: str) -> FileInfo:
         """
-        Return when a file was written, in epoch seconds of the storage's clock.
+        Return a file's size, time and version.
 
         :raises FileNotFoundError: where there is none
         """
-        path = self.path(uri)
-        written: float = path.fs.modified(path.path).timestamp()
-        return written
+        root, path = self._locate(uri)
+        info: FileInfo = root.call("info", uri, path)
+        return info
 
-    def list_files(self, folder: str, suffix: str) -> list[str]:
-        """Return the paths, below the folder, of all files in it and its folders that end so."""
-        root = self.path(folder)
-        prefix = root.path.rstrip("/") + "/"
-        return [path.path.removeprefix(prefix) for path in root.rglob(f"*{suffix}")]
+    def list_files(self, folder: str) -> dict[str, FileInfo]:
+        """
+        Return all files in a folder and in its folders, by their paths below it; none where there is no folder.
+
+        Half-written files of a writer that was killed are left out; on a disk those of the day before are deleted.
+        """
+        root, path = self._locate(folder)
+        files: dict[str, FileInfo] = root.call("list", folder, path)
+        return files
+
+    def open(self, uri: str, info: FileInfo | None = None) -> BinaryIO:
+        """
+        Open a file for reading. A small one is read now, with one request; others are streamed.
+
+        :param info: what :meth:`info` or :meth:`list_files` said of it. Default: it is asked for
+        :raises FileNotFoundError: where there is none
+        """
+        root, path = self._locate(uri)
+        file: BinaryIO = root.call("open", uri, path, info or self.info(uri))
+        return file
+
+    async def off_loop(self, uri: str, function: Callable[..., T], *args: Any) -> T:
+        """
+        Run a function that blocks on a storage in one of the threads that are kept for this storage.
+
+        One that hangs holds up nobody who waits for another, and nothing else that the event loop's own threads do.
+
+        :param uri: any file or folder of that storage
+        """
+        return await _off_loop(_threads_of(_root_of(uri)[0]), function, *args)
+
+    def _locate(self, uri: str) -> "tuple[_Root, str]":
+        name, rest = _root_of(uri)
+        root = self._roots.get(name)
+        if root is None:
+            root = self._roots[name] = self._open_root(name, uri)
+        return root, f"{root.prefix}{rest}"
+
+    def _open_root(self, name: str, uri: str) -> "_Root":
+        if not name:
+            return _Root("This machine's disk", "", Disk())
+        shown = redacted(name)
+        try:
+            path = self._path(name)
+            filesystem, prefix = path.fs, f"{path.path.rstrip('/')}/"
+        except (ImportError, ValueError) as error:
+            raise LaplasConfigurationError(
+                f"{redacted(uri)} lies in a storage that cannot be used here: {redact(str(error))}. Install its "
+                "provider, as in apache-airflow-providers-amazon[s3fs] for s3:// and apache-airflow-providers-google "
+                "for gs://."
+            ) from None
+        except Exception as error:  # noqa: BLE001
+            raise LaplasStorageError(
+                f"{shown} could not be opened: {redact(repr(error))}. Check the storage's connection."
+            ) from None
+        return _Root(shown, prefix, Objects(filesystem, self._call_timeout))
 
 
-def is_local(path: Any) -> bool:
-    """Tell whether a storage's path lies on this machine, where folders have to be there before their files."""
-    return getattr(path, "protocol", "") in {"", "file", "local"}
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def _local_path(uri: str) -> Path:
-    if "://" in uri:
-        raise ValueError("only local files are read here: hand in a `storage`")
-    return Path(uri)
+def is_local(uri: str) -> bool:
+    """Tell whether a path or URI lies on this machine."""
+    return not _root_of(uri)[0]
 
 
-LOCAL = Storage(_local_path)
+def local_path(uri: str) -> str:
+    """Return the path of a local file or folder that is given as a path or as a ``file://`` URI."""
+    return _root_of(uri)[1]
+
+
+def _root_of(uri: str) -> tuple[str, str]:
+    """Return a storage's root, empty for local disks, and the path below it, to the letter."""
+    scheme, _, rest = uri.partition("://")
+    if not _SCHEME.match(uri):
+        return "", uri
+    authority, slash, path = rest.partition("/")
+    if scheme in {"file", "local"}:
+        # file://connection_id@/path is Airflow's.
+        return "", f"/{path}" if not authority or authority.endswith("@") else f"{authority}{slash}{path}"
+    return f"{scheme}://{authority}", path
+
+
+_FAILED = {"open": "be read", "info": "be asked for", "list": "be listed", "write": "be written"}
+
+
+class _Root:
+    """One storage: its errors are ours, and an outage is logged once, and once more when it is over."""
+
+    def __init__(self, shown: str, prefix: str, backend: Backend) -> None:
+        self.prefix = prefix
+        self._shown = shown
+        self._backend = backend
+        self._away_since: float | None = None
+
+    def call(self, operation: str, uri: str, *args: Any) -> Any:
+        try:
+            result = getattr(self._backend, operation)(*args)
+        except (FileNotFoundError, FileExistsError):
+            self._answered()
+            raise
+        except (IsADirectoryError, NotADirectoryError):
+            self._answered()
+            raise FileNotFoundError(redacted(uri)) from None
+        except PermissionError as error:
+            self._answered()
+            permission = self._backend.permissions[operation]
+            raise LaplasStorageError(
+                f"{redacted(uri)}: there is no permission to {permission}. Grant it. ({redact(repr(error))})",
+                permission=permission,
+            ) from None
+        except Exception as error:  # noqa: BLE001
+            timed_out = isinstance(error, TimeoutError)
+            cause = "the storage does not answer" if timed_out else redact(repr(error))
+            self._failed(cause)
+            failed = _FAILED.get(operation, f"be {operation.removesuffix('e')}ed")
+            raise LaplasStorageError(
+                f"{redacted(uri)} could not {failed}: {cause}. Check the storage and its connection."
+            ) from None
+        self._answered()
+        return result
+
+    def _failed(self, cause: str) -> None:
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            log.warning("%s does not work: %s. It is tried again.", self._shown, cause)
+
+    def _answered(self) -> None:
+        since, self._away_since = self._away_since, None
+        if since is not None:
+            log.warning("%s works again, after %.0f s.", self._shown, time.monotonic() - since)
+
+
+def _no_storage(root: str) -> Any:
+    raise ValueError(f"only local files are read here, and {redacted(root)} is not: hand in a `storage`")
+
+
+LOCAL = Storage(_no_storage)
 """Local files only."""
+
+
+def _airflow_path(root: str) -> Any:
+    # Costs a good part of a second to import, which a DAG file should not pay.
+    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
+
+    return ObjectStoragePath(root)
+
+
+_AIRFLOW = Storage(_airflow_path)
 
 
 def object_storage() -> Storage:
     """Return Airflow's object storage: any URI of ``ObjectStoragePath``, with a connection's id before an @, or a path."""
-    # Costs a good part of a second to import, which a DAG file should not pay.
-    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415
-
-    return Storage(ObjectStoragePath)
+    return _AIRFLOW
 
 
 def write_text(uri: str, text: str) -> None:
@@ -119,50 +254,26 @@ def write_text(uri: str, text: str) -> None:
     object_storage().write_text(uri, text)
 
 
-def persistently(write: Callable[..., T], *args: Any, until: float = 0.0) -> T:
-    """
-    Call what writes, again where it fails: what it notes is paid for. Blocking.
-
-    An argument that is wrong is not repeated.
-
-    :param until: epoch seconds up to which it is repeated at least
-    :raises Exception: the last failure
-    """
-    value: T = Retrying(**_repeated(until))(write, *args)
-    return value
+# For the whole process: however many Storage objects there are, one storage is one place that can hang.
+_threads: dict[str, ThreadPoolExecutor] = {}
+_threads_lock = threading.Lock()
 
 
-async def apersistently(write: Callable[..., Awaitable[T]], *args: Any, until: float = 0.0) -> T:
-    """Do what :func:`persistently` does, on the event loop."""
-    value: T = await AsyncRetrying(**_repeated(until))(write, *args)
-    return value
+def _threads_of(root: str) -> ThreadPoolExecutor:
+    with _threads_lock:
+        if root not in _threads:
+            _threads[root] = ThreadPoolExecutor(THREADS, thread_name_prefix="laplas-storage")
+        return _threads[root]
 
 
 async def off_loop(function: Callable[..., T], *args: Any) -> T:
-    """Run what blocks in a thread, from which Airflow's own look-ups still find back to the event loop."""
+    """Run what blocks, and does not use a storage, in one of the event loop's own threads."""
+    return await _off_loop(None, function, *args)
+
+
+async def _off_loop(threads: ThreadPoolExecutor | None, function: Callable[..., T], *args: Any) -> T:
     # Not asyncio.to_thread: a storage that looks its connection up needs asgiref's way back to the loop.
     from asgiref.sync import sync_to_async  # noqa: PLC0415
 
-    value: T = await sync_to_async(function, thread_sensitive=False)(*args)
+    value: T = await sync_to_async(function, thread_sensitive=False, executor=threads)(*args)
     return value
-
-
-def _repeated(until: float) -> dict[str, Any]:
-    return {
-        "retry": retry_if_exception(_may_pass),
-        "stop": stop_after_attempt(WRITE_ATTEMPTS) & stop_after_delay(until - time.time()),
-        "wait": wait_exponential(multiplier=0.5, max=LONGEST_WRITE_PAUSE) + wait_random(0, 0.5),
-        "before_sleep": _say,
-        "reraise": True,
-    }
-
-
-def _may_pass(error: BaseException) -> bool:
-    # A time-out of Airflow, a cancellation and a signal are no Exception: they end the task, and the writing with it.
-    return isinstance(error, Exception) and not isinstance(error, LaplasArgumentError)
-
-
-def _say(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    pause = state.next_action.sleep if state.next_action else 0.0
-    log.warning("What was to be written could not be; trying again in %.1f s: %s", pause, redact(repr(error)))

@@ -13,7 +13,7 @@ from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, akeep_reply
-from airflow_provider_laplas.storage import off_loop
+from airflow_provider_laplas.storage import object_storage
 
 log = logging.getLogger(__name__)
 
@@ -239,7 +239,9 @@ class STTBatchTrigger(BaseTrigger):
         event = BatchEvent()
         try:
             await asyncio.sleep(self.first_poll)
-            manifest = await off_loop(Manifest.resumed, self.manifest, self.lease_token)
+            manifest = await object_storage().off_loop(
+                self.manifest, Manifest.resumed, self.manifest, self.lease_token
+            )
             await wait_for_submitted(
                 shared_client(self.conn_id),
                 manifest,

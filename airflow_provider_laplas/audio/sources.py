@@ -1,16 +1,21 @@
 """What the argument ``audio`` may be, and how it becomes something that can be submitted."""
 
+import fnmatch
+import math
 import mimetypes
 import os
+import re
 import time
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_laplas.api.calls import Upload, unreadable
-from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.redaction import redact, redact_url, redacted
-from airflow_provider_laplas.storage import Storage, is_local
+from airflow_provider_laplas.api.calls import Upload
+from airflow_provider_laplas.backends import FileInfo
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasConfigurationError, LaplasStorageError
+from airflow_provider_laplas.redaction import redact_url, redacted
+from airflow_provider_laplas.storage import Storage, is_local, local_path
 
 AUDIO_SUFFIXES = frozenset(
     [
@@ -77,44 +82,45 @@ def is_web_url(audio: str) -> bool:
     return audio.lower().startswith(("http://", "https://"))
 
 
-def open_upload(audio: str | os.PathLike[str], storage: Storage) -> Upload:
+def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo | None = None) -> Upload:
     """
     Prepare the upload of a local file or of an object; nothing but its size is read yet.
 
     :param audio: a local path, or a URI that the storage takes
     :param storage: where URIs lead
+    :param info: what a listing said of it just now. Default: the storage is asked
     :raises LaplasArgumentError: naming ``audio``, where there is no such file or it is empty
+    :raises LaplasStorageError: where its storage does not work
     """
     text = check_audio(audio)
     shown = redacted(text)
     try:
-        path = storage.path(text) if "://" in text else Path(text)
-        found = path.stat() if path.is_file() else None
+        found = info or storage.info(text)
     except FileNotFoundError:
-        found = None
-    except PermissionError:
-        raise LaplasArgumentError(f"`audio` may not be read: {shown}", argument="audio") from None
-    except (ImportError, ValueError) as error:
         raise LaplasArgumentError(
-            f"`audio` lies in a storage that cannot be read here: {shown} ({redact(str(error))}). Install its "
-            "provider, as in apache-airflow-providers-amazon[s3fs] for s3:// and apache-airflow-providers-google for "
-            "gs://.",
-            argument="audio",
+            f"`audio` is not a file on this worker: {shown}", argument="audio"
         ) from None
-    except Exception as error:  # noqa: BLE001
-        raise unreadable(error) from None
-    if found is None:
-        raise LaplasArgumentError(f"`audio` is not a file on this worker: {shown}", argument="audio")
-    size = int(found.st_size)
-    if size == 0:
+    except LaplasConfigurationError as error:
+        raise LaplasArgumentError(f"`audio` cannot be read: {error}", argument="audio") from None
+    except LaplasStorageError as error:
+        if error.permission is None:
+            raise
+        raise LaplasArgumentError(f"`audio` may not be read: {error}", argument="audio") from None
+    if found.size == 0:
         raise LaplasArgumentError(f"`audio` is empty: {shown}", argument="audio")
+    name = text.rpartition("/")[2]
     return Upload(
-        name=path.name,
-        size=size,
-        content_type=mimetypes.guess_type(path.name)[0] or "application/octet-stream",
-        open=lambda: _open(path),
-        version=_version(found),
+        name=name,
+        size=found.size,
+        content_type=_content_type(name),
+        open=lambda: storage.open(text, found),
+        version=found.version,
     )
+
+
+def _content_type(name: str) -> str:
+    # Not of the name as it is: guess_type parses it as a URL.
+    return mimetypes.guess_type(f"audio{PurePosixPath(name).suffix}")[0] or "application/octet-stream"
 
 
 def check_place(place: str) -> str:
@@ -133,62 +139,65 @@ def check_place(place: str) -> str:
     return place
 
 
-def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[str, list[str]]:
+def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[str, dict[str, FileInfo]]:
     """
-    List a folder, or what a glob in object storage matches; what has no audio's name is left out of a folder.
+    List a folder, or what a glob matches in it; what has no audio's name is left out of a folder.
+
+    One recursive listing tells all: no file is asked for.
 
     :param place: as for :func:`check_place`
     :param min_age: seconds; what was changed less than so long ago may still be being written, and is left out
-    :return: the folder whose path the outputs leave out, and the files' URIs, in order
+    :return: the folder, and what was listed of each file by its path below it, in order
     :raises LaplasArgumentError: naming ``audio``, where it is one file, or a local folder that does not exist; in object
         storage that is the same as an empty one
     """
     folder, _, last = check_place(place).rpartition("/")
     pattern = last if _is_glob(last) else ""
-    folder = folder if pattern else place.rstrip("/")
-    root = storage.path(folder)
-    if not pattern and root.is_file():
+    folder = (folder if pattern else place).rstrip("/") or "/"
+    found = storage.list_files(folder)
+    if not found:
+        _check_folder(folder, storage)
+    chosen = _matching(pattern) if pattern else _has_audio_name
+    latest = time.time() - min_age if min_age else math.inf
+    return folder, {
+        name: info for name, info in sorted(found.items()) if chosen(name) and info.modified <= latest
+    }
+
+
+def _check_folder(folder: str, storage: Storage) -> None:
+    if storage.exists(folder):
         raise LaplasArgumentError(
-            f"`audio` is one file: give a list of one instead of {redacted(place)}.", argument="audio"
+            f"`audio` is one file: give a list of one instead of {redacted(folder)}.", argument="audio"
         )
-    if is_local(root) and not root.is_dir():
+    if is_local(folder) and not Path(local_path(folder)).is_dir():
         raise LaplasArgumentError(
             f"`audio` is not a folder on this worker: {redacted(folder)}", argument="audio"
         )
-    paths = root.glob(pattern) if pattern else root.rglob("*")
-    found = [path for path in paths if pattern or path.suffix.lower() in AUDIO_SUFFIXES]
-    files = [path for path in found if path.is_file()]
-    if min_age:
-        latest = time.time() - min_age
-        files = [path for path in files if path.fs.modified(path.path).timestamp() <= latest]
-    return str(root), sorted(map(str, files))
 
 
-def open_source(audio: Any, storage: Storage) -> str | Upload:
+def _matching(pattern: str) -> Callable[[str], bool]:
+    # Only * and ? are for patterns; a bracket is a part of a name.
+    matches = re.compile(fnmatch.translate(pattern.replace("[", "[[]"))).match
+    return lambda name: "/" not in name and matches(name) is not None
+
+
+def _has_audio_name(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
+
+
+def open_source(audio: Any, storage: Storage, info: FileInfo | None = None) -> str | Upload:
     """
     Return what :func:`~airflow_provider_laplas.api.calls.submit` takes: a web URL as it is, all else as an upload.
 
+    :param info: what a listing said of a file just now. Default: the storage is asked
     :raises LaplasArgumentError: naming ``audio``
+    :raises LaplasStorageError: where its storage does not work
     """
     if isinstance(audio, Upload):
         return audio
     audio = check_audio(audio)
-    return audio if is_web_url(audio) else open_upload(audio, storage)
+    return audio if is_web_url(audio) else open_upload(audio, storage, info)
 
 
 def _is_glob(text: str) -> bool:
     return "*" in text or "?" in text
-
-
-def _version(found: Any) -> str:
-    """Return an object's ETag where its storage has one, else the modification time."""
-    if isinstance(found, dict):
-        for name in ("ETag", "etag", "md5Hash"):
-            if found.get(name):
-                return str(found[name])
-    return str(getattr(found, "st_mtime_ns", None) or found.st_mtime)
-
-
-def _open(path: Any) -> BinaryIO:
-    file: BinaryIO = path.open("rb")
-    return file

@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from airflow_provider_laplas.airflow_compat import METRICS
+from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
 from airflow_provider_laplas.audio.length import audio_seconds
 from airflow_provider_laplas.audio.sources import list_audio, open_source
+from airflow_provider_laplas.backends import FileInfo
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request, submit_pending
@@ -43,6 +45,23 @@ from airflow_provider_laplas.storage import Storage, object_storage
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    One file's audio.
+
+    :ivar audio: a URL, a path or a URI
+    :ivar info: what a listing said of it
+    """
+
+    audio: str = field(repr=False)
+    info: FileInfo | None = None
+
+    def open(self, storage: Storage) -> str | Upload:
+        """Return what is submitted."""
+        return open_source(self.audio, storage, self.info)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +129,7 @@ class Batch:
         # Before anything is judged: what fails from here on is this run's.
         began_at = time.time()
         sources = self.sources(min_age=self.min_age)
-        entries = _in_threads(self._entry, sources.keys(), sources.values())
+        entries = _in_threads(self._entry, sources.items())
         earlier = Manifest.find(self.uri, self.storage)
         manifest = Manifest(
             self.uri, asdict(task), max_tries, entries, began_at=began_at, storage=self.storage
@@ -122,7 +141,7 @@ class Batch:
         manifest.lease_token, earlier = Manifest.take_over(self.uri, asdict(task), self.storage)
         # Again: another task may have begun between the two.
         check_owner(manifest, earlier)
-        stored = set(self.storage.list_files(self.folder, ".json"))
+        stored = self.storage.list_files(self.folder)
         if durable:
             take_over(manifest, earlier, stored, self.request.policy, last_tries=last_tries)
             if not manifest.entries:
@@ -134,27 +153,32 @@ class Batch:
                 entry.deadline = time.time() + self.request.timeout
         if self.limits.deduplicate:
             self._mark_duplicates(manifest, sources)
-        replaced = [entry for entry in manifest.having(FileState.PENDING) if entry.output in stored]
-        for entry, time_of in zip(
-            replaced, _in_threads(self.storage.modified_at, map(manifest.uri_of, replaced)), strict=True
-        ):
-            entry.replaces = time_of
+        for entry in manifest.having(FileState.PENDING):
+            if entry.output in stored:
+                entry.replaces = stored[entry.output].modified
         self._check_count(manifest)
         self._check_length(manifest, sources)
         manifest.save()
         log.info("Files: %s.", _listed(manifest))
         return manifest
 
-    def sources(self, *, min_age: float = 0.0) -> dict[str, str]:
+    def sources(self, *, min_age: float = 0.0) -> dict[str, "Source"]:
         """
-        Return the audio of each file, by the path of its output.
+        Return each file, by the path of its output.
 
         :param min_age: seconds; a file of a folder that was changed less than so long ago is left out
         """
         if not isinstance(self.audio, str):
-            return dict(zip(output_names(self.audio, None), self.audio, strict=True))
+            return {
+                output: Source(audio)
+                for output, audio in zip(output_names(self.audio, None), self.audio, strict=True)
+            }
         folder, found = list_audio(self.audio, self.storage, min_age=min_age)
-        return dict(zip(output_names(found, folder), found, strict=True))
+        uris = [f"{folder.rstrip('/')}/{name}" for name in found]
+        return {
+            output: Source(uri, info)
+            for output, uri, info in zip(output_names(uris, folder), uris, found.values(), strict=True)
+        }
 
     def submit(self, manifest: Manifest) -> bool:
         """
@@ -282,16 +306,17 @@ class Batch:
             return f"The finished audio passed max_audio_seconds={limit:g}, so nothing more was submitted:"
         return None
 
-    def _entry(self, output: str, source: str) -> FileRecord:
-        work = fingerprint_request(source, self.request.model, self.request.options)
-        shown = redacted(source)
+    def _entry(self, item: "tuple[str, Source]") -> FileRecord:
+        output, source = item
+        work = fingerprint_request(source.audio, self.request.model, self.request.options)
+        shown = redacted(source.audio)
         try:
-            return FileRecord(shown, fingerprint(work, open_source(source, self.storage)), output)
+            return FileRecord(shown, fingerprint(work, source.open(self.storage)), output)
         except LaplasArgumentError as error:
             now = time.time()
             return FileRecord(shown, work, output, FileState.FAILED, completed_at=now, error=error.message)
 
-    def _mark_duplicates(self, manifest: Manifest, sources: Mapping[str, str]) -> None:
+    def _mark_duplicates(self, manifest: Manifest, sources: Mapping[str, "Source"]) -> None:
         pending = list(manifest.having(FileState.PENDING))
         paid = (FileState.COMPLETED, FileState.SUBMITTED)
         originals = {entry.content: entry.output for entry in manifest.having(*paid) if entry.content}
@@ -302,9 +327,9 @@ class Batch:
             if original != entry.output:
                 entry.transition(FileState.DUPLICATE, duplicate_of=original)
 
-    def _content(self, source: str) -> str:
+    def _content(self, source: "Source") -> str:
         """Return what tells the same content from another: an upload's hash, or the URL without its signature."""
-        opened = open_source(source, self.storage)
+        opened = source.open(self.storage)
         if isinstance(opened, str):
             return unsigned(opened)
         digest = hashlib.sha256()
@@ -321,13 +346,11 @@ class Batch:
                 argument="max_files",
             )
 
-    def _check_length(self, manifest: Manifest, sources: Mapping[str, str]) -> None:
+    def _check_length(self, manifest: Manifest, sources: Mapping[str, "Source"]) -> None:
         limit = self.limits.max_audio_seconds
         if limit is None:
             return
-        uploads = (
-            open_source(sources[entry.output], self.storage) for entry in manifest.having(FileState.PENDING)
-        )
+        uploads = (sources[entry.output].open(self.storage) for entry in manifest.having(FileState.PENDING))
         lengths = _in_threads(audio_seconds, (upload for upload in uploads if not isinstance(upload, str)))
         total = manifest.new_audio_seconds() + sum(length or 0.0 for length in lengths)
         if total > limit:
@@ -337,7 +360,7 @@ class Batch:
             )
 
     async def _submit(self, manifest: Manifest, room: int) -> None:
-        sources = self.sources()
+        sources = {output: source.audio for output, source in self.sources().items()}
         await submit_pending(
             shared_client(self.conn_id),
             manifest,

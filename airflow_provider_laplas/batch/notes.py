@@ -7,7 +7,6 @@ from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
-from airflow_provider_laplas.storage import off_loop
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ def end(entry: FileRecord, state: FileState, error: LaplasError) -> None:
 async def try_to_save(manifest: Manifest) -> Exception | None:
     """Write the manifest, and return what went wrong, if anything did."""
     try:
-        await off_loop(manifest.save)
+        await manifest.storage.off_loop(manifest.uri, manifest.save)
     except Exception as error:  # noqa: BLE001
         return error
     return None

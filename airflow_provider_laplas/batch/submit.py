@@ -12,7 +12,7 @@ from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, resume
 from airflow_provider_laplas.audio.fingerprint import fingerprint
-from airflow_provider_laplas.audio.sources import open_source
+from airflow_provider_laplas.audio.sources import is_web_url, open_source
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.batch.notes import end, try_to_save
 from airflow_provider_laplas.batch.progress import Progress
@@ -26,7 +26,7 @@ from airflow_provider_laplas.errors import (
 )
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
-from airflow_provider_laplas.storage import Storage, off_loop
+from airflow_provider_laplas.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ async def submit_pending(
     ):
         for entry in group:
             entry.transition(FileState.INTENT)
-        await off_loop(manifest.save)
+        await manifest.storage.off_loop(manifest.uri, manifest.save)
         tasks = [
             asyncio.create_task(
                 _submit(client, entry, sources.get(entry.output), request, manifest.storage, limit)
@@ -148,7 +148,9 @@ async def _open(entry: FileRecord, source: str | None, storage: Storage) -> str 
             "`audio`: the file is no longer where it was when the task began.", argument="audio"
         )
     try:
-        return await off_loop(open_source, source, storage)
+        if is_web_url(source):
+            return source
+        return await storage.off_loop(source, open_source, source, storage)
     except BaseException:
         # Whatever it was, nothing was sent: not to be taken for a submission that was cut off.
         entry.transition(FileState.PENDING)

@@ -24,9 +24,10 @@ from airflow_provider_laplas.errors import (
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.takeover import adopt_outputs
+from airflow_provider_laplas.persistence import apersistently
 from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.results.keeping import load_reply, write_reply
-from airflow_provider_laplas.storage import Storage, apersistently, off_loop
+from airflow_provider_laplas.storage import Storage
 from airflow_provider_laplas.transcript.model import Transcript
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ async def wait_for_submitted(
     :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
     """
     finished: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
-    await off_loop(adopt_outputs, manifest, seconds_of)
+    await manifest.storage.off_loop(manifest.uri, adopt_outputs, manifest, seconds_of)
     progress = Progress(manifest)
     submitted = list(manifest.having(FileState.SUBMITTED))
     tasks = [asyncio.create_task(_finish(entry, client, manifest, poll_interval)) for entry in submitted]
@@ -127,7 +128,7 @@ async def _finish(
 async def _store(entry: FileRecord, generation: Generation, uri: str, storage: Storage) -> None:
     # As long as the API would still have it: it is in nobody's hands but ours.
     until = (entry.submitted_at or time.time()) + RETENTION
-    await apersistently(off_loop, write_reply, uri, generation.reply, storage, until=until)
+    await apersistently(storage.off_loop, uri, write_reply, uri, generation.reply, storage, until=until)
     duration = _duration(generation.reply)
     METRICS.finished(duration)
     entry.transition(FileState.COMPLETED, audio_seconds=duration, completed_at=time.time(), error=None)

@@ -16,7 +16,6 @@ from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar, Unpack, cast
 
 import requests
-from asgiref.sync import sync_to_async
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from airflow_provider_laplas.api import calls
@@ -25,7 +24,7 @@ from airflow_provider_laplas.api.options import DEFAULT_MODEL, check_options
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Poller
 from airflow_provider_laplas.api.responses import Generation, Response, judge_probe, read
 from airflow_provider_laplas.api.retry import as_submit_error, backoff, may_repeat, wants_other_part
-from airflow_provider_laplas.audio.sources import open_source
+from airflow_provider_laplas.audio.sources import check_audio, is_web_url, open_source
 from airflow_provider_laplas.client.http import lower_names
 from airflow_provider_laplas.client.sender import LOOK_UP_EVERY, Sender
 from airflow_provider_laplas.client.settings import (
@@ -143,10 +142,14 @@ class LaplasClient(Sender):
         :param repeat_refused: whether a 429 is repeated here; not where the caller keeps to a budget
         """
         part = self._part(await self.asettings())
-        # Object storage may look its own connection up, which a plain thread could not do from an event loop.
-        source = await sync_to_async(open_source, thread_sensitive=False)(audio, self._storage)
+        source = audio if isinstance(audio, Upload) else await self._open(check_audio(audio))
         call = calls.submit(source, model=model, options=_checked(options), part=part)
         return await self._apost(call, repeat_refused=repeat_refused)
+
+    async def _open(self, audio: str) -> str | Upload:
+        if is_web_url(audio):
+            return audio
+        return await self._storage.off_loop(audio, open_source, audio, self._storage)
 
     def fetch(self, generation_id: str) -> Generation:
         """

@@ -20,8 +20,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.redaction import redacted
-from airflow_provider_laplas.storage import Storage, persistently
+from airflow_provider_laplas.storage import Storage
 
 
 def take_lease(manifest: str, owner: Mapping[str, Any], storage: Storage) -> str:
@@ -67,7 +68,8 @@ def journal_uri(manifest: str, token: str) -> str:
 def journals(manifest: str, storage: Storage) -> list[str]:
     """Return all journals, the newest lease's first. Blocking."""
     folder = _folder(manifest)
-    return [f"{folder}/{name}" for name in sorted(storage.list_files(folder, ".json"), reverse=True)]
+    names = (name for name in storage.list_files(folder) if name.endswith(".json"))
+    return [f"{folder}/{name}" for name in sorted(names, reverse=True)]
 
 
 def _holder(manifest: str, storage: Storage) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from typing import Any
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import FIELDS, TRANSCRIBED, FileRecord, FileState
 from airflow_provider_laplas.manifest.lease import check_lease, journal_uri, journals, take_lease
+from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.redaction import redacted
-from airflow_provider_laplas.storage import Storage, object_storage, persistently
+from airflow_provider_laplas.storage import Storage, object_storage
 
 VERSION = 1
 NAME = "manifest.json"

@@ -153,13 +153,13 @@ def adopt_outputs(manifest: Manifest, read: Callable[[str], float | None]) -> No
     :param read: returns the seconds of audio of the reply at a URI
     """
     submitted = list(manifest.having(FileState.SUBMITTED))
-    stored = set(manifest.storage.list_files(manifest.folder, ".json")) if submitted else set()
+    stored = manifest.storage.list_files(manifest.folder) if submitted else {}
     for entry in submitted:
-        uri = manifest.uri_of(entry)
-        if entry.output not in stored:
-            continue
-        written_at = manifest.storage.modified_at(uri)
-        if written_at != entry.replaces:
+        info = stored.get(entry.output)
+        if info is not None and info.modified != entry.replaces:
             entry.transition(
-                FileState.COMPLETED, audio_seconds=read(uri), completed_at=written_at, error=None
+                FileState.COMPLETED,
+                audio_seconds=read(manifest.uri_of(entry)),
+                completed_at=info.modified,
+                error=None,
             )

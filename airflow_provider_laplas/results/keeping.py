@@ -18,8 +18,9 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.persistence import apersistently, persistently
 from airflow_provider_laplas.redaction import redact, redacted
-from airflow_provider_laplas.storage import Storage, apersistently, object_storage, off_loop, persistently
+from airflow_provider_laplas.storage import Storage, object_storage, off_loop
 from airflow_provider_laplas.transcript.json_objects import read_object
 from airflow_provider_laplas.transcript.model import Transcript
 
@@ -123,9 +124,15 @@ def keep_reply(reply: Mapping[str, Any], place: Place) -> Reference:
 async def akeep_reply(reply: Mapping[str, Any], place: Place) -> Reference:
     """Do what :func:`keep_reply` does, on the event loop."""
     try:
-        return await apersistently(off_loop, place.save, reply)
+        return await apersistently(_asave, place, reply)
     except Exception as error:  # noqa: BLE001
-        return await apersistently(off_loop, place.without_folder(error).save, reply)
+        return await apersistently(_asave, place.without_folder(error), reply)
+
+
+async def _asave(place: Place, reply: Mapping[str, Any]) -> Reference:
+    if place.uri is None:
+        return await off_loop(place.save, reply)
+    return await object_storage().off_loop(place.uri, place.save, reply)
 
 
 def write_reply(uri: str, reply: Mapping[str, Any], storage: Storage) -> None:
@@ -174,7 +181,7 @@ def _load(reference: Any) -> str:
     if isinstance(reference, str):
         try:
             return object_storage().read_text(reference)
-        except (FileNotFoundError, IsADirectoryError):
+        except FileNotFoundError:
             raise LaplasArgumentError(
                 f"No transcript lies at {redacted(reference)} (any more).", argument="result"
             ) from None

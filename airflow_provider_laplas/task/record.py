@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from airflow_provider_laplas.api.resume import Occasion
+from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.results.keeping import Reference
-from airflow_provider_laplas.storage import persistently
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ def test_an_output_of_an_earlier_submission_is_not_taken_for_the_new_one(uri, st
     manifest = Manifest(uri, OWNER, 0, storage=storage)
     output = f"{manifest.folder}/a.json"
     storage.write_text(output, json.dumps(transcript_reply("an old one")))
-    entry = FileRecord("a", "f", "a.json", FileState.SUBMITTED, "g", replaces=storage.modified_at(output))
+    entry = FileRecord("a", "f", "a.json", FileState.SUBMITTED, "g", replaces=storage.info(output).modified)
     manifest.entries.append(entry)
     adopt_outputs(manifest, seconds_of)
     assert entry.state is FileState.SUBMITTED

@@ -67,7 +67,7 @@ def test_ids_are_in_the_log_where_the_manifest_cannot_be_written_and_nothing_und
         await answer_healthily(api, request)
 
     monkeypatch.setattr("airflow_provider_laplas.batch.timing.SAVE_EVERY", 0.05)
-    monkeypatch.setattr("airflow_provider_laplas.storage.WRITE_ATTEMPTS", 1)
+    monkeypatch.setattr("airflow_provider_laplas.persistence.WRITE_ATTEMPTS", 1)
     api.script("POST", *[answer_late] * 2)
     manifest = begin(4)
     # The intents are written.

@@ -1,0 +1,282 @@
+"""
+The kinds of storage behind :class:`~airflow_provider_laplas.storage.Storage`: disks, and whatever fsspec reaches.
+
+No name is read as a pattern or parsed as a URL, and nothing is answered from a listing that was made earlier.
+"""
+
+import asyncio
+import errno
+import io
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO, ClassVar, Protocol
+
+THREADS = 16
+"""Calls to one storage at a time, from an event loop."""
+
+READ_AT_ONCE = 8 * 1024 * 1024
+"""Bytes up to which an object is read with one request, into memory; larger ones are streamed."""
+
+_PART = ".part"
+_STALE_PART = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """
+    What a storage says of a file.
+
+    :ivar size: in bytes
+    :ivar modified: epoch seconds, by the storage's clock
+    :ivar version: changes when the file does: its ETag, where the storage has one, else its modification time
+    """
+
+    size: int
+    modified: float
+    version: str
+
+
+class Backend(Protocol):
+    """One kind of storage. A file that is not there is a FileNotFoundError."""
+
+    permissions: ClassVar[Mapping[str, str]]
+
+    def read(self, path: str) -> bytes:
+        """Return a file's content."""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file, replacing what is there."""
+
+    def create(self, path: str, content: bytes) -> None:
+        """Write a file where there is none, else raise FileExistsError."""
+
+    def delete(self, path: str) -> None:
+        """Delete a file."""
+
+    def info(self, path: str) -> FileInfo:
+        """Return what the storage says of a file."""
+
+    def list(self, folder: str) -> dict[str, FileInfo]:
+        """Return all files below a folder."""
+
+    def open(self, path: str, info: FileInfo) -> BinaryIO:
+        """Open a file for reading."""
+
+
+# What each operation needs, in the words of S3, Google Cloud Storage and Azure.
+_PERMISSIONS = {
+    "read": "read objects (s3:GetObject, storage.objects.get)",
+    "open": "read objects (s3:GetObject, storage.objects.get)",
+    "info": "read objects (s3:GetObject, storage.objects.get)",
+    "list": "list objects (s3:ListBucket, storage.objects.list)",
+    "write": "write objects (s3:PutObject, storage.objects.create)",
+    "create": "write objects (s3:PutObject, storage.objects.create)",
+    "delete": "delete objects (s3:DeleteObject, storage.objects.delete)",
+}
+_DISK_PERMISSIONS = {
+    "read": "read this file",
+    "open": "read this file",
+    "info": "search its folder",
+    "list": "list this folder",
+    "write": "write into its folder",
+    "create": "write into its folder",
+    "delete": "delete in its folder",
+}
+
+
+# What os.link says on file systems that have no hard links.
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
+
+
+class Disk:
+    """Local files, by the operating system's own calls; it offers no way to end one that hangs."""
+
+    permissions: ClassVar[Mapping[str, str]] = _DISK_PERMISSIONS
+
+    def read(self, path: str) -> bytes:
+        """Return a file's content."""
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read()
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file, replacing what is there."""
+        with self._written_beside(path, content) as temporary:
+            os.replace(temporary, path)  # noqa: PTH105
+
+    def create(self, path: str, content: bytes) -> None:
+        """Write a file where there is none, else raise FileExistsError."""
+        with self._written_beside(path, content) as temporary:
+            try:
+                # A link, unlike a move, replaces nothing; and whoever finds the file finds all of it.
+                os.link(temporary, path)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                with open(path, "xb") as file:  # noqa: PTH123
+                    file.write(content)
+
+    @contextmanager
+    def _written_beside(self, path: str, content: bytes) -> Iterator[str]:
+        """Write a temporary file with a short name: one with the file's name in it could be too long."""
+        folder = os.path.dirname(path)  # noqa: PTH120
+        if folder:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        temporary = os.path.join(folder, f".{secrets.token_hex(6)}{_PART}")  # noqa: PTH118
+        try:
+            with open(temporary, "wb") as file:  # noqa: PTH123
+                file.write(content)
+            yield temporary
+        finally:
+            with suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108
+
+    def delete(self, path: str) -> None:
+        """Delete a file."""
+        os.unlink(path)  # noqa: PTH108
+
+    def info(self, path: str) -> FileInfo:
+        """Return what the storage says of a file."""
+        found = os.stat(path)  # noqa: PTH116
+        if not os.path.isfile(path):  # noqa: PTH113
+            raise FileNotFoundError(path)
+        return _disk_info(found)
+
+    def list(self, folder: str) -> dict[str, FileInfo]:
+        """Return all files below a folder."""
+        root = folder.rstrip("/") or "/"
+        skip = len(root.rstrip("/")) + 1
+        files = {}
+        for parent, _, names in os.walk(root, followlinks=True):
+            for name in names:
+                path = f"{parent.rstrip('/')}/{name}"
+                # A file can be deleted, or a link lead nowhere.
+                with suppress(FileNotFoundError):
+                    info = self.info(path)
+                    if _is_part(name):
+                        self._clean_up(path, info)
+                    else:
+                        files[path[skip:]] = info
+        return files
+
+    def open(self, path: str, info: FileInfo) -> BinaryIO:
+        """Open a file for reading."""
+        return open(path, "rb")  # noqa: PTH123
+
+    def _clean_up(self, path: str, info: FileInfo) -> None:
+        if info.modified < time.time() - _STALE_PART:
+            with suppress(OSError):
+                os.unlink(path)  # noqa: PTH108
+
+
+def _disk_info(found: os.stat_result) -> FileInfo:
+    return FileInfo(found.st_size, found.st_mtime, str(found.st_mtime_ns))
+
+
+# Version 0.1 wrote <name>.<32 digits>.part, and objects as well.
+_TEMPORARY = re.compile(rf"\.([0-9a-f]{{12}}|[0-9a-f]{{32}}){re.escape(_PART)}$")
+
+
+def _is_part(name: str) -> bool:
+    return _TEMPORARY.search(name) is not None
+
+
+class Objects:
+    """Objects through a file system of fsspec."""
+
+    permissions: ClassVar[Mapping[str, str]] = _PERMISSIONS
+
+    def __init__(self, filesystem: Any, timeout: float) -> None:
+        self._fs = filesystem
+        self._timeout = timeout
+        self._watched: ThreadPoolExecutor | None = None
+
+    def read(self, path: str) -> bytes:
+        """Return a file's content."""
+        content: bytes = self._run("cat_file", path)
+        return content
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file, replacing what is there."""
+        self._run("pipe_file", path, content)
+
+    def create(self, path: str, content: bytes) -> None:
+        """Write a file where there is none, else raise FileExistsError."""
+        self._run("pipe_file", path, content, mode="create")
+
+    def delete(self, path: str) -> None:
+        """Delete a file."""
+        self._run("rm_file", path)
+
+    def info(self, path: str) -> FileInfo:
+        """Return what the storage says of a file."""
+        # What was listed earlier may have changed since.
+        self._fs.invalidate_cache()
+        found = self._run("info", path)
+        if found.get("type") == "directory":
+            raise FileNotFoundError(path)
+        return _object_info(found)
+
+    def list(self, folder: str) -> dict[str, FileInfo]:
+        """Return all files below a folder."""
+        prefix = folder.rstrip("/") + "/"
+        self._fs.invalidate_cache()
+        try:
+            found = self._run("find", prefix, detail=True)
+        except FileNotFoundError:
+            return {}
+        finally:
+            # It would be kept as long as the process lives.
+            self._fs.invalidate_cache()
+        files = {}
+        for path, info in found.items():
+            name = path.lstrip("/").removeprefix(prefix.lstrip("/"))
+            if name and not name.endswith("/") and not _is_part(name):
+                files[name] = _object_info(info)
+        return files
+
+    def open(self, path: str, info: FileInfo) -> BinaryIO:
+        """Open a file for reading."""
+        if info.size <= READ_AT_ONCE:
+            return io.BytesIO(self.read(path))
+        file: BinaryIO = self._fs.open(path, "rb")
+        return file
+
+    def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        if getattr(self._fs, "async_impl", False):
+            # On fsspec's own event loop, where it can be ended.
+            call = getattr(self._fs, f"_{name}")
+            return self._result(asyncio.run_coroutine_threadsafe(call(*args, **kwargs), self._fs.loop))
+        if self._watched is None:
+            self._watched = ThreadPoolExecutor(THREADS, thread_name_prefix="laplas-storage-call")
+        context = copy_context()
+        return self._result(self._watched.submit(context.run, getattr(self._fs, name), *args, **kwargs))
+
+    def _result(self, future: "Future[Any]") -> Any:
+        try:
+            return future.result(self._timeout)
+        except BaseException:
+            # A time-out, of ours or of Airflow: nobody waits for it any more.
+            future.cancel()
+            raise
+
+
+def _object_info(found: dict[str, Any]) -> FileInfo:
+    times = (found.get(name) for name in ("LastModified", "last_modified", "updated", "mtime", "created"))
+    modified = _epoch(next((time for time in times if time), 0.0))
+    versions = (found.get(name) for name in ("ETag", "etag", "md5Hash"))
+    version = next((str(version) for version in versions if version), str(modified))
+    return FileInfo(int(found.get("size") or 0), modified, version)
+
+
+def _epoch(moment: Any) -> float:
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
