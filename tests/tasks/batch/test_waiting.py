@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import task
 from airflow.sdk.exceptions import TaskDeferralError
 
-from airflow_provider_laplas import storage
+from airflow_provider_laplas import persistence
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.errors import LaplasBatchError
 from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest, output_names
@@ -35,7 +35,7 @@ def test_a_wait_outlasts_a_storage_that_does_not_take_the_manifest(api, dag, run
         await answer_healthily(api, request)
 
     monkeypatch.setattr(timing, "SAVE_EVERY", 0.1)
-    monkeypatch.setattr(storage, "WRITE_ATTEMPTS", 1)
+    monkeypatch.setattr(persistence, "WRITE_ATTEMPTS", 1)
     api.script("GET", answer_without_storage)
     batch(out, audio=URLS[:3])
     assert run_dag(dag).xcom("batch")["completed"] == 3
