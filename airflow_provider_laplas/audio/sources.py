@@ -1,4 +1,4 @@
-"""What the argument ``audio`` may be, and how it becomes something that can be submitted."""
+"""The argument ``audio``: what is valid, and how it is prepared for submission."""
 
 import mimetypes
 import os
@@ -37,14 +37,14 @@ AUDIO_SUFFIXES = frozenset(
         ".wma",
     ]
 )
-"""Names of audio and video files, as they are looked for in a folder."""
+"""Suffixes of the audio and video files that are listed in a folder."""
 
 
 def check_audio(audio: Any, argument: str = "audio") -> str:
     """
-    Return ``audio`` as text, if it can name audio: an http(s) URL, a local path or an object-storage URI.
+    Return ``audio`` as a string if it is an http(s) URL, a local path or an object-storage URI.
 
-    Nothing is opened or asked for.
+    Nothing is opened or requested.
 
     :raises LaplasArgumentError: naming ``argument``
     """
@@ -73,17 +73,17 @@ def check_audio(audio: Any, argument: str = "audio") -> str:
 
 
 def is_web_url(audio: str) -> bool:
-    """Tell whether the API fetches the audio itself, rather than being sent it."""
+    """Return whether ``audio`` is an http(s) URL, which the API fetches itself."""
     return audio.lower().startswith(("http://", "https://"))
 
 
 def open_upload(audio: str | os.PathLike[str], storage: Storage) -> Upload:
     """
-    Prepare the upload of a local file or of an object; nothing but its size is read yet.
+    Prepare the upload of a local file or an object. Only its metadata is read.
 
-    :param audio: a local path, or a URI that the storage takes
-    :param storage: where URIs lead
-    :raises LaplasArgumentError: naming ``audio``, where there is no such file or it is empty
+    :param audio: a local path, or a URI that ``storage`` supports
+    :param storage: opens URIs
+    :raises LaplasArgumentError: naming ``audio``, if the file does not exist or is empty
     """
     text = check_audio(audio)
     shown = redacted(text)
@@ -93,11 +93,13 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage) -> Upload:
     except FileNotFoundError:
         found = None
     except PermissionError:
-        raise LaplasArgumentError(f"`audio` may not be read: {shown}", argument="audio") from None
+        raise LaplasArgumentError(
+            f"`audio` cannot be read, permission denied: {shown}", argument="audio"
+        ) from None
     except (ImportError, ValueError) as error:
         raise LaplasArgumentError(
-            f"`audio` lies in a storage that cannot be read here: {shown} ({redact(str(error))}). Install its "
-            "provider, as in apache-airflow-providers-amazon[s3fs] for s3:// and apache-airflow-providers-google for "
+            f"`audio` is in a storage that cannot be read here: {shown} ({redact(str(error))}). Install its "
+            "provider, such as apache-airflow-providers-amazon[s3fs] for s3:// or apache-airflow-providers-google for "
             "gs://.",
             argument="audio",
         ) from None
@@ -119,15 +121,15 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage) -> Upload:
 
 def check_place(place: str) -> str:
     """
-    Return a folder, or a glob (``*``, ``?``) in the last part of its path.
+    Return ``place`` if it is a folder, or a path with a glob (``*``, ``?``) in its last part.
 
     :raises LaplasArgumentError: naming ``audio``
     """
     folder, _, last = place.rpartition("/")
     if _is_glob(folder) or "**" in last:
         raise LaplasArgumentError(
-            f"`audio` may have * and ? in its last part only, and no **: {redacted(place)}. A folder alone is "
-            "searched with all its folders.",
+            f"`audio` may have * and ? in its last part only, and no **: {redacted(place)}. To search "
+            "subfolders too, give a folder without a glob.",
             argument="audio",
         )
     return place
@@ -135,13 +137,13 @@ def check_place(place: str) -> str:
 
 def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[str, list[str]]:
     """
-    List a folder, or what a glob in object storage matches; what has no audio's name is left out of a folder.
+    List the audio files in a folder and its subfolders, or all files that a glob in object storage matches.
 
     :param place: as for :func:`check_place`
-    :param min_age: seconds; what was changed less than so long ago may still be being written, and is left out
-    :return: the folder whose path the outputs leave out, and the files' URIs, in order
-    :raises LaplasArgumentError: naming ``audio``, where it is one file, or a local folder that does not exist; in object
-        storage that is the same as an empty one
+    :param min_age: seconds; files modified more recently are left out, as they may still be being written
+    :return: the folder to which the outputs' paths are relative, and the files' URIs, sorted
+    :raises LaplasArgumentError: naming ``audio``, if it is a single file or a local folder that does not exist; in
+        object storage, a missing folder is the same as an empty one
     """
     folder, _, last = check_place(place).rpartition("/")
     pattern = last if _is_glob(last) else ""
@@ -166,7 +168,7 @@ def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[s
 
 def open_source(audio: Any, storage: Storage) -> str | Upload:
     """
-    Return what :func:`~airflow_provider_laplas.api.calls.submit` takes: a web URL as it is, all else as an upload.
+    Return the argument for :func:`~airflow_provider_laplas.api.calls.submit`: a web URL unchanged, else an upload.
 
     :raises LaplasArgumentError: naming ``audio``
     """
@@ -181,7 +183,7 @@ def _is_glob(text: str) -> bool:
 
 
 def _version(found: Any) -> str:
-    """Return an object's ETag where its storage has one, else the modification time."""
+    """Return an object's ETag or MD5 hash if its storage has one, else the modification time."""
     if isinstance(found, dict):
         for name in ("ETag", "etag", "md5Hash"):
             if found.get(name):
