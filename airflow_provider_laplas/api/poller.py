@@ -160,8 +160,8 @@ class Poller:
         last = f" The last poll failed: {self._error}" if self._error else ""
         return LaplasGenerationTimeoutError(
             f"Generation {self.generation_id} {why}; its last status was "
-            f"{self.status or 'never seen'}.{last} It goes on at the API and is billed. Resume the wait within the hour "
-            f'for which the API keeps the result: STTCompletionSensor(generation_id="{self.generation_id}").',
+            f"{self.status or 'never seen'}.{last} It goes on at the API and is billed. Resume the wait within the "
+            f'hour for which the API keeps the result: STTCompletionSensor(generation_id="{self.generation_id}").',
             generation_id=self.generation_id,
             status=self.status,
         )

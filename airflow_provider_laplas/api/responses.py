@@ -1,6 +1,4 @@
-"""
-Turns an HTTP response into a value or a typed error: see :func:`read`.
-"""
+"""Turns an HTTP response into a value or a typed error: see :func:`read`."""
 
 import json
 import math
@@ -241,8 +239,8 @@ def _error_of(response: Response, generation_id: str | None, secrets: Secrets) -
     if gone and generation_id is not None:
         return LaplasGenerationGoneError(
             f"The API does not know generation {generation_id} (any more): a result is kept for one hour from "
-            f"its creation. {_facts(response.status, request_id, detail)} If the transcript was never stored, the audio "
-            "has to be submitted (and paid for) again.",
+            f"its creation. {_facts(response.status, request_id, detail)} If the transcript was never stored, the "
+            "audio has to be submitted (and paid for) again.",
             generation_id=generation_id,
             request_id=request_id,
         )
