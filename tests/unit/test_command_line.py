@@ -78,7 +78,7 @@ def test_limits_are_options_and_exceptions_are_reported_on_standard_error():
         (b"\xff\xfe", "Standard input is not a JSON object."),
         (b"[1]", "Standard input is not a JSON object."),
         (b"[" * 100_000, "Standard input is not a JSON object."),
-        (b'{"status": "active"}', "The reply holds no transcript: neither `results` nor `text` is in it."),
+        (b'{"status": "active"}', "The reply contains no transcript: it has neither `results` nor `text`."),
         (
             b'{"format": "laplas-transcript", "version": 9}',
             "The stored transcript has version 9; this package reads 1.",
