@@ -20,7 +20,13 @@ def main() -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="The port; 0 for a free one.")
+@click.option(
+    "--port",
+    default=8765,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="The port; 0 for a free one.",
+)
 @click.option(
     "--key-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -69,7 +75,11 @@ def main() -> None:
     "--allow-private-urls", is_flag=True, help="Also fetch URLs on this machine and its private networks."
 )
 @click.option(
-    "--concurrency", default=1, show_default=True, type=click.IntRange(1), help="Generations to process at a time."
+    "--concurrency",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Generations to process at a time.",
 )
 def serve(
     host: str,

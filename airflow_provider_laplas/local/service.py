@@ -86,7 +86,7 @@ class Service:
     def _accept(self, generation_id: str, body: Body, *, has_audio: bool) -> None:
         if has_audio is (body.url is not None):
             raise ApiError(
-                400, "Only one of url and file can be given" if has_audio else NOTHING_TO_TRANSCRIBE
+                400, "Only one of url or file can be given" if has_audio else NOTHING_TO_TRANSCRIBE
             )
         if body.url is not None:
             check_url(body.url, allow_private=self.settings.allow_private_urls)
