@@ -81,7 +81,7 @@ def test_limits_are_options_and_exceptions_are_reported_on_standard_error():
         (b'{"status": "active"}', "The reply contains no transcript: it has neither `results` nor `text`."),
         (
             b'{"format": "laplas-transcript", "version": 9}',
-            "The stored transcript has version 9; this package reads 1.",
+            "The stored transcript has version 9; this package reads version 1.",
         ),
         (b'{"text": "Hello."}', "Captions need times"),
     ],
