@@ -1,11 +1,12 @@
 """
-The API's contract, without a socket and without Airflow: what is sent, what an answer means, what may be repeated.
+The API's contract, independent of HTTP libraries and Airflow: requests, responses, retries and polling.
 
 =============  =========================================================================
-``options``    the request's options: their names and types
-``calls``      each request, and how its answer is read
-``responses``  what an answer means: a value or a typed error
-``retry``      what may be repeated, and after which pause
-``poller``     when to poll a generation, and what each poll means
+``options``    the request options: their names and types
+``calls``      each request, and how its response is read
+``responses``  turns a response into a value or a typed error
+``retry``      which requests may be retried, and after what delay
+``poller``     when to poll a generation, and what each result means
+``resume``     what to do about work that an earlier try or run started
 =============  =========================================================================
 """

@@ -1,7 +1,7 @@
 """
-What is sent: each request of the API, and how its answer is read.
+The API's requests, and how each response is read.
 
-A :class:`Call` is a request without a socket; whoever has one (the client) carries it to the API and the answer back.
+A :class:`Call` only describes a request; the client sends it.
 """
 
 import json
@@ -23,7 +23,7 @@ from airflow_provider_laplas.transcript.model import Transcript
 T = TypeVar("T")
 
 PART_NAMES = ("audio", "file")
-"""The upload's part name: the documented one, then the one that some deployments want (observed)."""
+"""Names for the upload's form part: the documented one, then the one that some deployments expect (observed)."""
 
 _MAX_ID_LENGTH = 200
 
@@ -31,13 +31,13 @@ _MAX_ID_LENGTH = 200
 @dataclass(frozen=True, slots=True)
 class Upload:
     """
-    Audio that is streamed to the API.
+    Audio to stream to the API.
 
     :ivar name: the file's name, without folders
     :ivar size: in bytes
     :ivar content_type: a MIME type
-    :ivar open: opens it for reading, from the start, as often as it is called
-    :ivar version: changes when the audio does: an ETag, or a modification time
+    :ivar open: opens the audio for reading from the start; may be called more than once
+    :ivar version: an ETag or a modification time, which changes when the audio does
     """
 
     name: str
@@ -50,15 +50,15 @@ class Upload:
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
     """
-    One request and how to read its answer.
+    One request and how to read its response.
 
-    :ivar path: below the base URL, quoted
-    :ivar decode: the JSON object of a successful answer to a value, which must not show the secrets
+    :ivar path: relative to the base URL, percent-encoded
+    :ivar decode: turns the JSON object of a successful response into a value, which must not expose the secrets
     :ivar json: a JSON body
-    :ivar form: form fields beside ``upload``
-    :ivar part: the name of the upload's part
-    :ivar generation_id: the generation that it asks for, where it does
-    :ivar timeout: seconds for the reply, where the connection's setting does not fit
+    :ivar form: form fields to send with ``upload``
+    :ivar part: the name of the upload's form part
+    :ivar generation_id: the generation that the request fetches, if any
+    :ivar timeout: seconds to wait for the reply, if other than the connection's setting
     """
 
     method: Literal["GET", "POST"]
@@ -73,12 +73,12 @@ class Call(Generic[T]):
 
     @property
     def submits(self) -> bool:
-        """Whether the call costs money where the server takes it."""
+        """Whether the call is billed if the server accepts it."""
         return self.method == "POST"
 
     def read(self, response: Response, *, secrets: Secrets = ()) -> T:
         """
-        Make a value or a typed error of the answer; see :func:`~airflow_provider_laplas.api.responses.read`.
+        Return the response's value; see :func:`~airflow_provider_laplas.api.responses.read`.
 
         :raises LaplasError: the typed error
         """
@@ -93,10 +93,10 @@ def submit(
     part: str = PART_NAMES[0],
 ) -> Call[str]:
     """
-    Submit audio; the answer is the generation id.
+    Submit audio; the result is the generation id.
 
     :param source: an http(s) URL that the API fetches, or an upload
-    :param part: the name of the upload's part
+    :param part: the name of the upload's form part
     """
     return _post("/stt/create", _decode_submission, source, model, options, part)
 
@@ -110,18 +110,18 @@ def transcribe(
     timeout: float | None = None,
 ) -> Call[Transcript]:
     """
-    Do it in one call, the legacy way, which the API replaced because it times out on longer audio.
+    Transcribe in one call, through the legacy endpoint, which times out on longer audio.
 
-    :param timeout: seconds for the answer, which comes when the transcript is done
+    :param timeout: seconds to wait for the response, which is sent once the transcript is complete
     """
     return _post("/stt", _decode_transcript, source, model, options, part, timeout=timeout)
 
 
 def fetch(generation_id: str) -> Call[Generation]:
     """
-    Ask for a generation.
+    Fetch a generation.
 
-    :raises LaplasArgumentError: where the id cannot be one
+    :raises LaplasArgumentError: if the id is invalid
     """
     generation_id = check_generation_id(generation_id)
     return Call(
@@ -134,10 +134,10 @@ def fetch(generation_id: str) -> Call[Generation]:
 
 def check_generation_id(generation_id: Any) -> str:
     """
-    Return the id, if it can be one.
+    Return the id if it is valid.
 
-    The text ``None`` is what a template makes of an XCom that is not there, so it is refused as well; and dots
-    alone would name another path. Everything else is quoted into the path, so it cannot change the request.
+    The text ``None`` is rejected because a template renders a missing XCom as that, and an id of dots alone because it
+    would change the request's path. Everything else is percent-encoded.
 
     :raises LaplasArgumentError: naming ``generation_id``
     """
@@ -159,7 +159,7 @@ def check_generation_id(generation_id: Any) -> str:
 
 
 def form_fields(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Write values as form fields: booleans as ``true`` and ``false``, a list as one field for each of its items."""
+    """Encode values as form fields: booleans as ``true`` and ``false``, a list as one field per item."""
     for name, value in values.items():
         for item in value if isinstance(value, list | tuple) else [value]:
             yield name, item if isinstance(item, str) else json.dumps(item)
@@ -193,11 +193,11 @@ def _decode_submission(body: Mapping[str, Any], secrets: Secrets) -> str:  # noq
                 return check_generation_id(body[key])
             except LaplasArgumentError:
                 continue
-    raise LaplasMalformedReplyError("The answer to the submission holds no generation id.", status=200)
+    raise LaplasMalformedReplyError("The response to the submission contains no generation id.", status=200)
 
 
 def unreadable(error: Exception) -> LaplasTransportError:
-    """Return the error for audio that its storage does not give: whatever its library raises, the API is not to blame."""
+    """Return the error for audio that could not be read, whichever exception its storage library raised."""
     cause = redact(f"{type(error).__name__}: {error}")
     return LaplasTransportError(
         f"The audio could not be read, so nothing was submitted: {cause}", sent=False, cause=cause

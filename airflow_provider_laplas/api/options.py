@@ -1,4 +1,4 @@
-"""The request's options: their names, their types, and what to say of one that is wrong. Pure."""
+"""The request options: their names, their types and their validation. Pure."""
 
 import json
 import logging
@@ -17,11 +17,11 @@ DEFAULT_MODEL = "#g1_whisper-medium"
 """The model that the API documents; the leading ``#`` is part of the id."""
 
 RESERVED = frozenset({"model", "url", "audio", "file"})
-"""Names of the request that are not options."""
+"""Request fields that are not options."""
 
 
 class RequestOptions(TypedDict, total=False):
-    """The options that the API documents for ``#g1_whisper-medium``. What is not given is not sent."""
+    """The options that the API documents for ``#g1_whisper-medium``. Unset options are not sent."""
 
     custom_intent: str | list[str]
     custom_intent_mode: Literal["strict", "extended"]
@@ -55,23 +55,23 @@ class RequestOptions(TypedDict, total=False):
 
 
 OPTION_NAMES: frozenset[str] = frozenset(RequestOptions.__annotations__)
-"""The documented options' names."""
+"""The names of the documented options."""
 
 
 def check_options(options: Mapping[str, Any], *, rendered: bool) -> dict[str, Any]:
     """
-    Check the options' types and return those that are set.
+    Check the options' types and return the ones that are set.
 
     :param options: name to value; None means not set
-    :param rendered: False while the DAG is parsed: templates are left for later. True afterwards: a template's
-        text is then read as the type that the option has (``"true"`` as a boolean, ``"0.8"`` as a number)
+    :param rendered: False while the DAG is parsed: templates are not checked. True once templates are rendered:
+        strings are converted to the option's type (``"true"`` to a boolean, ``"0.8"`` to a number)
     :raises LaplasArgumentError: naming the option whose value has the wrong type
     """
     checked: dict[str, Any] = {}
     for name, value in options.items():
         if name in RESERVED:
             raise LaplasArgumentError(
-                f"`options` cannot hold `{name}`: it is an argument of its own.", argument=name
+                f"`options` cannot contain `{name}`: it is a separate argument.", argument=name
             )
         if value is None:
             continue
@@ -90,25 +90,26 @@ def check_options(options: Mapping[str, Any], *, rendered: bool) -> dict[str, An
             json.dumps(checked, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise LaplasArgumentError(
-                f"`options` cannot be written as JSON: {error}.", argument="options"
+                f"`options` cannot be serialized as JSON: {error}.", argument="options"
             ) from None
     return checked
 
 
 def merge_options(typed: Mapping[str, Any], options: Any) -> dict[str, Any]:
     """
-    Join an operator's typed keyword arguments with its ``options``; what is None is left out.
+    Merge an operator's typed keyword arguments, except those that are None, with its ``options``.
 
-    Names in ``options`` that the API does not document are kept, with a warning that suggests the nearest known
-    one: other models take other options.
+    Undocumented names in ``options`` are kept, because other models take other options; a warning suggests the nearest
+    documented name.
 
-    :raises LaplasArgumentError: where ``options`` is no mapping, or an option is given in both places
+    :raises LaplasArgumentError: if ``options`` is not a mapping, or an option is given in both places
     """
     if options is None:
         options = {}
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
         raise LaplasArgumentError(
-            f"`options` must map names to values, not be {type(options).__name__}.", argument="options"
+            f"`options` must be a mapping of names to values, not {type(options).__name__}.",
+            argument="options",
         )
     given = {name: value for name, value in typed.items() if value is not None}
     if twice := sorted(given.keys() & options.keys()):
@@ -117,7 +118,7 @@ def merge_options(typed: Mapping[str, Any], options: Any) -> dict[str, Any]:
         )
     for name in sorted(options.keys() - OPTION_NAMES - RESERVED):
         log.warning(
-            "The option `%s` is not documented for %s; it is sent as it is.%s",
+            "The option `%s` is not documented for %s; it is sent unchanged.%s",
             name,
             DEFAULT_MODEL,
             nearest(name, OPTION_NAMES),
@@ -128,6 +129,6 @@ def merge_options(typed: Mapping[str, Any], options: Any) -> dict[str, Any]:
 @cache
 def _adapter(name: str) -> TypeAdapter[Any]:
     hint = get_type_hints(RequestOptions)[name]
-    # A float takes a whole number even when strict; NaN and infinity are no JSON. A template that is rendered to native
-    # types makes a number of a text of digits.
+    # NaN and infinity are not valid JSON. Rendering a template to native types turns a string of digits into a number,
+    # which is turned back here.
     return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False, coerce_numbers_to_str=True))

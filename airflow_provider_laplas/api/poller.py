@@ -1,8 +1,8 @@
 """
-Polling a generation, without the requests: when to poll again, and what each poll means.
+Polling a generation, without sending the requests: when to poll again, and what each result means.
 
-The same :class:`Poller` serves a blocking loop, a sensor's poke and a trigger's event loop. They differ in nothing but
-how they send and how they sleep::
+The same :class:`Poller` serves a blocking loop, a sensor's poke and a trigger's event loop. They differ only in how
+they send requests and how they sleep::
 
     while not (generation := poller.observe(client.poll(generation_id))):
         sleep(poller.pause())
@@ -30,22 +30,22 @@ from airflow_provider_laplas.errors import (
 log = logging.getLogger(__name__)
 
 DEFAULT_POLL_INTERVAL = 10.0
-"""The longest pause between two polls, in seconds: what the vendor's own client waits."""
+"""The longest pause between two polls, in seconds: the interval of the vendor's own client."""
 
 DEFAULT_TIMEOUT = RETENTION
-"""How long to wait in all, in seconds: as long as the API keeps a result."""
+"""The total time to wait, in seconds: as long as the API keeps a result."""
 
 SHORTEST_PAUSE = 1.0
 """The shortest pause between two polls, in seconds."""
 
 GROWTH = 0.15
-"""A pause is this share of the time waited so far: a clip is seen done at most that much late."""
+"""Each pause is this share of the time waited so far, which bounds how late a completion is noticed."""
 
 LAST_POLLS = 4
-"""How many polls there are past the deadline, as long as they fail."""
+"""The most polls to make in a row past the deadline while they fail."""
 
 SETTLING = 10.0
-"""Seconds after a submission in which an unknown id may only not have arrived everywhere yet."""
+"""Seconds after a submission during which the API may not know the new id yet."""
 
 ENDS_A_WAIT = (
     LaplasArgumentError,
@@ -53,7 +53,7 @@ ENDS_A_WAIT = (
     LaplasConfigurationError,
     LaplasGenerationGoneError,
 )
-"""What waiting longer cannot mend. Every other error is a failed poll, no more."""
+"""Errors that end a wait. After any other error, polling continues."""
 
 
 def next_pause(
@@ -63,11 +63,11 @@ def next_pause(
     rng: Callable[[], float] = random.random,
 ) -> float:
     """
-    Return the seconds until the next poll of a generation that is not done.
+    Return the seconds until the next poll of an unfinished generation.
 
-    Short clips are seen done quickly and long ones cost no more requests than the vendor's fixed pause: the pause
-    grows with the time waited, from :data:`SHORTEST_PAUSE` up to ``poll_interval``, and varies by a tenth each way
-    so that waits which began together do not stay together.
+    The pause grows with the time waited, from :data:`SHORTEST_PAUSE` up to ``poll_interval``, so that short clips are
+    noticed quickly and long ones cost no more requests than the vendor's fixed interval. A jitter of 10 % either way
+    keeps waits that started together from polling together.
 
     :param waited: seconds since the wait began
     :param poll_interval: the longest pause, in seconds
@@ -80,22 +80,22 @@ def next_pause(
 @dataclass(slots=True)
 class Poller:
     """
-    The schedule and the verdicts of one wait for one generation, up to an absolute deadline.
+    The polling schedule of one wait for one generation, and the outcome of each poll, up to an absolute deadline.
 
-    :param generation_id: what is waited for
-    :param deadline: epoch seconds; past it there is one poll, which takes what is finished
+    :param generation_id: the generation to wait for
+    :param deadline: epoch seconds; after it there is one last poll
     :param poll_interval: the longest pause between two polls, in seconds
-    :param submitted_at: epoch seconds of the submission where it is known; an id that is not found within
+    :param submitted_at: epoch seconds of the submission, if known; an id that is not found within
         :data:`SETTLING` seconds of it is polled again
-    :param started: epoch seconds at which the waiting began, if not at the submission or now; a task that is
-        rescheduled goes on waiting
-    :param log_level: the level at which a new status, and a poll that fails once more, are logged. Default INFO; the
-        first failure in a row and a status that is not known are warnings whatever it is
-    :ivar status: the last status that was seen
-    :ivar completed: whether the generation was seen completed
-    :ivar polls: how many polls there were
-    :ivar failed_polls: how many of them saw no status
-    :raises LaplasArgumentError: where an argument cannot be right
+    :param started: epoch seconds at which the wait began, for example before the task was rescheduled. Default: the
+        submission's time, or now
+    :param log_level: the level for a new status and for repeated poll failures. Default INFO; the first failure in a
+        row and an unknown status are always logged as WARNING
+    :ivar status: the last status received
+    :ivar completed: whether the generation is completed
+    :ivar polls: the number of polls
+    :ivar failed_polls: the number of polls that returned no status
+    :raises LaplasArgumentError: if an argument is invalid
     """
 
     generation_id: str
@@ -117,36 +117,36 @@ class Poller:
         check_generation_id(self.generation_id)
         if not self.poll_interval > 0:
             raise LaplasArgumentError(
-                "`poll_interval` must be more than 0 seconds.", argument="poll_interval"
+                "`poll_interval` must be greater than 0 seconds.", argument="poll_interval"
             )
         if self.started is None:
             self.started = self.clock() if self.submitted_at is None else self.submitted_at
 
     def observe(self, outcome: Generation | LaplasError) -> Generation | None:
         """
-        Take in one poll, or the error that it ended in.
+        Process the result of one poll, or its error.
 
-        A failed poll does not end a wait: the generation is running and paid for. What ends it is a refused key, an
-        id that the API does not know, and the deadline.
+        A failed poll does not end the wait, because the generation is running and paid for. A rejected key, an id that
+        the API does not know, and the deadline do.
 
-        :return: the generation once it is completed, None as long as it is not
+        :return: the generation once it is completed, otherwise None
         :raises LaplasGenerationFailedError: the API could not transcribe it
         :raises LaplasGenerationGoneError: the API does not know it
         :raises LaplasGenerationTimeoutError: the deadline has passed
-        :raises LaplasAuthenticationError: the key is refused
+        :raises LaplasAuthenticationError: the API rejected the key
         """
         self.polls += 1
         if isinstance(outcome, LaplasError):
             self._note_failure(outcome)
         elif self._note_status(outcome):
             return outcome
-        # A poll that failed is no last poll, but some are enough.
+        # A failed poll does not count as the last one, up to LAST_POLLS of them.
         if self.clock() >= self.deadline and not 0 < self._failures < LAST_POLLS:
             raise self.timed_out()
         return None
 
     def pause(self) -> float:
-        """Return the seconds until the next poll; the last poll falls on the deadline, and is repeated where it fails."""
+        """Return the seconds until the next poll. The last poll is at the deadline, and is retried if it fails."""
         now = self.clock()
         pause = next_pause(now - (self.started or now), poll_interval=self.poll_interval, rng=self.rng)
         if self._failures:
@@ -156,17 +156,18 @@ class Poller:
         return pause if left <= 0 and self._failures else max(0.0, min(pause, left))
 
     def timed_out(self, why: str = "was not done by its deadline") -> LaplasGenerationTimeoutError:
-        """Return the error for a wait that is given up."""
+        """Return the error for a wait that ended without a result."""
         last = f" The last poll failed: {self._error}" if self._error else ""
         return LaplasGenerationTimeoutError(
-            f"Generation {self.generation_id} {why}; its last status was {self.status or 'never seen'}.{last} It goes on at the API and is billed. Take it up again within the "
-            f'hour for which the API keeps it: STTCompletionSensor(generation_id="{self.generation_id}").',
+            f"Generation {self.generation_id} {why}; its last status was "
+            f"{self.status or 'never seen'}.{last} It goes on at the API and is billed. Resume the wait within the "
+            f'hour for which the API keeps the result: STTCompletionSensor(generation_id="{self.generation_id}").',
             generation_id=self.generation_id,
             status=self.status,
         )
 
     def counted(self) -> tuple[int, int, float | None]:
-        """Return what metrics take of a wait that is over: polls, failed polls, seconds from submission to completion."""
+        """Return the metrics of a finished wait: polls, failed polls, seconds from submission to completion."""
         seen = self.completed and self.submitted_at is not None
         return self.polls, self.failed_polls, self.clock() - (self.submitted_at or 0.0) if seen else None
 
@@ -198,12 +199,12 @@ class Poller:
                 "Generation %s is %s%s.",
                 self.generation_id,
                 generation.status,
-                "" if generation.known else ", a status that is not known: taken as not done yet",
+                "" if generation.known else ", a status that is not known: treated as not done yet",
             )
         if generation.state is State.FAILED:
             raise LaplasGenerationFailedError(
-                f"The API could not transcribe generation {self.generation_id}: {generation.reason}. See "
-                "whether the audio is reachable and playable; a Clear submits it again.",
+                f"The API could not transcribe generation {self.generation_id}: {generation.reason}. Check "
+                "that the audio is reachable and playable; clearing the task submits it again.",
                 generation_id=self.generation_id,
                 reason=generation.reason,
             )

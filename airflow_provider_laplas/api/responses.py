@@ -1,8 +1,4 @@
-"""
-What an answer means: a value or a typed error.
-
-:func:`read` is the one place where status, headers and body become the one or the other.
-"""
+"""Turns an HTTP response into a value or a typed error: see :func:`read`."""
 
 import json
 import math
@@ -37,12 +33,12 @@ from airflow_provider_laplas.transcript.replies import find_result
 T = TypeVar("T")
 
 Secrets: TypeAlias = tuple[str, ...]
-"""Texts that no error and no value may show: the key."""
+"""Strings that no error and no value may expose, such as the key."""
 
 RETENTION = 3600.0
 """Seconds for which the API keeps a finished transcript, counted from its creation (observed)."""
 
-# Observed; they vary by model. A word in none of the three sets means "not yet", with a warning.
+# Observed; they vary by model. Any other word is treated as pending, with a warning.
 PENDING_WORDS = frozenset({"queued", "waiting", "active", "generating", "processing", "pending", "running"})
 COMPLETED_WORDS = frozenset({"completed"})
 FAILED_WORDS = frozenset({"error", "failed"})
@@ -59,12 +55,12 @@ class State(Enum):
 @dataclass(frozen=True, slots=True)
 class Generation:
     """
-    One poll of a generation: what the API said of it.
+    A generation, as the API reported it in one poll.
 
-    :ivar generation_id: the id that was asked for
-    :ivar status: the API's word, as it came
+    :ivar generation_id: the requested id
+    :ivar status: the API's status word, in lower case
     :ivar state: what that word means
-    :ivar reply: the whole reply, untouched
+    :ivar reply: the whole reply, unmodified
     :ivar reason: why it failed, in the API's words; empty otherwise
     """
 
@@ -76,7 +72,7 @@ class Generation:
 
     @property
     def known(self) -> bool:
-        """Whether the status word is one that was ever documented or observed."""
+        """Whether the status word is a documented or observed one."""
         return self.status in PENDING_WORDS | COMPLETED_WORDS | FAILED_WORDS
 
     def transcript(self) -> Transcript:
@@ -86,7 +82,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP answer, whole. Header names are lower case."""
+    """A complete HTTP response. Header names are lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -101,12 +97,12 @@ def read(
     secrets: Secrets = (),
 ) -> T:
     """
-    Make a value or a typed error of an answer.
+    Return a response's value, or raise its typed error.
 
-    :param decode: the JSON object of a successful answer to a value
-    :param generation_id: the generation that was asked for, where one was
-    :raises LaplasResponseError: or the subclass for the status
-    :raises LaplasGenerationGoneError: where the API does not know the generation
+    :param decode: turns the JSON object of a successful response into a value
+    :param generation_id: the requested generation, if any
+    :raises LaplasResponseError: or its subclass for the status
+    :raises LaplasGenerationGoneError: if the API does not know the generation
     """
     if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
         body = _json_object(response, generation_id)
@@ -119,14 +115,14 @@ def read(
 
 def judge_probe(response: Response, base_url: str) -> tuple[bool, str]:
     """
-    Judge the answer to a question for a generation that does not exist.
+    Interpret the response to a request for a generation that does not exist.
 
     :return: whether host and key are right, and one sentence for the connection form
     """
     if response.status == HTTPStatus.UNAUTHORIZED:
-        return False, "The API refuses the key: put a valid one into the password field."
+        return False, "The API refuses the key: put a valid one in the password field."
     if response.status == HTTPStatus.FORBIDDEN:
-        return False, "The API takes the key, but the account is out of credits or may not do this."
+        return False, "The API accepts the key, but the account is out of credits or lacks permission."
     if response.status == HTTPStatus.TOO_MANY_REQUESTS or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return False, f"The API answers, but cannot serve right now (HTTP {response.status})."
     try:
@@ -139,12 +135,8 @@ def judge_probe(response: Response, base_url: str) -> tuple[bool, str]:
         HTTPStatus.BAD_REQUEST,
     }:
         path = urlsplit(base_url).path
-        doubt = (
-            ""
-            if path == "/v1"
-            else f" Should submissions be answered with 404, check the host's path: {path}"
-        )
-        return True, f"The API answers and takes the key.{doubt}"
+        doubt = "" if path == "/v1" else f" If submissions fail with 404, check the host's path: {path}"
+        return True, f"The API answers and accepts the key.{doubt}"
     return False, f"{base_url} answers (HTTP {response.status}), but not like a Laplas API: check the host."
 
 
@@ -153,7 +145,7 @@ def parse_retry_after(value: str | None, *, now: float) -> float | None:
     Read a Retry-After header, in seconds or as an HTTP date.
 
     :param now: epoch seconds
-    :return: seconds from now, at least 0; None where there is none that can be read
+    :return: seconds from now, at least 0; None if there is no valid value
     """
     if value is None:
         return None
@@ -168,20 +160,20 @@ def parse_retry_after(value: str | None, *, now: float) -> float | None:
 
 def decode_generation(generation_id: str, body: Mapping[str, Any], secrets: Secrets) -> Generation:
     """
-    Read what the API says of a generation.
+    Read a generation from a reply's JSON object.
 
-    :raises LaplasMalformedReplyError: where it lacks what it must have
+    :raises LaplasMalformedReplyError: if the status is missing, or the result of a completed generation
     """
     status = body.get("status")
     if not isinstance(status, str) or not status.strip():
-        raise LaplasMalformedReplyError("The reply holds no status.", status=200)
+        raise LaplasMalformedReplyError("The reply contains no status.", status=200)
     word = status.strip().lower()
     if word in FAILED_WORDS:
         return Generation(generation_id, word, State.FAILED, body, _reason(body, secrets))
     if word not in COMPLETED_WORDS:
         return Generation(generation_id, redact(word, secrets=secrets, limit=40), State.PENDING, body)
     if find_result(body) is None:
-        raise LaplasMalformedReplyError("The reply says completed but holds no result.", status=200)
+        raise LaplasMalformedReplyError("The reply says completed but contains no result.", status=200)
     return Generation(generation_id, word, State.COMPLETED, body)
 
 
@@ -200,15 +192,15 @@ def _json_object(response: Response, generation_id: str | None) -> Mapping[str, 
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        # The body is not quoted: it may be a transcript that was cut off.
+        # The body is not quoted: it may be a truncated transcript.
         kind = redact(response.headers.get("content-type", "no content type"), limit=60)
-        what = f"The answer is not a JSON object ({kind}, {len(response.body)} bytes)."
+        what = f"The response is not a JSON object ({kind}, {len(response.body)} bytes)."
         raise _error(LaplasMalformedReplyError, what, response, generation_id)
     return body
 
 
 def _refuse_constant(name: str) -> Any:
-    """NaN and Infinity are no JSON, and neither Airflow's XCom nor a database takes them."""
+    """Reject NaN and Infinity, which are not valid JSON; neither XCom nor a database accepts them."""
     raise ValueError(name)
 
 
@@ -222,7 +214,7 @@ def _finite(text: str) -> float:
 _ERRORS: Mapping[int, tuple[type[LaplasResponseError], str]] = {
     400: (LaplasValidationError, "The API refused the request"),
     401: (LaplasAuthenticationError, "The API refused the key"),
-    403: (LaplasCreditsError, "The account is out of credits, or may not do this"),
+    403: (LaplasCreditsError, "The account is out of credits, or lacks permission"),
     404: (LaplasNotFoundError, "The API does not know this address"),
     413: (LaplasTooLargeError, "The audio is too large for the API"),
     422: (LaplasValidationError, "The API refused the request"),
@@ -230,7 +222,7 @@ _ERRORS: Mapping[int, tuple[type[LaplasResponseError], str]] = {
 }
 
 
-# What ends a wait, or says that a key or an account is of no use, has to come from the API itself.
+# Statuses that end a wait, or mean that the key or the account is unusable: they must come from the API itself.
 _DECISIVE = frozenset({401, 403, 404, 410})
 
 
@@ -247,8 +239,8 @@ def _error_of(response: Response, generation_id: str | None, secrets: Secrets) -
     if gone and generation_id is not None:
         return LaplasGenerationGoneError(
             f"The API does not know generation {generation_id} (any more): a result is kept for one hour from "
-            f"its creation. {_facts(response.status, request_id, detail)} If it was never stored, the audio has to be "
-            "submitted (and paid for) again.",
+            f"its creation. {_facts(response.status, request_id, detail)} If the transcript was never stored, the "
+            "audio has to be submitted (and paid for) again.",
             generation_id=generation_id,
             request_id=request_id,
         )
@@ -256,7 +248,9 @@ def _error_of(response: Response, generation_id: str | None, secrets: Secrets) -
     if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind, what = LaplasServerError, "The server failed"
     if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
-        what = "The API's address redirects elsewhere, which is not followed (the key would go with it)"
+        what = (
+            "The API's address redirects elsewhere; redirects are not followed, to keep the key from leaking"
+        )
     return _error(kind, f"{what}.", response, generation_id, detail=detail, request_id=request_id)
 
 
@@ -289,7 +283,7 @@ def _facts(status: int, request_id: str | None, detail: str) -> str:
 
 
 def _error_body(response: Response, secrets: Secrets) -> tuple[str, str | None, bool]:
-    """Return what was said, the request id, and whether the API said it, or a gateway in front of it."""
+    """Return the error message, the request id, and whether the API sent it (rather than a gateway)."""
     try:
         body = json.loads(response.body)
     except (ValueError, RecursionError):
@@ -306,7 +300,7 @@ def _error_body(response: Response, secrets: Secrets) -> tuple[str, str | None, 
 
 
 def _flatten(value: Any, depth: int = 4) -> str:
-    """Write a message as one text, be it a text, a list or an object."""
+    """Flatten a message (a string, a list or an object) into one string."""
     if isinstance(value, str):
         return value
     if value is None or depth == 0:
@@ -319,12 +313,12 @@ def _flatten(value: Any, depth: int = 4) -> str:
     return str(value)
 
 
-# Names of options that are also words of the sentences around them.
+# Option names that are also common English words in error messages.
 _ENGLISH = frozenset({"audio", "extra", "file", "language", "model", "search", "tag", "topics", "url"})
 
 
 def _named_field(detail: str) -> str | None:
-    """Return the option that a message is about: one that is quoted or stands before a colon, else any it mentions."""
+    """Return the option that a message is about: a quoted one or one before a colon, else any that it mentions."""
     known = OPTION_NAMES | RESERVED
     marked = ["".join(found) for found in re.findall(r"[`'\"](\w+)[`'\"]|(\w+)\s*:", detail)]
     words = re.findall(r"\w+", detail)

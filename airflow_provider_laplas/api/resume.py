@@ -1,7 +1,7 @@
 """
-What a try does with work that an earlier try or run has begun: one table, for a single file and for each of a batch.
+What to do about work that an earlier try or run started: one decision table, for single files and for batches.
 
-Pure, and the only place that reads ``on_ambiguous`` and ``on_expired``.
+Pure, and the only place that interprets ``on_ambiguous`` and ``on_expired``.
 """
 
 from dataclasses import dataclass
@@ -13,60 +13,60 @@ from airflow_provider_laplas.errors import LaplasError, LaplasGenerationGoneErro
 
 
 class Earlier(StrEnum):
-    """What there is of the same work: what was noted of it, and what is found of that now."""
+    """The state of the earlier work, from its record and from what exists now."""
 
     NOTHING = "nothing"
-    """Nothing was noted; or other audio, another model or other options."""
+    """There is no record, or it is of different audio, another model or other options."""
 
     UNANSWERED = "unanswered"
-    """A submission was begun, and no id is known: the API may have taken, and billed, it."""
+    """A submission was started, and its id is unknown: the API may have accepted and billed it."""
 
     SUBMITTED = "submitted"
-    """A generation, which is running or done at the API, or of which a poll could not tell."""
+    """A generation that is running or completed at the API, or whose state a failed poll could not tell."""
 
     STORED = "stored"
-    """A transcript that lies where it is kept."""
+    """A stored transcript that still exists."""
 
     DELETED = "deleted"
-    """A transcript that lay where it is kept, and does no longer."""
+    """A stored transcript that has since been deleted."""
 
     FAILED = "failed"
-    """A generation that the API could not transcribe, or a file that it refused."""
+    """A generation that the API could not transcribe, or a file that it rejected."""
 
     GONE = "gone"
-    """A generation that the API does not know any more, and whose transcript was not stored."""
+    """A generation that the API no longer knows, and whose transcript was not stored."""
 
 
 class Occasion(StrEnum):
-    """Why the work is taken up."""
+    """Why the work is resumed."""
 
     RETRY = "retry"
-    """A further try of the same task, or the same try once more."""
+    """Another try of the same task, or the same try again."""
 
     CLEAR = "Clear"
-    """A user has cleared the task since."""
+    """A user cleared the task."""
 
     LATER_RUN = "later run"
     """Another DAG run, or another task, over the same folder."""
 
 
 class Action(StrEnum):
-    """What is done about it."""
+    """What to do."""
 
     SUBMIT = "submit"
     ATTACH = "attach"
     TAKE = "take"
     FAIL = "fail"
-    """Neither submit nor wait: say what became of the earlier work."""
+    """Neither submit nor wait, but raise an error about the earlier work."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResumePolicy:
     """
-    What the user chose.
+    The user's choices.
 
-    :ivar on_ambiguous: for a submission that was not answered: ``fail``, or ``resubmit``, and perhaps pay twice
-    :ivar on_expired: for a generation that is gone, with its transcript: ``fail`` or ``resubmit``
+    :ivar on_ambiguous: for an unanswered submission: ``fail``, or ``resubmit`` at the risk of paying twice
+    :ivar on_expired: for a generation that expired before its transcript was stored: ``fail`` or ``resubmit``
     """
 
     on_ambiguous: str = "fail"
@@ -74,18 +74,18 @@ class ResumePolicy:
 
 
 def resume(earlier: Earlier, occasion: Occasion, policy: ResumePolicy) -> Action:
-    """Return what is done about earlier work."""
+    """Return what to do about earlier work."""
     match earlier:
         case Earlier.STORED:
             return Action.TAKE
         case Earlier.SUBMITTED:
             return Action.ATTACH
-        # A Clear is consent: whoever clears has read the error, and the account's usage page.
+        # Clearing the task is consent to submit again: the error tells users to check the usage page first.
         case Earlier.UNANSWERED if occasion is not Occasion.CLEAR and policy.on_ambiguous != "resubmit":
             return Action.FAIL
         case Earlier.GONE if policy.on_expired != "resubmit":
             return Action.FAIL
-        # Not by every later run: it would fail, and be paid for, each time.
+        # Later runs do not resubmit it: it would fail, and be paid for, each time.
         case Earlier.FAILED if occasion is Occasion.LATER_RUN:
             return Action.FAIL
     return Action.SUBMIT
@@ -93,9 +93,9 @@ def resume(earlier: Earlier, occasion: Occasion, policy: ResumePolicy) -> Action
 
 def judge(outcome: Generation | LaplasError) -> Earlier:
     """
-    Return what a poll says of a generation that was submitted earlier.
+    Return the state of an earlier submission, from the outcome of a poll.
 
-    :raises LaplasError: where no further poll could tell: a refused key, a wrong connection
+    :raises LaplasError: if polling again would not help: a rejected key, a wrong connection
     """
     if isinstance(outcome, Generation):
         return Earlier.FAILED if outcome.state is State.FAILED else Earlier.SUBMITTED
@@ -103,5 +103,5 @@ def judge(outcome: Generation | LaplasError) -> Earlier:
         return Earlier.GONE
     if isinstance(outcome, ENDS_A_WAIT):
         raise outcome
-    # A poll that failed says nothing about the generation, which is paid for.
+    # A failed poll says nothing about the generation, which is already paid for.
     return Earlier.SUBMITTED

@@ -1,4 +1,4 @@
-"""What may be repeated, after which pause, and what a failure means for a submission, which is money."""
+"""Which requests may be retried, after what delay, and what a failure means for a submission, which is billed."""
 
 import random
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from airflow_provider_laplas.errors import (
 )
 
 RETRY_AFTER_CEILING = 60.0
-"""The longest pause, in seconds, that a server may ask of us; what it asks beyond is not obeyed."""
+"""The longest Retry-After, in seconds, that is honoured; longer ones are cut to this."""
 
 
 def may_repeat(call: Call[Any], error: BaseException) -> bool:
     """
-    Tell whether the same call may be sent again by itself.
+    Return whether a call may be retried automatically.
 
-    A submission is money: it is repeated only where the server cannot have taken it, that is on a connection that
-    was never made and on 429. A poll costs nothing: it is also repeated on 5xx, on a cut and on garbage.
+    A submission is billed, so it is retried only if the server cannot have accepted it: if the connection failed, and
+    on 429. A poll is free, so it is also retried on 5xx, on a lost connection and on an unreadable reply.
     """
     if isinstance(error, LaplasRateLimitError):
         return True
@@ -43,11 +43,11 @@ def backoff(
     rng: Callable[[], float] = random.random,
 ) -> float:
     """
-    Return the seconds to pause after so many failures in a row: full jitter under a bound that doubles.
+    Return the seconds to wait before the next retry: exponential backoff with full jitter.
 
-    A server's Retry-After is the least that is waited, up to :data:`RETRY_AFTER_CEILING`.
+    The jitter is added to the server's Retry-After, which is honoured up to :data:`RETRY_AFTER_CEILING`.
 
-    :param failures: at least 1
+    :param failures: consecutive failures, at least 1
     :param rng: a number from 0 to 1
     """
     bound = min(ceiling, 2.0 ** min(failures - 1, 16))
@@ -59,36 +59,36 @@ def as_submit_error(error: LaplasError) -> LaplasError:
     """
     Return what an error means for a submission.
 
-    What may have been accepted (cut or timed out after sending, 5xx, a success that cannot be read) is ambiguous, and
-    ambiguous is final: only the user knows whether paying twice is worse than having no transcript.
+    A submission that may have been accepted (connection lost or timed out after sending, 5xx, unreadable success) is
+    ambiguous and is never retried: only the user can decide whether to risk paying twice.
     """
     sent = isinstance(error, LaplasTransportError) and error.sent
     accepted = isinstance(error, LaplasMalformedReplyError) and error.status < HTTPStatus.MULTIPLE_CHOICES
     if not (sent or accepted or isinstance(error, LaplasServerError)):
         return error
-    # Without the advice of the inner error, which would be to try again.
+    # The inner error's advice would be to try again.
     found = (
         str(error).removesuffix(error.advice).strip()
         if isinstance(error, LaplasResponseError)
         else str(error)
     )
     return ambiguous_submission(
-        f"The submission was sent, and no usable answer came. {found}",
+        f"The submission was sent, but no usable answer came back. {found}",
         request_id=getattr(error, "request_id", None),
     )
 
 
 def ambiguous_submission(what: str, *, request_id: str | None = None) -> LaplasAmbiguousSubmitError:
-    """Return the error for a submission of which nobody knows whether the API took it."""
+    """Return the error for a submission that the API may or may not have accepted."""
     return LaplasAmbiguousSubmitError(
-        f"{what} It may have been accepted and billed. Look at the account's usage page; if it is not there, clear the "
-        'task to submit again. (on_ambiguous="resubmit" always submits again, and risks paying twice.)',
+        f"{what} It may have been accepted and billed. Check the account's usage page; if it is not there, clear the "
+        'task to submit again. (on_ambiguous="resubmit" always submits again, at the risk of paying twice.)',
         request_id=request_id,
     )
 
 
 def wants_other_part(call: Call[Any], error: LaplasError) -> bool:
-    """Tell whether a 400 says that the upload's part has the wrong name. A 400 means that nothing was created."""
+    """Return whether a 400, on which nothing was created, says that the upload's form part has the wrong name."""
     return (
         call.upload is not None
         and isinstance(error, LaplasValidationError)

@@ -1,9 +1,9 @@
 """
-What ``audio`` may be, which audio is the same, and how long it is.
+The audio to transcribe: where it comes from, how it is identified, and how long it is.
 
 ===============  =========================================================================
-``sources``      paths, URIs, URLs and folders, and how they become what is submitted
-``fingerprint``  which audio, and which request, is the same work
+``sources``      paths, URIs, URLs and folders, and how they are submitted
+``fingerprint``  identifies the same audio and the same request
 ``length``       seconds, read from a file's header
 ===============  =========================================================================
 """

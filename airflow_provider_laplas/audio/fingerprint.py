@@ -1,4 +1,4 @@
-"""Which audio, and which request, is the same work. Pure."""
+"""Fingerprints, to recognise work that was done before. Pure."""
 
 import hashlib
 import json
@@ -10,17 +10,17 @@ from airflow_provider_laplas.redaction import unsigned
 
 
 def fingerprint_request(audio: str, model: str, options: Mapping[str, Any]) -> str:
-    """Return what a request is, as a hash: a URL counts without the parameters that sign it."""
+    """Return the hash of a request. The signing parameters of a URL are ignored."""
     text = json.dumps([unsigned(audio), model, dict(options)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fingerprint(request: str, source: str | Upload) -> str:
     """
-    Return what work it is: the request, and which version of the audio it submits.
+    Return the fingerprint of a request and of the version of its audio.
 
     :param request: what :func:`fingerprint_request` returned, or a whole fingerprint, whose version is replaced
-    :param source: for an upload its size and its ETag or time count, for a URL nothing
+    :param source: the version of an upload is its size and its ETag or modification time; a URL has none
     """
     version = "" if isinstance(source, str) else f"{source.size}-{source.version}"
     return f"{request.partition('-')[0]}-{version}"

@@ -1,4 +1,4 @@
-"""How long a recording is, read from its header before anything is submitted."""
+"""The length of a recording, read from its header before anything is submitted."""
 
 import logging
 
@@ -10,9 +10,9 @@ log = logging.getLogger(__name__)
 
 def audio_seconds(upload: Upload) -> float | None:
     """
-    Return the seconds of audio that a file's header states; None where it states none.
+    Return the seconds of audio according to the file's header; None if it does not say.
 
-    :raises LaplasArgumentError: naming ``max_audio_seconds``, where the extra ``probe`` is not installed
+    :raises LaplasArgumentError: naming ``max_audio_seconds``, if the extra ``probe`` is not installed
     """
     try:
         import mutagen  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What the argument ``audio`` may be, and how it becomes something that can be submitted."""
+"""The argument ``audio``: what is valid, and how it is prepared for submission."""
 
 import fnmatch
 import math
@@ -42,14 +42,14 @@ AUDIO_SUFFIXES = frozenset(
         ".wma",
     ]
 )
-"""Names of audio and video files, as they are looked for in a folder."""
+"""Suffixes of the audio and video files that are listed in a folder."""
 
 
 def check_audio(audio: Any, argument: str = "audio") -> str:
     """
-    Return ``audio`` as text, if it can name audio: an http(s) URL, a local path or an object-storage URI.
+    Return ``audio`` as a string if it is an http(s) URL, a local path or an object-storage URI.
 
-    Nothing is opened or asked for.
+    Nothing is opened or requested.
 
     :raises LaplasArgumentError: naming ``argument``
     """
@@ -78,19 +78,19 @@ def check_audio(audio: Any, argument: str = "audio") -> str:
 
 
 def is_web_url(audio: str) -> bool:
-    """Tell whether the API fetches the audio itself, rather than being sent it."""
+    """Return whether ``audio`` is an http(s) URL, which the API fetches itself."""
     return audio.lower().startswith(("http://", "https://"))
 
 
 def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo | None = None) -> Upload:
     """
-    Prepare the upload of a local file or of an object; nothing but its size is read yet.
+    Prepare the upload of a local file or an object. Only its metadata is read.
 
-    :param audio: a local path, or a URI that the storage takes
-    :param storage: where URIs lead
-    :param info: what a listing said of it just now. Default: the storage is asked
-    :raises LaplasArgumentError: naming ``audio``, where there is no such file or it is empty
-    :raises LaplasStorageError: where its storage does not work
+    :param audio: a local path, or a URI that ``storage`` supports
+    :param storage: opens URIs
+    :param info: from a listing made just now. Default: the storage is asked
+    :raises LaplasArgumentError: naming ``audio``, if the file does not exist or is empty
+    :raises LaplasStorageError: if its storage does not work
     """
     text = check_audio(audio)
     shown = redacted(text)
@@ -125,15 +125,15 @@ def _content_type(name: str) -> str:
 
 def check_place(place: str) -> str:
     """
-    Return a folder, or a glob (``*``, ``?``) in the last part of its path.
+    Return ``place`` if it is a folder, or a path with a glob (``*``, ``?``) in its last part.
 
     :raises LaplasArgumentError: naming ``audio``
     """
     folder, _, last = place.rpartition("/")
     if _is_glob(folder) or "**" in last:
         raise LaplasArgumentError(
-            f"`audio` may have * and ? in its last part only, and no **: {redacted(place)}. A folder alone is "
-            "searched with all its folders.",
+            f"`audio` may have * and ? in its last part only, and no **: {redacted(place)}. To search "
+            "subfolders too, give a folder without a glob.",
             argument="audio",
         )
     return place
@@ -141,15 +141,15 @@ def check_place(place: str) -> str:
 
 def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[str, dict[str, FileInfo]]:
     """
-    List a folder, or what a glob matches in it; what has no audio's name is left out of a folder.
+    List the audio files in a folder and its subfolders, or all files that a glob matches.
 
-    One recursive listing tells all: no file is asked for.
+    It takes one recursive listing, and no request for a single file.
 
     :param place: as for :func:`check_place`
-    :param min_age: seconds; what was changed less than so long ago may still be being written, and is left out
-    :return: the folder, and what was listed of each file by its path below it, in order
-    :raises LaplasArgumentError: naming ``audio``, where it is one file, or a local folder that does not exist; in object
-        storage that is the same as an empty one
+    :param min_age: seconds; files modified more recently are left out, as they may still be being written
+    :return: the folder, and the information on each file by its path below the folder, sorted
+    :raises LaplasArgumentError: naming ``audio``, if it is a single file or a local folder that does not exist; in
+        object storage, a missing folder is the same as an empty one
     """
     folder, _, last = check_place(place).rpartition("/")
     pattern = last if _is_glob(last) else ""
@@ -187,7 +187,7 @@ def _has_audio_name(name: str) -> bool:
 
 def open_source(audio: Any, storage: Storage, info: FileInfo | None = None) -> str | Upload:
     """
-    Return what :func:`~airflow_provider_laplas.api.calls.submit` takes: a web URL as it is, all else as an upload.
+    Return the argument for :func:`~airflow_provider_laplas.api.calls.submit`: a web URL unchanged, else an upload.
 
     :param info: what a listing said of a file just now. Default: the storage is asked
     :raises LaplasArgumentError: naming ``audio``

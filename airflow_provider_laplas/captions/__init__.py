@@ -1,28 +1,28 @@
 """
-Captions from a transcript: cues by the guidelines that subtitlers work to, written as SRT or WebVTT.
+Captions from a transcript: cues that follow subtitling guidelines, written as SRT or WebVTT.
 
-The limits are those of Netflix's Timed Text Style Guides (general requirements, and English (USA)). Where they
-conflict, the first of these wins:
+The limits are those of Netflix's Timed Text Style Guides (general requirements, and English (USA)). If they conflict,
+this is the order of precedence:
 
-1. no two cues overlap, and they are in order of time;
-2. a cue holds the words of one speaker;
-3. no line is longer than the limit, and there are no more lines than allowed;
+1. cues are in order of time and do not overlap;
+2. a cue has one speaker;
+3. line length and number of lines are within the limits;
 4. a cue is on screen for 5/6 s to 7 s;
-5. a cue asks for no more than 20 characters a second.
+5. the reading speed is at most 20 characters a second.
 
-A word is never cut and never lost. What a limit had to yield to is counted: see :data:`KINDS`. Nothing in here reads
-a clock or a network, and the same transcript gives the same captions.
+Words are never split or lost. Exceptions to the limits are counted: see :data:`KINDS`. Nothing in here uses a clock or
+the network, and the output is deterministic.
 
 ============  =======================================================================
-module        what is in it
+module        contents
 ============  =======================================================================
-``cues``      what a caption is: its limits, one cue on screen
-``measure``   how much time and room a text takes, by its script
-``layout``    how words become cues and lines
-``timing``    when each word was said, and when each cue is on screen
+``cues``      the limits, and a single cue
+``measure``   the space and reading time of a text, by its script
+``layout``    splits words into cues and lines
+``timing``    start and end times of words and cues
 ``writers``   SRT and WebVTT
-``making``    all of these, from a transcript to its captions
-``formats``   the formats in which a task writes
+``making``    makes captions from a transcript
+``formats``   the output formats of a task
 ============  =======================================================================
 """
 

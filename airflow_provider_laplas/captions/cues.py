@@ -1,4 +1,4 @@
-"""What a caption is: the limits that it keeps to, and one cue on screen."""
+"""The limits for captions, and a single cue."""
 
 import math
 from collections.abc import Mapping
@@ -8,32 +8,32 @@ from typing import Any
 from airflow_provider_laplas.errors import LaplasArgumentError
 
 LATEST = 1e9
-"""Seconds (31 years) after which a time is taken for a mistake, like one below 0."""
+"""The largest valid time in seconds (31 years)."""
 
 KINDS: Mapping[str, str] = {
     "line_length": "lines with one word that is longer than a line",
     "short": "cues on screen for less than the minimum",
-    "fast": "cues to be read faster than the limit",
-    "late": "cues that begin more than three frames after their speech, to leave an earlier one on screen",
+    "fast": "cues above the reading speed limit",
+    "late": "cues that begin more than three frames after their speech, to keep an earlier one on screen",
     "estimated_times": "words whose times were missing or out of order",
 }
-"""What is counted as an exception, and what each means."""
+"""The kinds of exceptions, and their meanings."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionLimits:
     """
-    What cues keep to; the defaults are Netflix's for English.
+    The limits for cues; the defaults are Netflix's for English.
 
-    :ivar line_length: characters in a line; None is 42, for Chinese and Korean 16 and for Japanese 13, where a
+    :ivar line_length: characters per line; None means 42, or 16 for Chinese and Korean and 13 for Japanese, where a
         narrow character counts as half
-    :ivar lines: lines in a cue
-    :ivar min_duration: seconds on screen, at least
-    :ivar max_duration: seconds on screen, at most
-    :ivar reading_speed: characters a second, spaces included; None is 20, for Korean 12, Chinese 9, Japanese 4
-    :ivar frame_rate: frames a second of the video, 1 or more
-    :ivar gap_frames: frames between two cues, at least
-    :raises LaplasArgumentError: naming the limit that cannot be one
+    :ivar lines: the most lines in a cue
+    :ivar min_duration: minimum seconds on screen
+    :ivar max_duration: maximum seconds on screen
+    :ivar reading_speed: characters per second, including spaces; None means 20, or Korean 12, Chinese 9, Japanese 4
+    :ivar frame_rate: frames per second of the video, at least 1
+    :ivar gap_frames: minimum frames between two cues
+    :raises LaplasArgumentError: naming the invalid limit
     """
 
     line_length: int | None = None
@@ -62,11 +62,10 @@ class Cue:
     One caption on screen.
 
     :ivar start: seconds from the beginning of the audio, in whole milliseconds
-    :ivar end: the same; after ``start``, and before the next cue's
+    :ivar end: the same; after ``start``, and before the next cue's start
     :ivar lines: at least one
-    :ivar voice: who speaks, as :meth:`~airflow_provider_laplas.transcript.Transcript.voice` names them, None where that
-        is not known
-    :ivar exceptions: the limits that it does not keep, of :data:`KINDS`
+    :ivar voice: the speaker's name from :meth:`~airflow_provider_laplas.transcript.Transcript.voice`, None if unknown
+    :ivar exceptions: the limits that it exceeds, of :data:`KINDS`
     """
 
     start: float
@@ -77,17 +76,14 @@ class Cue:
 
     @property
     def text(self) -> str:
-        """The lines, with newlines between them."""
+        """The lines, joined with newlines."""
         return "\n".join(self.lines)
 
 
 def _check_number(name: str, value: Any, least: float, *, whole: bool = False) -> None:
-    """
-    Refuse what cannot be a limit.
-
-    :raises LaplasArgumentError: naming the limit
-    """
     right = isinstance(value, int) if whole else isinstance(value, int | float)
     if not right or isinstance(value, bool) or not least <= value < math.inf:
         kind = "a whole number" if whole else "a number"
-        raise LaplasArgumentError(f"`{name}` must be {kind} from {least:g}, not {value!r}.", argument=name)
+        raise LaplasArgumentError(
+            f"`{name}` must be {kind} of at least {least:g}, not {value!r}.", argument=name
+        )

@@ -1,4 +1,4 @@
-"""The formats in which a transcript is written beside the API's reply. Pure."""
+"""The output formats of a transcript. Pure."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ CAPTIONS = ("srt", "vtt")
 """Formats that need times."""
 
 FORMATS = ("json", *CAPTIONS, "txt")
-"""``json`` is the API's whole reply, which is always kept; the others are made of it."""
+"""``json`` is the API's whole reply, which is always kept; the others are made from it."""
 
 
 def check_formats(formats: Any) -> Any:
     """
-    Return ``formats``, if it is a list of formats, or a template of one.
+    Return ``formats`` if it is a list of formats or a template.
 
     :raises LaplasArgumentError: naming ``formats``
     """

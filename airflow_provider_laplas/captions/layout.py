@@ -1,7 +1,7 @@
 """
-How a transcript's words become the texts of cues: where each cue is cut from the next, and where its lines break.
+Splits a transcript's words into cues, and cues into lines.
 
-Both are cheapest ways through the words: what a cut costs is one sum of weights.
+Both minimize a cost, which is a weighted sum.
 """
 
 import math
@@ -16,18 +16,19 @@ from airflow_provider_laplas.transcript.parts import Segment, Word
 from airflow_provider_laplas.transcript.text import ends_sentence, join_words, needs_space
 
 _RUN_PAUSE = 1500
-"""Milliseconds of silence that no cue goes across."""
+"""Milliseconds of silence after which a new cue begins."""
 
-# Weights of one sum. Each limit costs about ten times what can be gained below it in the order of precedence.
+# The weights of the cost. Each limit weighs about ten times as much as all below it in the order of precedence.
 _COST_SHORT, _COST_FAST, _COST_CUE, _COST_LINE, _COST_FILL = 30.0, 8.0, 0.7, 0.2, 0.5
 _COST_BREAK, _COST_CLAUSE, _COST_SENTENCE_INSIDE, _COST_PAUSE_INSIDE = 1.5, 0.6, 0.4, 1.5
 
-# What may not end a line, one character or one word of another script, what may not begin a line (kinsoku).
+# Characters that may not end a line, then one character or one word in another script, then characters that may not
+# begin a line (kinsoku).
 _CJK_PIECE = re.compile(
     r"[（「『【〈《〔“‘(\[]*(?:[A-Za-z0-9À-ɏ]+|.)[、。，．！？：；）」』】〉》〕…ーゝ々ぁぃぅぇぉゃゅょっァィゥェォャュョッ”’,.!?:;%)\]]*",  # noqa: RUF001
     re.DOTALL,
 )
-_CLAUSE_END = re.compile(r"[,;:—–、，；：،؛]['\"”’)\]」』）]*$")  # noqa: RUF001 - these are the marks.
+_CLAUSE_END = re.compile(r"[,;:—–、，；：،؛]['\"”’)\]」』）]*$")  # noqa: RUF001 - intended characters.
 # Netflix, "line treatment": break before conjunctions and prepositions, not after an article or a preposition.
 _BREAK_BEFORE = re.compile(
     r"and|but|or|nor|so|yet|because|although|though|while|when|where|if|unless|until|since|that|which|"
@@ -54,7 +55,7 @@ class Unit(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A cue before it has its place among the others: when it was said, and its lines."""
+    """A cue before its time on screen is set: when it was spoken, and its lines."""
 
     start: int
     end: int
@@ -70,7 +71,7 @@ def channel_blocks(
     times: Sequence[tuple[int, int]],
     measure: Measure,
 ) -> Iterator[Block]:
-    """Cut one channel at changes of speaker and at long pauses, and what is between them into cues."""
+    """Split one channel at changes of speaker and long pauses, and each section into cues."""
     units: list[Unit] = []
     voices: list[str | None] = []
     for part, (start, end) in zip(parts, times, strict=True):
@@ -88,7 +89,7 @@ def channel_blocks(
 
 
 def _units(part: Word | Segment, start: int, end: int, measure: Measure) -> Iterator[Unit]:
-    """Give the words of a part; of Chinese and Japanese the characters, where it is no word but a phrase."""
+    """Yield the words of a part, or its characters if it is a Chinese or Japanese phrase."""
     pieces: list[str] = []
     for word in clean(part.text).split():
         phrase = isinstance(part, Segment) or halves(word, wide=measure.wide) > measure.line
@@ -102,7 +103,7 @@ def _units(part: Word | Segment, start: int, end: int, measure: Measure) -> Iter
 def _run_blocks(
     units: Sequence[Unit], voice: str | None, following: int, measure: Measure
 ) -> Iterator[Block]:
-    """Cut one speaker's stretch into the cues that cost least, by a dynamic programme over the words."""
+    """Split one section into the cues with the lowest cost, by dynamic programming over the words."""
     spaces = [0, *(b.space if needs_space(a.text, b.text) else 0 for a, b in pairwise(units))]
     breaks = [0.0, *(_break_cost(a, b) for a, b in pairwise(units)), 0.0]
     begin = 0
@@ -121,7 +122,7 @@ def _run_blocks(
 
 
 def _break_cost(left: Unit, right: Unit) -> float:
-    """Return what a break between two words costs: nothing after a sentence, little at a pause or a comma."""
+    """Return the cost of a break between two words: none after a sentence, low at a pause or a comma."""
     if ends_sentence(left.text):
         return 0.0
     cost = _COST_CLAUSE if _CLAUSE_END.search(left.text) else _COST_BREAK
@@ -141,10 +142,10 @@ def _cheapest_cuts(
     measure: Measure,
 ) -> list[int]:
     """
-    Return where each cue ends: the cuts with the lowest sum of costs.
+    Return where each cue ends: the cuts with the lowest total cost.
 
-    From the last word to the first: what is cheapest from a word on does not depend on what is before it. A cue has
-    about twenty words at most, so this is linear in the words.
+    This works from the last word to the first, because the lowest cost from a word on does not depend on the words
+    before it. A cue has at most about twenty words, so the run time is linear in the number of words.
     """
     count = len(units)
     capacity = measure.line * measure.lines
@@ -182,7 +183,7 @@ def _cheapest_cuts(
             if cost < lowest:
                 lowest, cut[i] = cost, j
             if units[i].width > measure.line:
-                break  # A word that is longer than a line has a cue of its own.
+                break  # A word that is longer than a line gets its own cue.
         best[i] = lowest
     cuts: list[int] = []
     at = 0
@@ -193,7 +194,7 @@ def _cheapest_cuts(
 
 
 def _time_cost(said: int, room: int, width: int, measure: Measure) -> float:
-    """Return what a cue costs that is too short or too fast; `room` is the time until the next one."""
+    """Return the cost of a cue for being too short or too fast; `room` is the time until the next cue."""
     reading = width * measure.reading
     shown = min(max(said, measure.shortest, reading), max(room - measure.gap, measure.frame), measure.longest)
     cost = 0.0
@@ -207,7 +208,7 @@ def _time_cost(said: int, room: int, width: int, measure: Measure) -> float:
 def _line_cuts(
     units: Sequence[Unit], spaces: Sequence[int], breaks: Sequence[float], measure: Measure
 ) -> list[int]:
-    """Return where the lines of a cue begin, and its end: as few lines as it needs, balanced, broken well."""
+    """Return the start of each line of a cue, and its end: as few lines as possible, balanced, with good breaks."""
     edges = list(
         accumulate((space + unit.width for space, unit in zip(spaces, units, strict=True)), initial=0)
     )
@@ -224,7 +225,7 @@ def _line_cuts(
     if lines == 1:
         return [0, count]
     target = edges[count] / lines
-    # states[b] is the cheapest way to have the lines so far end at b.
+    # states[b] is the lowest cost, with its cuts, of lines so far that end at b.
     states: dict[int, tuple[float, list[int]]] = {0: (0.0, [0])}
     for number in range(1, lines + 1):
         ahead: dict[int, tuple[float, list[int]]] = {}

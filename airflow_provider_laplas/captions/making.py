@@ -1,4 +1,4 @@
-"""A transcript's captions: its words timed, cut into cues, and put in their places."""
+"""Makes captions from a transcript, and writes them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -18,9 +18,9 @@ class Captions:
     """
     The cues of one transcript.
 
-    :ivar cues: in order of time, none overlapping
-    :ivar exceptions: how often each kind of :data:`KINDS` occurred; what never did is not in it
-    :ivar transcript: what they were made of
+    :ivar cues: in order of time, not overlapping
+    :ivar exceptions: the number of exceptions of each kind in :data:`KINDS`, without zeros
+    :ivar transcript: the transcript they were made from
     """
 
     cues: tuple[Cue, ...] = field(repr=False)
@@ -29,12 +29,12 @@ class Captions:
 
     @property
     def report(self) -> str:
-        """What limits could not be kept, in a line for people; empty where all were."""
+        """The exceptions to the limits, on one line for the log; empty if there are none."""
         counted = "; ".join(f"{KINDS[name]} ({count})" for name, count in self.exceptions.items())
         return f"Cues: {len(self.cues)}. Exceptions: {counted}." if counted else ""
 
     def to_srt(self) -> str:
-        """Return SubRip. The format has no place for speakers, and no escapes: an arrow ``-->`` becomes ``→``."""
+        """Return SRT, which cannot name speakers and has no escapes: an arrow ``-->`` becomes ``→``."""
         return write_srt(self.cues)
 
     def to_vtt(self) -> str:
@@ -42,18 +42,18 @@ class Captions:
         return write_vtt(self.cues)
 
     def to_txt(self) -> str:
-        """Return the transcript's text for reading: :meth:`~airflow_provider_laplas.transcript.Transcript.to_txt`."""
+        """Return readable text: see :meth:`~airflow_provider_laplas.transcript.Transcript.to_txt`."""
         return self.transcript.to_txt()
 
 
 def make_captions(transcript: Transcript, limits: CaptionLimits | None = None) -> Captions:
     """
-    Make a transcript's captions, of its words; of its segments, channel by channel, where words have no times.
+    Make captions from a transcript's words, or from the segments of channels whose words have no times.
 
-    No speech gives no cues.
+    Without speech there are no cues.
 
-    :param limits: None is the defaults
-    :raises LaplasArgumentError: naming ``transcript``, where neither words nor segments have times
+    :param limits: None for the defaults
+    :raises LaplasArgumentError: naming ``transcript``, if neither words nor segments have times
     """
     measure = measure_of(transcript, limits or CaptionLimits())
     blocks: list[Block] = []
@@ -62,7 +62,7 @@ def make_captions(transcript: Transcript, limits: CaptionLimits | None = None) -
         times, guessed = timeline(parts, measure)
         estimated += guessed
         blocks += channel_blocks(transcript, parts, times, measure)
-    # Stable: what begins at the same time stays in order of channel.
+    # The sort is stable: blocks with the same start stay in channel order.
     blocks.sort(key=lambda block: block.start)
     cues = tuple(place_cues(blocks, measure))
     counts = Counter(kind for cue in cues for kind in cue.exceptions)
@@ -75,11 +75,11 @@ def write_formats(
     transcript: Transcript, formats: Iterable[str], limits: CaptionLimits | None = None
 ) -> tuple[dict[str, str], str]:
     """
-    Write a transcript in some formats, of which ``json`` is left out.
+    Write a transcript in the given formats; ``json`` is ignored.
 
-    :param limits: what captions keep to; None is the defaults
-    :return: the text of each format, and one sentence on the limits that the captions could not keep, if any
-    :raises LaplasArgumentError: naming ``transcript``, where captions are asked for and it has no times
+    :param limits: for captions; None for the defaults
+    :return: the text of each format, and the captions' exceptions to the limits on one line, if any
+    :raises LaplasArgumentError: naming ``transcript``, if it has no times and captions are requested
     """
     wanted = [name for name in FORMATS if name in set(formats) - {"json"}]
     captions = make_captions(transcript, limits) if set(CAPTIONS) & set(wanted) else None

@@ -1,4 +1,4 @@
-"""How much time and room a text takes, and how much there is: the limits for a transcript's script, in whole numbers."""
+"""Measures the width of texts, and converts the limits for a transcript's script to whole numbers."""
 
 import math
 import re
@@ -9,10 +9,10 @@ from airflow_provider_laplas.captions.cues import LATEST, CaptionLimits
 from airflow_provider_laplas.transcript.model import Transcript
 
 NEVER = 10**13
-"""Milliseconds after everything else."""
+"""Milliseconds; later than any other time."""
 
 CHAIN = 500
-"""Milliseconds: a shorter gap between two cues is closed to the smallest (Netflix, "Subtitle Timing Guidelines")."""
+"""Milliseconds; a shorter gap between cues is reduced to the minimum (Netflix, "Subtitle Timing Guidelines")."""
 
 KANA = re.compile(r"[\u3040-\u30ff\uff66-\uff9f]")
 HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -20,7 +20,7 @@ _HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]")
 
 
 class Measure(NamedTuple):
-    """The limits as whole numbers: milliseconds and half characters."""
+    """The limits, in milliseconds and half characters."""
 
     wide: bool
     line: int
@@ -33,7 +33,7 @@ class Measure(NamedTuple):
 
 
 def measure_of(transcript: Transcript, limits: CaptionLimits) -> Measure:
-    """Return the limits as they are for a transcript: what is not set is by its script."""
+    """Return the limits for a transcript; unset limits depend on its script."""
     line, speed, wide = script_limits(transcript)
     return Measure(
         wide=wide,
@@ -50,7 +50,7 @@ def measure_of(transcript: Transcript, limits: CaptionLimits) -> Measure:
 
 
 def script_limits(transcript: Transcript) -> tuple[int, float, bool]:
-    """Return line length, reading speed and whether half widths count, by what the text is written in."""
+    """Return the line length, the reading speed and whether half widths count, for the text's script."""
     text = transcript.text or "".join(part.text for part in transcript.words or transcript.segments)
     kana, han, hangul = (len(script.findall(text)) for script in (KANA, HAN, _HANGUL))
     letters = sum(map(str.isalpha, text))
@@ -58,7 +58,7 @@ def script_limits(transcript: Transcript) -> tuple[int, float, bool]:
         return 42, 20.0, False
     if hangul > kana + han:
         return 16, 12.0, True
-    # A Japanese text without any kana is a short one: then the language decides.
+    # A short Japanese text may have no kana; then the language decides.
     if 20 * kana > han or (transcript.language or "").lower().startswith("ja"):
         return 13, 4.0, True
     return 16, 9.0, True
@@ -66,9 +66,9 @@ def script_limits(transcript: Transcript) -> tuple[int, float, bool]:
 
 def width(text: str, *, wide: bool = False) -> float:
     """
-    Return how many characters of a line a text takes; marks on a letter take none.
+    Return a text's width in characters; combining marks have no width.
 
-    :param wide: count as Chinese, Japanese and Korean do: a narrow character is half of one
+    :param wide: count a narrow character as half, as in Chinese, Japanese and Korean
     """
     return halves(text, wide=wide) / 2
 
@@ -84,7 +84,7 @@ def halves(text: str, *, wide: bool) -> int:
 
 
 def clean(text: str) -> str:
-    """Return a text in one line, without characters that a file cannot hold or that no screen shows."""
+    """Return a text on one line, without control characters and surrogates."""
     if text.isascii() and text.isprintable():
         return text.strip()
     kept = (c for c in text if c.isspace() or unicodedata.category(c) not in {"Cc", "Cs"})
@@ -92,5 +92,5 @@ def clean(text: str) -> str:
 
 
 def milliseconds(seconds: float | None) -> int | None:
-    """Return a time in whole milliseconds, None where it is missing or a mistake."""
+    """Return a time in whole milliseconds, None if it is missing or out of range."""
     return None if seconds is None or not 0 <= seconds <= LATEST else round(seconds * 1000)

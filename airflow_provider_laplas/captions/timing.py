@@ -1,4 +1,4 @@
-"""When cues are on screen: times for words that lack them, and a place in time for each cue among the others."""
+"""Estimates missing times of words, and sets the times of cues on screen."""
 
 import math
 from bisect import bisect_right
@@ -13,14 +13,14 @@ from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.parts import Segment, Word
 
 _PACE = 40
-"""Milliseconds that half a character takes to be said, where nothing says how long: about 12 characters a second."""
+"""Estimated milliseconds to speak half a character: about 12 characters per second."""
 
 _IN_TIME_FRAMES = 3
-"""Frames that a cue may begin after its speech and be in time (Netflix, "Subtitle Timing Guidelines")."""
+"""Frames by which a cue may begin after its speech without being late (Netflix, "Subtitle Timing Guidelines")."""
 
 
 def timed_channels(transcript: Transcript) -> Iterator[list[Word] | list[Segment]]:
-    """Give each channel's words, or its segments where the words have no times."""
+    """Yield each channel's words, or its segments if the words have no times."""
     channels = {word.channel for word in transcript.words} | {part.channel for part in transcript.segments}
     found = False
     for channel in sorted(channels):
@@ -41,17 +41,17 @@ def timed_channels(transcript: Transcript) -> Iterator[list[Word] | list[Segment
 def _no_times() -> LaplasArgumentError:
     return LaplasArgumentError(
         "Captions need times, and neither the words nor the segments of the transcript have them: the model gives "
-        "none, or they were not asked for. The text can still be written as txt.",
+        "none, or they were not requested. The text can still be written as txt.",
         argument="transcript",
     )
 
 
 def timeline(parts: Sequence[Word | Segment], measure: Measure) -> tuple[list[tuple[int, int]], int]:
     """
-    Return start and end of each part, in order, and how many of them had to be estimated.
+    Return the start and end of each part, in order, and the number of parts with estimated times.
 
-    The longest run of starts in order is believed; what is missing or breaks it is spread over the time around it, by
-    length. An end reaches no further than the next start.
+    The longest ascending subsequence of start times is trusted. The other parts are spread over the time between their
+    neighbours, in proportion to their length. No part ends after the next one starts.
     """
     given = [milliseconds(part.start) for part in parts]
     lengths = [_PACE * max(halves(part.text, wide=measure.wide), 1) for part in parts]
@@ -83,7 +83,7 @@ def timeline(parts: Sequence[Word | Segment], measure: Measure) -> tuple[list[tu
 
 
 def _spread(starts: list[int], lengths: Sequence[int], indices: range, begin: int, end: int) -> None:
-    """Set the starts of some parts so that they fill the time from begin to end, each by its length."""
+    """Set the starts of some parts so that they fill the time from begin to end, in proportion to their length."""
     total = sum(lengths[index] for index in indices)
     done = 0
     for index in indices:
@@ -92,7 +92,7 @@ def _spread(starts: list[int], lengths: Sequence[int], indices: range, begin: in
 
 
 def longest_in_order(values: Sequence[int | None]) -> list[int]:
-    """Return the indices of the longest subsequence that never falls; there is at least one value."""
+    """Return the indices of the longest ascending subsequence; there must be at least one value."""
     tops: list[int] = []
     at: list[int] = []
     before: list[int] = [-1] * len(values)
@@ -113,11 +113,11 @@ def longest_in_order(values: Sequence[int | None]) -> list[int]:
 
 def place_cues(blocks: Sequence[Block], measure: Measure) -> Iterator[Cue]:
     """
-    Give the cues their times on screen, so that none overlap.
+    Set the cues' times on screen, so that none overlap.
 
-    A cue begins with its speech. It begins later only where the one before it would have too little time: where two
-    people speak at once both get a share by the length of their text, and a short cue gets its minimum, which delays
-    the next one by no more than that minimum.
+    A cue begins with its speech, or later if the cue before it would have too little time: while two people speak at
+    once, the time is shared in proportion to the length of their texts, and a short cue gets its minimum duration,
+    which delays the next cue by no more than that minimum.
     """
     starts: list[int] = []
     for index, block in enumerate(blocks):

@@ -1,4 +1,4 @@
-"""Cues as files: SRT and WebVTT."""
+"""Writes cues as SRT and WebVTT."""
 
 import io
 import unicodedata
@@ -10,11 +10,11 @@ from airflow_provider_laplas.captions.cues import Cue
 
 
 def write_srt(cues: Iterable[Cue]) -> str:
-    """Return SubRip, which has no place for speakers."""
+    """Return SRT, which cannot name speakers."""
     webvtt = _library()
 
-    class Plain(webvtt.Caption):  # type: ignore[misc, name-defined]  # imported when it is used.
-        # The writer takes anything in <> for a tag and drops it; here all of it was said.
+    class Plain(webvtt.Caption):  # type: ignore[misc, name-defined]  # imported lazily.
+        # The library's own text drops anything in <> as a tag; here it is spoken text.
         text = property(lambda self: self.raw_text)
 
     return _write(
@@ -43,10 +43,10 @@ def _times(cue: Cue) -> tuple[str, str]:
 
 def _marked(cue: Cue) -> list[str]:
     """
-    Return the lines, with a right-to-left mark where a line of such a script does not begin with its letters.
+    Return the lines, with a right-to-left mark where right-to-left text does not begin with a letter of its script.
 
     Players take a line's direction from its first letter: a Hebrew line that begins with a Latin name or a number
-    would be laid out from the left, with its full stop on the wrong side.
+    would be laid out left to right, with its full stop on the wrong side.
     """
     if cue.text.isascii():
         return list(cue.lines)
@@ -61,16 +61,17 @@ def _marked(cue: Cue) -> list[str]:
 
 
 def _escape(text: str) -> str:
-    # Of ">" only the one in "-->" has to be escaped; all of them is simpler to read back.
+    # Only the ">" in "-->" has to be escaped, but escaping all of them is simpler to read back.
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _library() -> Any:
     """
-    Return webvtt-py: typed, no dependencies, 0.6 is of October 2026; both formats, any hour, checked as it writes.
+    Import webvtt-py on demand, because most tasks write no captions.
 
-    pysubs2 stops at 99:59:59 and knows no voice tags, srt has one of the formats and no release since 2023, and
-    pycaption brings lxml, cssutils and beautifulsoup4. It is imported here because most tasks write no captions.
+    It was chosen because it is typed, has no dependencies, is maintained (0.6 is of October 2026), writes both formats,
+    has no limit on hours, and validates what it writes. pysubs2 stops at 99:59:59 and does not support voice tags, srt
+    supports only SRT and has had no release since 2023, and pycaption depends on lxml, cssutils and beautifulsoup4.
     """
     import webvtt  # noqa: PLC0415
 

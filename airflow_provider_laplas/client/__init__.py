@@ -1,16 +1,17 @@
 """
-The API over a socket, without Airflow: :class:`LaplasClient`.
+The HTTP client, independent of Airflow: :class:`LaplasClient`.
 
 ================  =====================================================================
-``client``        :class:`LaplasClient`, blocking and on an event loop
-``rate_limited``  many waits on one client, within one budget of requests
-``rate_limiter``  that budget
-``settings``      what a connection means, and where a client looks it up
-``http``          one request over requests or over aiohttp
-``multipart``     its body, streamed
+``client``        :class:`LaplasClient`, blocking or on an event loop
+``rate_limited``  many waits on one client, within one rate limit
+``rate_limiter``  that rate limit
+``settings``      the settings of a connection, and where a client gets them
+``sender``        sends single calls, and manages settings and connections
+``http``          one exchange over requests or aiohttp
+``multipart``     the request body, streamed
 ================  =====================================================================
 
-requests and aiohttp cost a good part of a second to import, so they are imported when the client is first asked for.
+requests and aiohttp are slow to import, so they are imported on first access to :class:`LaplasClient`.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
 """
-The client: submit, poll, wait and fetch, blocking and on an event loop.
+The client: submit, poll, wait and fetch, blocking or on an event loop.
 
-Everything is built on the two methods of :class:`~airflow_provider_laplas.client.sender.Sender`, once for each of them.
+Everything is built on ``send`` and ``asend`` of :class:`~airflow_provider_laplas.client.sender.Sender`.
 """
 
 import asyncio
@@ -50,34 +50,34 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 Audio: TypeAlias = str | os.PathLike[str] | Upload
-"""An http(s) URL, which the API fetches; or a path, a URI of the client's storage or an upload, which is streamed."""
+"""An http(s) URL, which the API fetches; or a path, a storage URI or an :class:`Upload`, which is streamed."""
 
 ATTEMPTS = 5
-"""How often a call is sent at most, where it may be repeated at all."""
+"""The most times that a retryable call is sent."""
 
 LEGACY_TIMEOUT = 600.0
-"""Seconds for the answer of the legacy one-call endpoint: as long as the vendor's own client waits."""
+"""Timeout of the legacy one-call endpoint, in seconds: that of the vendor's own client."""
 
-# Which part name a server takes is found out by one refused upload; not by one for each client of a process.
+# Shared by all clients of a process, so that only one upload is rejected for the wrong part name.
 _PART_NAME_OF: dict[str, str] = {}
 
 
 class LaplasClient(Sender):
     """
-    Talk to the Laplas API, blocking or on an event loop.
+    Client of the Laplas API, blocking or on an event loop.
 
-    As a context manager (``with`` or ``async with``) it closes its sockets at the end. A blocking method must not be
-    called from an event loop. Every error is one of :mod:`airflow_provider_laplas.errors`.
+    As a context manager (``with`` or ``async with``), it closes its connections on exit. Do not call a blocking method
+    from an event loop. All errors are those of :mod:`airflow_provider_laplas.errors`.
 
     :param api_key: the account's key
-    :param base_url: as the host of a connection. Default: the API's documented address
-    :param source: where the settings are looked up instead: at the first use, on the event loop again every
-        ``look_up_every`` seconds, and when a poll's key is refused
-    :param storage: where URIs other than http(s) lead. Default: local files only
-    :param metrics: what counts. Default: nothing
-    :param pause: seconds until a request is sent again, of how often it has failed and of the last error
+    :param base_url: like the host of a connection. Default: the API's documented address
+    :param source: provides the settings, in place of the other arguments. They are looked up on first use, when a
+        poll's key is rejected and, on the event loop, every ``look_up_every`` seconds
+    :param storage: opens URIs other than http(s). Default: local files only
+    :param metrics: receives the metrics. Default: none are sent
+    :param pause: returns the seconds before a retry, given the number of failures and the last error
     :param look_up_every: seconds. Default 300
-    :param part_names: which name an upload's part has by base URL, as far as it is known. Default: as this process knows
+    :param part_names: the known names of an upload's form part, by base URL. Default: shared within the process
     :param fields: fields of a connection: ``connect_timeout``, ``timeout``, ``verify``, ``proxy``, ``allow_http``,
         ``max_reply_bytes``, ``max_requests_per_second``
     :raises LaplasConfigurationError: saying which argument is wrong
@@ -100,7 +100,7 @@ class LaplasClient(Sender):
             source = FixedSettings(read_arguments(api_key, base_url, **fields))
         elif api_key is not None or base_url is not None or fields:
             raise TypeError(
-                "LaplasClient takes its settings from `source`, or as arguments, but not from both."
+                "LaplasClient takes its settings from `source` or from arguments, but not from both."
             )
         super().__init__(source, look_up_every=look_up_every)
         self.metrics = metrics
@@ -112,15 +112,15 @@ class LaplasClient(Sender):
         self, audio: Audio, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
     ) -> str:
         """
-        Submit audio and return the generation id. From here on it is billed.
+        Submit audio and return the generation id. The audio is billed from then on.
 
-        It is repeated by itself only where the server cannot have taken it: the connection was never made, 429, or
+        A submission is retried automatically only if the server cannot have accepted it: the connection failed, 429, or
         the 400 about the upload's part name.
 
-        :param audio: an http(s) URL, a local path or a URI of the storage (the last two are uploaded, streamed)
+        :param audio: an http(s) URL, or a local path or storage URI, whose content is streamed to the API
         :param model: the API's model id
         :param options: the API's request options, see :class:`~airflow_provider_laplas.api.options.RequestOptions`
-        :raises LaplasAmbiguousSubmitError: sent, but no answer came: it may have been accepted and billed
+        :raises LaplasAmbiguousSubmitError: sent, but not answered: it may have been accepted and billed
         :raises LaplasError: the typed error of the answer
         """
         source = open_source(audio, self._storage)
@@ -139,7 +139,7 @@ class LaplasClient(Sender):
         """
         Do what :meth:`submit` does, on the event loop.
 
-        :param repeat_refused: whether a 429 is repeated here; not where the caller keeps to a budget
+        :param repeat_refused: whether to retry on 429; False if the caller limits the rate itself
         """
         part = self._part(await self.asettings())
         source = audio if isinstance(audio, Upload) else await self._open(check_audio(audio))
@@ -153,7 +153,7 @@ class LaplasClient(Sender):
 
     def fetch(self, generation_id: str) -> Generation:
         """
-        Ask for a generation. Repeated on 429, 5xx and the network's failures; it costs nothing.
+        Fetch a generation, which is free. Retried on 429, 5xx and network errors.
 
         :raises LaplasGenerationGoneError: the API does not know the id (any more)
         :raises LaplasError: the typed error of the answer
@@ -172,15 +172,15 @@ class LaplasClient(Sender):
         poll_interval: float = DEFAULT_POLL_INTERVAL,
     ) -> Generation:
         """
-        Block until a generation is completed and return it; ``.transcript()`` is what was said.
+        Block until a generation is completed and return it; call ``.transcript()`` on it.
 
-        :param timeout: seconds in all. Default 3600
+        :param timeout: total seconds to wait. Default 3600
         :param poll_interval: the longest pause between two polls, in seconds. Default 10
         :raises LaplasGenerationFailedError: the API could not transcribe it
         :raises LaplasGenerationGoneError: the API does not know the id (any more)
-        :raises LaplasGenerationTimeoutError: it was not done in time; it goes on at the API
+        :raises LaplasGenerationTimeoutError: it was not done in time; it continues at the API
         """
-        # None is for a wait that is left early only.
+        # wait_for returns None only with an inline_wait.
         return cast("Generation", self.wait_for(Poller(generation_id, time.time() + timeout, poll_interval)))
 
     def wait_for(
@@ -193,9 +193,9 @@ class LaplasClient(Sender):
         """
         Block until a wait is over; see :meth:`wait` for the errors that end it.
 
-        :param inline_wait: seconds to wait at most, though it polls once at least. Default: until the deadline
-        :param first: what came of a poll that was made already
-        :return: the generation; None where the next poll would come after that
+        :param inline_wait: the most seconds to wait; it polls at least once. Default: until the deadline
+        :param first: the outcome of a poll that was already made
+        :return: the generation; None if the next poll would be after ``inline_wait``
         """
         until, outcome = time.time() + inline_wait, first
         try:
@@ -219,7 +219,7 @@ class LaplasClient(Sender):
         """
         Do what :meth:`wait` does, on the event loop.
 
-        It keeps to no budget of requests: for thousands of waits side by side there is
+        It does not limit the request rate: for thousands of concurrent waits, use
         :class:`~airflow_provider_laplas.client.rate_limited.RateLimitedClient`.
         """
         poller = Poller(generation_id, time.time() + timeout, poll_interval)
@@ -232,9 +232,9 @@ class LaplasClient(Sender):
 
     def poll(self, generation_id: str) -> Generation | LaplasError:
         """
-        Ask once; what went wrong is returned, for :meth:`Poller.observe` to judge.
+        Poll once. An error is returned, not raised, for :meth:`Poller.observe` to handle.
 
-        Only a refused key is not taken at its word: the settings are looked up again, and the request sent again.
+        If the key is rejected, the settings are looked up and the request is sent once more.
         """
         try:
             call = calls.fetch(generation_id)
@@ -271,12 +271,12 @@ class LaplasClient(Sender):
         timeout: float = LEGACY_TIMEOUT,
     ) -> Transcript:
         """
-        Transcribe in one call, through the legacy endpoint, blocking.
+        Transcribe in one blocking call, through the legacy endpoint.
 
-        The API replaced it because it times out on longer audio, and a time-out is billed without a transcript: use
-        :meth:`submit` and :meth:`wait`. The arguments and errors are those of :meth:`submit`.
+        Prefer :meth:`submit` and :meth:`wait`: this endpoint times out on longer audio, and a timeout is billed without
+        a transcript. The arguments and errors are those of :meth:`submit`.
 
-        :param timeout: seconds for the answer. Default 600
+        :param timeout: seconds to wait for the response. Default 600
         """
         source = open_source(audio, self._storage)
         part = self._part(self.settings)
@@ -286,9 +286,9 @@ class LaplasClient(Sender):
 
     def check(self) -> tuple[bool, str]:
         """
-        Ask for a generation that does not exist: it shows whether the host and the key are right, and costs nothing.
+        Check the host and the key, for free, by requesting a generation that does not exist.
 
-        :return: whether all is well, and what to say of it in one sentence
+        :return: whether both are right, and one sentence that says so
         """
         call = calls.fetch(str(uuid.uuid4()))
         try:
@@ -303,15 +303,15 @@ class LaplasClient(Sender):
 
     def check_response(self, response: requests.Response) -> None:
         """
-        Check a response that came over a :meth:`new_session`. Its body is not logged.
+        Check a response from a :meth:`new_session`. Its body is not logged.
 
-        :raises LaplasError: the typed error, where it is one
+        :raises LaplasError: the typed error of an unsuccessful response
         """
         if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
             answer = Response(response.status_code, lower_names(response.headers), response.content)
             read(answer, lambda body, _: body, secrets=self.request_settings().secrets)
 
-    # Repeating
+    # Retries
 
     def _repeat(self, call: Call[T]) -> T:
         value: T = Retrying(**self._policy(call))(self.send, call)
@@ -344,17 +344,19 @@ class LaplasClient(Sender):
         return self._part_names.get(settings.base_url, PART_NAMES[0])
 
     def _with_other_part(self, call: Call[T], error: LaplasError, settings: ConnectionSettings) -> Call[T]:
-        """Return the call with the upload's other part name, or raise the error if that is not what it is about."""
+        """Return the call with the other part name for the upload; raise the error if it is about something else."""
         if not wants_other_part(call, error):
             raise error
         part = next(name for name in PART_NAMES if name != call.part)
-        log.info("The API does not take the upload as `%s`; sending it as `%s` from now on.", call.part, part)
+        log.info(
+            "The API does not accept the upload as `%s`; sending it as `%s` from now on.", call.part, part
+        )
         self._part_names[settings.base_url] = part
         self.metrics.retried()
         return replace(call, part=part)
 
     def _policy(self, call: Call[Any], *, repeat_refused: bool = True) -> dict[str, Any]:
-        """Return how tenacity repeats a call; the judgement is :mod:`airflow_provider_laplas.api.retry`'s."""
+        """Return tenacity's arguments; :mod:`airflow_provider_laplas.api.retry` decides what is retried."""
 
         def again(error: BaseException) -> bool:
             refused = isinstance(error, LaplasRateLimitError) and not repeat_refused

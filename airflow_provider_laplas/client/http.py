@@ -1,7 +1,7 @@
 """
-A call's way over a socket and back, over requests and over aiohttp.
+One HTTP exchange, over requests or aiohttp.
 
-Nothing is repeated here, and nothing judged but whether the server can have received the whole request.
+There are no retries here. A transport error says whether the server can have received the whole request.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _CHUNK = 64 * 1024
 
 
 class BearerAuth(AuthBase):
-    """Put the key into a request of the requests library."""
+    """Bearer authentication for requests."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -51,9 +51,9 @@ class BearerAuth(AuthBase):
 
 class RequestSettings:
     """
-    What all requests of one client have in common, worked out once from its settings.
+    What all requests of one client share, derived once from its settings.
 
-    The settings' own proxy and CA come before the environment's. Reads a CA file, so it blocks.
+    The proxy and CA bundle of the settings take precedence over the environment's. May block on reading a CA file.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -72,21 +72,21 @@ class RequestSettings:
     def session(self) -> requests.Session:
         """Return a new blocking session."""
         session = requests.Session()
-        # Else an entry of .netrc would take the place of the key, and the environment that of the connection.
+        # Otherwise .netrc would override the key, and the environment the connection's settings.
         session.trust_env = False
         session.auth = BearerAuth(self.settings.api_key)
         session.verify = self.verify
         if self.proxy:
             session.proxies = {"http": self.proxy, "https": self.proxy}
         session.headers["Accept"] = "application/json"
-        # As the HTTP provider has it: what lies between would drop a connection that waits long for its answer.
+        # As in the HTTP provider: otherwise firewalls and NAT may drop a connection during a long wait for a response.
         keep_alive = TCPKeepAliveAdapter(idle=120, count=20, interval=30)
         session.mount("http://", keep_alive)
         session.mount("https://", keep_alive)
         return session
 
     def timeouts(self, reply: float, *, upload: bool = False) -> aiohttp.ClientTimeout:
-        """Return the time-outs for a reply of so many seconds; an upload before it takes as long as it takes."""
+        """Return the timeouts for a reply within ``reply`` seconds; the time for an upload is not limited."""
         connect = self.settings.connect_timeout
         return aiohttp.ClientTimeout(
             total=None if upload else connect + reply, sock_connect=connect, sock_read=reply
@@ -113,7 +113,7 @@ def _exchange(
     session: requests.Session, call: Call[Any], using: RequestSettings, body: Body | None
 ) -> Response:
     reply = call.timeout or using.settings.timeout
-    # urllib3 keeps the connect time-out on the socket until the request is sent, so an upload needs a longer one.
+    # urllib3 keeps the connect timeout on the socket until the request is sent, so an upload needs a longer one.
     connect = max(using.settings.connect_timeout, reply) if call.upload else using.settings.connect_timeout
     with session.request(
         call.method,
@@ -126,11 +126,11 @@ def _exchange(
     ) as answer:
         latest = time.monotonic() + reply
         content = bytearray()
-        # Not iter_content: it waits for a whole chunk, however slowly that fills.
+        # Not iter_content, which blocks until a whole chunk is there.
         while chunk := answer.raw.read1(_CHUNK, decode_content=True):
             content += chunk
             _check_size(content, call, using, answer.status_code)
-            # The socket's own time-out starts anew with every byte; one that drips must end as well.
+            # The socket's own timeout restarts with every byte, so a slow trickle would never time out.
             if time.monotonic() > latest:
                 raise requests.ReadTimeout("the reply came too slowly")
         return Response(answer.status_code, lower_names(answer.headers), bytes(content))
@@ -146,7 +146,7 @@ async def aexchange(session: aiohttp.ClientSession, call: Call[Any], using: Requ
     if not call.submits:
         with _transport_errors(call, None, using):
             return await _aexchange(session, call, using)
-    # Object storage looks its own connection up, which a plain thread could not do from an event loop.
+    # Object storage may look up an Airflow connection, which a plain thread cannot do while an event loop runs.
     body = await sync_to_async(make_body, thread_sensitive=False)(call) if call.upload else make_body(call)
     try:
         with _transport_errors(call, body, using):
@@ -176,7 +176,7 @@ async def _aexchange(
         proxy=using.proxy,
     ) as answer:
         content = bytearray()
-        # Without an upload the request's own time-out covers the reply: one timer less for each of thousands of polls.
+        # Without an upload, the request's own timeout covers the reply, which saves a timer for each poll.
         async with asyncio.timeout(reply if call.upload else None):
             async for chunk in answer.content.iter_any():
                 content += chunk
@@ -194,7 +194,7 @@ async def _pieces(body: Body, call: Call[Any]) -> AsyncIterator[bytes]:
 
 
 def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers with their names in lower case, as the core wants them."""
+    """Return headers with lower-case names."""
     return {name.lower(): value for name, value in headers.items()}
 
 
@@ -220,7 +220,11 @@ def _transport_errors(call: Call[Any], body: Body | None, using: RequestSettings
         about = f" for generation {call.generation_id}" if call.generation_id else ""
         what = f"No answer came{about}" if sent else "The API could not be reached"
         cause = _cause(error, using.secrets)
-        hint = " The host speaks no TLS: is it http://, and not https://?" if "WRONG_VERSION" in cause else ""
+        hint = (
+            " The host does not speak TLS: should it be http:// instead of https://?"
+            if "WRONG_VERSION" in cause
+            else ""
+        )
         if not sent:
             hint += " Nothing was submitted; check the connection's host and the network."
         raise LaplasTransportError(
@@ -229,7 +233,7 @@ def _transport_errors(call: Call[Any], body: Body | None, using: RequestSettings
 
 
 def _cause(error: BaseException, secrets: tuple[str, ...]) -> str:
-    """Return what went wrong in a line: urllib3 packs the reason, which is what helps, into two other errors."""
+    """Return the cause on one line. urllib3 wraps the helpful reason in two other errors."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     shown = reason if isinstance(reason, BaseException) else error
     return redact(f"{type(shown).__name__}: {shown}", secrets=secrets).rstrip(".: ")
@@ -241,23 +245,23 @@ def _check_size(content: bytearray, call: Call[Any], using: RequestSettings, sta
         return
     if call.submits:
         raise LaplasMalformedReplyError(f"The reply is larger than {limit} bytes.", status=status)
-    # Waiting does not make it smaller, and the API keeps it for an hour only.
+    # Not retried: the reply would be just as large.
     raise LaplasConfigurationError(
         f"The reply for generation {call.generation_id} is larger than {limit} bytes. Raise `max_reply_bytes` in the "
-        "connection's extra and clear the task, within the hour for which the API keeps it.",
+        "connection's extra and clear the task, within the hour for which the API keeps the reply.",
         generation_id=call.generation_id,
     )
 
 
 def _ssl_context(bundle: str) -> ssl.SSLContext:
     try:
-        # As requests has it: a file, or a folder of hashed certificates.
+        # As in requests: a file, or a folder of hashed certificates.
         folder = Path(bundle).is_dir()
         return ssl.create_default_context(
             cafile=None if folder else bundle, capath=bundle if folder else None
         )
     except OSError as error:
         raise LaplasConfigurationError(
-            f"The CA bundle cannot be read: {redact(str(error))}. It is named by the connection's extra `verify` or by "
+            f"The CA bundle cannot be read: {redact(str(error))}. It is set by the connection's extra `verify` or by "
             "REQUESTS_CA_BUNDLE."
         ) from None

@@ -1,8 +1,8 @@
 """
-A call's body, handed over piece by piece: never whole in memory, and known to be complete or not.
+Request bodies, streamed in chunks, which record whether they were sent completely.
 
-Shared by the sync and the async path. What was not handed over to its end is no submission, whatever the HTTP library
-makes of the connection's end: a server that lacks a part of the announced length cannot have accepted it.
+Shared by the sync and the async path. If a body was not sent completely, nothing was submitted, whatever error the HTTP
+library raises: the server cannot accept a request that is shorter than its Content-Length.
 """
 
 import json
@@ -15,17 +15,17 @@ from airflow_provider_laplas.api.calls import Call, Upload, unreadable
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 
 CHUNK = 256 * 1024
-"""Bytes that are read and sent at a time."""
+"""Bytes to read and send at a time."""
 
 
 class Body:
     """
-    The body of one submission: JSON, unless a subclass has other pieces. Iterate over it once.
+    The JSON body of a submission. Iterate over it once.
 
-    :ivar content_type: the header's value
-    :ivar len: bytes in all (the name is the one that requests looks for)
-    :ivar complete: whether all of it was handed over
-    :ivar failure: why the source could not be read to its end
+    :ivar content_type: the value of the Content-Type header
+    :ivar len: total bytes (requests expects this name)
+    :ivar complete: whether all of it was sent
+    :ivar failure: why the source could not be read completely
     """
 
     def __init__(self, call: Call[Any]) -> None:
@@ -41,12 +41,12 @@ class Body:
     def next_piece(self) -> bytes:
         """Return the next piece, empty at the end."""
         piece = self._read()
-        # Asked for what comes after the last piece, the library is done with that one.
+        # The library asks for another piece only once it has sent the last one.
         self.complete = not piece
         return piece
 
     def close(self) -> None:
-        """Close what was opened to be sent."""
+        """Close the source, if any."""
 
     def _read(self) -> bytes:
         piece, self._rest = self._rest, b""
@@ -55,9 +55,9 @@ class Body:
 
 class MultipartBody(Body):
     """
-    The body of an upload: form fields and the file, which is streamed.
+    The multipart body of an upload: form fields and the streamed file.
 
-    Opening the file blocks, and so does reading it.
+    Opening and reading the file block.
 
     :raises LaplasTransportError: the source cannot be opened; nothing was sent
     """
@@ -70,7 +70,7 @@ class MultipartBody(Body):
         self.content_type, self.len = self._encoder.content_type, self._encoder.len
 
     def close(self) -> None:
-        """Close the file that is uploaded."""
+        """Close the uploaded file."""
         self._file.close()
 
     def _read(self) -> bytes:
@@ -80,7 +80,7 @@ class MultipartBody(Body):
             self.failure = error
             raise
         except Exception as error:  # noqa: BLE001
-            # Whatever a storage's library raises: the source failed, not the API.
+            # Storage libraries raise all kinds of exceptions.
             self.failure = unreadable(error)
             raise self.failure from None
         return piece
@@ -106,10 +106,10 @@ def make_body(call: Call[Any]) -> Body:
 
 class _Sized:
     """
-    A file as the encoder wants one: with the bytes that are left as ``len``.
+    A file with its remaining bytes as ``len``, as the encoder requires.
 
-    Exactly the announced size is read: a file that is still growing must not break the request's length, and one
-    that has shrunk is not a file to transcribe.
+    It reads exactly the announced size, so that a growing file does not exceed the request's length, and raises an
+    error if the file has shrunk.
     """
 
     def __init__(self, file: BinaryIO, upload: Upload) -> None:
@@ -123,7 +123,7 @@ class _Sized:
         chunk = self._file.read(self.len if size < 0 else min(size, self.len))
         if not chunk:
             raise LaplasArgumentError(
-                f"`audio` became shorter while it was uploaded ({self._name}); nothing was submitted. "
+                f"`audio` became shorter during the upload ({self._name}); nothing was submitted. "
                 "Is it still being written?",
                 argument="audio",
             )

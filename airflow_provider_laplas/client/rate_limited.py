@@ -1,4 +1,4 @@
-"""One client that many waits of an event loop share: its sockets, its settings, its budget of requests."""
+"""One client for many waits on an event loop, which share its connections, settings and rate limit."""
 
 import asyncio
 import logging
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 
 class RateLimitedClient:
     """
-    A client whose requests keep to the budget of its settings, however many wait with it.
+    A client that keeps all its requests within ``max_requests_per_second``, however many waits share it.
 
-    It belongs to one event loop. Its sockets are open as long as somebody waits; the settings are looked up once for
-    all waits, again every few minutes, and when the key is refused.
+    It belongs to one event loop. Its connections stay open while there are waits. The settings are looked up once for
+    all waits, then every few minutes and when the key is rejected.
 
-    :param client: what sends
-    :param name: what the log calls it
-    :param when_idle: called when the last wait has left, before the sockets are closed
+    :param client: sends the requests
+    :param name: its name in the log
+    :param when_idle: called when the last wait has ended, before the connections are closed
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class RateLimitedClient:
 
     async def wait_for(self, poller: Poller) -> Generation:
         """
-        Wait for a generation; see :meth:`~airflow_provider_laplas.api.poller.Poller.observe` for the errors that end it.
+        Wait for a generation; see :meth:`~airflow_provider_laplas.api.poller.Poller.observe` for errors that end it.
 
-        Where more wait than the budget can serve at the schedule's pauses, polls come in the order in which they were
-        due, whether the wait is old or new.
+        If there are more waits than the rate limit allows for, polls are late, and are made in the order in which they
+        were due.
         """
         self._waits += 1
         self._client.open_session()
@@ -65,16 +65,16 @@ class RateLimitedClient:
             self._client.metrics.waited(*poller.counted())
             self._waits -= 1
             if self._waits == 0:
-                # Before the first await: whoever comes now gets a client of its own.
+                # Before the first await, so that a new wait gets a client of its own.
                 if self._when_idle is not None:
                     self._when_idle(self)
                 await self._client.close_session()
 
     async def submit(self, audio: Audio, *, model: str, options: Mapping[str, Any]) -> str:
         """
-        Submit within the budget; see :meth:`~airflow_provider_laplas.client.client.LaplasClient.submit` for the errors.
+        Submit within the rate limit; see :meth:`~airflow_provider_laplas.client.client.LaplasClient.submit` for errors.
 
-        A 429 slows the whole process down, and the submission waits for another permit.
+        A 429 lowers the rate for the whole process, and the submission waits for another permit.
         """
         for attempt in count(1):
             if error := await self._connect():
@@ -99,7 +99,7 @@ class RateLimitedClient:
         return outcome
 
     async def _connect(self) -> LaplasError | None:
-        """Look the settings up where that is due, take over their budget, and return what went wrong."""
+        """Look up the settings if that is due, apply their rate limit, and return the error, if any."""
         try:
             budget = (await self._client.asettings()).max_requests_per_second
         except LaplasError as error:

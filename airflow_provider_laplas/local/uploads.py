@@ -1,4 +1,4 @@
-"""Request bodies, read from the wire with limits: JSON to memory, a form's recording straight to disk."""
+"""Reads request bodies within limits: JSON into memory, a form's recording straight to disk."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -19,14 +19,14 @@ MAX_NAMES = 200
 
 @dataclass
 class Form:
-    """A form as it came in: its text fields, and how many bytes of a recording (None: there was none)."""
+    """A received form: its text fields, and the size of its recording in bytes (None if there is none)."""
 
     fields: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     audio_size: int | None = None
 
 
 async def read_json(stream: AsyncIterator[bytes], limit: int) -> bytes:
-    """Return the body, or raise ApiError (413) as soon as it passes `limit` bytes."""
+    """Return the body, or raise ApiError (413) as soon as it exceeds `limit` bytes."""
     body = bytearray()
     async for chunk in stream:
         body += chunk
@@ -46,10 +46,9 @@ async def read_form(
 ) -> Form:
     """Read a `multipart/form-data` body; the recording's bytes go to `target` as they arrive.
 
-    The recording is the part whose name is in `parts`. Files under another name are read and dropped, as the
-    API does with them. `target` is made only when there is a recording, and stays when this fails: the caller
-    removes it. Raises ApiError: 413 as soon as a limit (in bytes) is passed, 400 for a form that is malformed
-    or cut short.
+    The recording is the part whose name is in `parts`. Files under other names are read and discarded, as the
+    API does. `target` is created only if there is a recording; if this fails, the caller must delete it. Raises
+    ApiError: 413 as soon as a limit (in bytes) is exceeded, 400 for a form that is malformed or truncated.
     """
     _, parameters = parse_options_header(content_type)
     reader = _Reader(target, parts, max_audio, max_fields)
@@ -60,7 +59,7 @@ async def read_form(
             total += len(chunk)
             if total > max_audio + max_fields:
                 raise ApiError(413, TOO_LARGE)
-            # Written here and not in a thread: a chunk is at most 64 KiB and lands in the page cache.
+            # Not in a thread, because a chunk is at most 64 KiB and goes to the page cache.
             parser.write(chunk)
         parser.finalize()
     except FormParserError:
@@ -73,7 +72,7 @@ async def read_form(
 
 
 class _Reader:
-    """The callbacks of the push parser, and what they have seen so far."""
+    """The callbacks of the push parser, and their state."""
 
     def __init__(self, target: Path, parts: tuple[str, ...], max_audio: int, max_fields: int) -> None:
         self.form = Form()

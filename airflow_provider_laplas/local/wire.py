@@ -1,4 +1,4 @@
-"""What is common to all requests: the error body, the log line, and how the request body is documented."""
+"""Shared by all requests: the error body, the request log, and the documentation of the request body."""
 
 import asyncio
 import logging
@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 CLIENT_LEFT = 499
 LINGER_SECONDS = 2.0
-STOPPING = "The server stops; nothing was kept of the request"
+STOPPING = "The server is stopping; nothing of the request was kept"
 
 
 class ErrorBody(BaseModel):
-    """The body of every answer with a status of 400 or above."""
+    """The body of every response with a status of 400 or above."""
 
     message: str
     path: str
@@ -41,7 +41,7 @@ class ErrorBody(BaseModel):
 def error_response(
     scope: Scope, status: int, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Return the API's error body; its path is without the query string."""
+    """Return a response with the API's error body, whose path is without the query string."""
     body = ErrorBody(
         message=message,
         path=scope["path"],
@@ -53,17 +53,16 @@ def error_response(
 
 
 class Observer:
-    """Gives each request an id, answers 500 for what nothing else caught, and logs one line.
+    """Gives each request an id, answers 500 on unhandled errors, and logs one line.
 
-    The line holds nothing that a client chose: of the path only what a route matched, and ids only if they
-    are UUIDs.
+    The line contains nothing that a client chose: the route instead of the path, and ids only if they are UUIDs.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request, or pass the server's own events through."""
+        """Handle one request; pass the server's own events through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -76,11 +75,11 @@ class Observer:
         except ClientDisconnect:
             exchange.status = CLIENT_LEFT
         except asyncio.CancelledError:
-            # So the server ends requests that outlast its grace; it would answer in plain text, and log a
-            # trace.
+            # Uvicorn cancels requests that outlast the shutdown timeout; it would answer in plain text and log
+            # a traceback.
             if not exchange.status:
                 await error_response(scope, 503, STOPPING)(scope, receive, exchange.send)
-        except Exception as error:  # noqa: BLE001 - the server's own handler would log the error's message.
+        except Exception as error:  # noqa: BLE001 - Uvicorn would log the error's message.
             logger.error("request %s failed: %s", request_id, where(error))  # noqa: TRY400 - the same.
             if not exchange.status:
                 await error_response(scope, 500, SERVER_ERROR)(scope, receive, exchange.send)
@@ -94,7 +93,7 @@ class Observer:
 
 
 class _Exchange:
-    """A request and its answer. An error that comes before the whole body ends the connection."""
+    """A request and its response. An error before the whole body is read closes the connection."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.status = 0
@@ -121,7 +120,7 @@ class _Exchange:
         await self._send(message)
 
     async def _linger(self) -> None:
-        """Drop what still comes for a while: a client cut off while it sends may never see the answer."""
+        """Discard further data for a while: a client that is cut off while sending may miss the response."""
         with suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(LINGER_SECONDS):
                 while self._unread:
@@ -140,7 +139,7 @@ def _path(scope: Scope) -> str:
 
 
 def describe_body(upload_parts: tuple[str, ...]) -> dict[str, Any]:
-    """Return the OpenAPI description of a submission's body, which is read as a stream and not by FastAPI."""
+    """Return the OpenAPI description of a submission's body, which FastAPI does not parse itself."""
     as_json = Body.model_json_schema()
     as_json["properties"]["url"] = {**as_json["properties"]["url"]["anyOf"][0], "format": "uri"}
     for name, reason in REFUSED.items():
@@ -148,7 +147,7 @@ def describe_body(upload_parts: tuple[str, ...]) -> dict[str, Any]:
     for name, reason in IGNORED.items():
         as_json["properties"][name]["description"] = f"Recorded as a warning: {reason}."
     as_json["required"] = ["model", "url"]
-    # A form has no null.
+    # Forms have no null.
     fields = {
         name: schema | {"anyOf": [one for one in schema["anyOf"] if one != {"type": "null"}]}
         if "anyOf" in schema
@@ -156,7 +155,7 @@ def describe_body(upload_parts: tuple[str, ...]) -> dict[str, Any]:
         for name, schema in as_json["properties"].items()
     }
     for name in LISTS:
-        # Once or several times.
+        # A form field may occur once or several times.
         fields[name]["anyOf"] = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
     recording = {"type": "string", "format": "binary", "minLength": 1}
     as_form = {

@@ -1,4 +1,4 @@
-"""The threads that work on generations, and the one that deletes them when they expire."""
+"""The worker threads that process generations, and the thread that deletes expired ones."""
 
 import hashlib
 import logging
@@ -26,19 +26,19 @@ from airflow_provider_laplas.local.options import Body, Warned, examine
 from airflow_provider_laplas.local.settings import Settings
 from airflow_provider_laplas.local.store import Job, Store
 
-# Errors are logged by `where`, never with a trace: that would quote recordings and clients.
+# Errors are logged with `where`, never with a traceback, which could quote recordings and requests.
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 STOP_SECONDS = 5.0
 RETRY_SECONDS = 1.0
-# Encoders pad and trim by less.
+# Above what encoders pad or trim.
 AUDIBLE_SECONDS = 0.1
 
 
 def where(error: BaseException) -> str:
-    """Describe an error by its type and place only: its message may quote what a client sent."""
+    """Describe an error by its type and location only: its message may quote a request."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     places = " < ".join(
         f"{Path(frame.filename).name}:{frame.lineno} ({frame.name})" for frame in reversed(frames)
@@ -47,18 +47,17 @@ def where(error: BaseException) -> str:
 
 
 class Workers:
-    """Takes up `waiting` generations, oldest first, `settings.concurrency` at a time."""
+    """Processes `waiting` generations, oldest first, `settings.concurrency` at a time."""
 
     def __init__(self, store: Store, engine: Engine, settings: Settings) -> None:
         self._store = store
         self._engine = engine
         self._settings = settings
         self._stopping = threading.Event()
-        # One token for each generation that may be waiting, and one for each worker when it is time to go.
+        # One token for each generation that may be waiting, and one for each worker on shutdown.
         self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._watched: dict[str, Future[None]] = {}
-        # Daemons: a transcription that is under way cannot be interrupted, and the next start takes it up
-        # again.
+        # Daemon threads, because a running transcription cannot be interrupted; the next start repeats it.
         self._threads = [
             threading.Thread(target=self._run, name=f"laplas-worker-{number}", daemon=True)
             for number in range(settings.concurrency)
@@ -66,7 +65,7 @@ class Workers:
         self._threads.append(threading.Thread(target=self._sweep, name="laplas-sweeper", daemon=True))
 
     def start(self) -> None:
-        """Take up what an earlier server left, and begin."""
+        """Recover the generations of an earlier server, and start the threads."""
         again, failed = self._store.recover(self._settings.max_starts)
         for generation_id in again:
             logger.info("generation %s waiting (taken up again)", generation_id)
@@ -78,7 +77,7 @@ class Workers:
             thread.start()
 
     def stop(self) -> None:
-        """Give up what is under way and end the threads; one that does not end in time is left behind."""
+        """Abandon running work and stop the threads, without waiting for one that does not stop in time."""
         self._stopping.set()
         for _ in self._threads:
             self._tokens.put(None)
@@ -86,7 +85,7 @@ class Workers:
             thread.join(STOP_SECONDS)
 
     def forget(self, generation_id: str) -> None:
-        """Drop a generation whose end nobody waits for any more; the work on it is given up."""
+        """Delete a generation that nobody waits for any more, and abandon the work on it."""
         self._watched.pop(generation_id, None)
         try:
             self._store.forget(generation_id)
@@ -95,12 +94,12 @@ class Workers:
             logger.error("generation %s not forgotten: %s", generation_id, where(error))  # noqa: TRY400
 
     def watch(self, generation_id: str) -> Future[None]:
-        """Return a future that is done when a generation has ended. Goes before `add`."""
+        """Return a future that is done when the generation has ended. Must be called before `add`."""
         ended = self._watched[generation_id] = Future()
         return ended
 
     def add(self, generation_id: str, body: Body) -> None:
-        """Record a generation whose recording is in the spool."""
+        """Add a generation whose recording is already in the spool."""
         self._store.add(generation_id, body.model_dump_json(exclude={"url"}, exclude_none=True))
         logger.info("generation %s waiting", generation_id)
         self._tokens.put(None)
@@ -116,14 +115,14 @@ class Workers:
                     self._finish(job)
             except Abandoned:
                 return
-            except Exception as error:  # noqa: BLE001 - all generations to come would miss this worker.
+            except Exception as error:  # noqa: BLE001 - the worker must survive.
                 logger.error("a worker stumbled: %s", where(error))  # noqa: TRY400
                 self._stopping.wait(RETRY_SECONDS)
-                # Its generation may still wait; a token too many does no harm.
+                # The generation may still be waiting; an extra token is harmless.
                 self._tokens.put(None)
 
     def _finish(self, job: Job) -> None:
-        """Work on `job` and write down how it ended."""
+        """Process `job` and store its outcome."""
         logger.info("generation %s active (start %d)", job.id, job.starts)
         try:
             outcome, write = self._judge(job)
@@ -140,14 +139,14 @@ class Workers:
             self._ended(job.id)
 
     def _judge(self, job: Job) -> tuple[str, Callable[[], bool]]:
-        """Work on `job`; return how it ended, for the log, and what writes that to the store."""
+        """Process `job`; return its outcome for the log, and a function that stores it."""
         try:
             return "completed", partial(self._store.complete, job, self._transcribe(job))
         except Abandoned:
             raise
         except JobError as error:
             outcome, verdict = f"error ({error.name})", (error.name, error.message, error.status)
-        except Exception as error:  # noqa: BLE001 - whatever one recording does, the next one gets its turn.
+        except Exception as error:  # noqa: BLE001 - one recording must not affect the next.
             if self._stopping.is_set():
                 raise Abandoned from None
             logger.error("generation %s failed: %s", job.id, where(error))  # noqa: TRY400
@@ -155,22 +154,22 @@ class Workers:
         return outcome, partial(self._store.fail, job, *verdict)
 
     def _insist(self, step: Callable[[], T]) -> T:
-        """Repeat `step` until the database takes it: a disk that is full now will have room again.
+        """Retry `step` until the database accepts it, as a full disk may be temporary.
 
-        Raises Abandoned when the server stops meanwhile.
+        Raises Abandoned if the server stops in the meantime.
         """
         while True:
             try:
                 return step()
             except sqlite3.Error as error:
-                # A server that stops closes the store, and a worker may outlast it.
+                # A stopping server closes the store, and a worker may outlive it.
                 if not self._stopping.is_set():
                     logger.error("the database fails: %s", where(error))  # noqa: TRY400
                 if self._stopping.wait(RETRY_SECONDS):
                     raise Abandoned from None
 
     def _release(self, job: Job) -> None:
-        # Where that fails, the store is closed already: the next start takes the job up all the same.
+        # If this fails, the store is already closed; the next start recovers the job anyway.
         with suppress(sqlite3.Error):
             if self._store.release(job):
                 logger.info("generation %s waiting (the server stops)", job.id)
@@ -188,7 +187,7 @@ class Workers:
             part.replace(path)
             source.unlink()
         try:
-            # Judged again: the server may have been restarted with other weights since the request was taken.
+            # Validated again, because the server may have been restarted with other weights since the submission.
             warnings = examine(body, self._engine, substitute=self._settings.substitute, load=True)
             split = bool(body.multi_channel)
             recording = audio.decode(path, split=split, max_seconds=self._settings.max_audio)
@@ -231,7 +230,7 @@ class Workers:
                 for generation_id in self._store.sweep():
                     logger.info("generation %s expired", generation_id)
                     self._ended(generation_id)
-            except Exception as error:  # noqa: BLE001 - without a sweeper all speech lies for ever.
+            except Exception as error:  # noqa: BLE001 - the sweeper must survive, or nothing is deleted.
                 logger.error("the sweep failed: %s", where(error))  # noqa: TRY400
 
     def _ended(self, generation_id: str) -> None:

@@ -1,8 +1,8 @@
 """
-A report on a collection of transcripts: one HTML page that needs nothing else. Pure: figures in, a text out.
+A report on a collection of transcripts: one self-contained HTML page. Pure: figures in, HTML out.
 
-The page has no script and loads nothing, follows the reader's light or dark colour scheme, and shows every name as it
-is: nothing in one is markup, and none is a link.
+The page has no scripts and loads nothing, and follows the reader's light or dark colour scheme. Names are escaped and
+never become links.
 """
 
 from airflow_provider_laplas.report.page import CHART_DAYS, render

@@ -1,4 +1,4 @@
-"""The page of a report, and the chart on it."""
+"""The HTML page of a report, and its chart."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.report.stats import CollectionStats, DayStats
 
 CHART_DAYS = 60
-"""The chart ends with the newest day that has a file, and shows this many days at most."""
+"""The most days on the chart, which ends with the newest day that has a file."""
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800, 240, 48, 12, 212
 _WIDEST_BAR = 48.0
@@ -32,8 +32,8 @@ def render(
     """
     Return the page.
 
-    :param failed: the files that could not be transcribed: where the audio is, as it may be shown, and why
-    :param made_at: stands below the title; a time without a zone is UTC
+    :param failed: the files that could not be transcribed: the audio's redacted location, and the reason
+    :param made_at: shown below the title; a time without a zone is UTC
     """
     chart = _chart(figures.days) if figures.days else None
     failed = [(source, redact(error or "")) for source, error in failed]
@@ -50,7 +50,7 @@ def render(
         chart=chart,
         days=[day for day in figures.days if chart and day.day >= chart.first],
     )
-    # A file's name may hold bytes that are no text.
+    # A file name may contain bytes that are not valid UTF-8.
     return page.encode("utf-8", "replace").decode()
 
 
@@ -78,7 +78,7 @@ class _Label:
 
 @dataclass(frozen=True, slots=True)
 class _Chart:
-    """A bar chart, in the units of its view box."""
+    """A bar chart, in the units of the SVG's view box."""
 
     first: date
     last: date
@@ -94,7 +94,7 @@ class _Chart:
 
 def _chart(days: Sequence[DayStats]) -> _Chart:
     last = days[-1].day
-    # The first days of the calendar have no 59 days before them.
+    # date.fromordinal does not accept values below 1.
     earliest = date.fromordinal(max(last.toordinal() - CHART_DAYS + 1, 1))
     shown = [day for day in days if day.day >= earliest]
     first = shown[0].day
@@ -140,7 +140,7 @@ def _chart(days: Sequence[DayStats]) -> _Chart:
 
 
 def _step(most: float) -> float:
-    """Return the distance of the chart's lines: 1, 2 or 5 of some power of ten, four lines at most."""
+    """Return the distance between grid lines: 1, 2 or 5 times a power of ten, for at most four steps."""
     if most <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most / 4))
@@ -148,7 +148,7 @@ def _step(most: float) -> float:
 
 
 def _unit(hours: float) -> tuple[str, float]:
-    """Return the unit in which so much audio is a number that says something, and how many of it are an hour."""
+    """Return the largest unit in which the amount is at least 1, and how many of that unit are in an hour."""
     units = (("h", 1.0), ("min", 60.0), ("s", 3600.0))
     return next((unit for unit in units if hours * unit[1] >= 1), units[-1] if hours else units[0])
 
@@ -159,23 +159,23 @@ def _audio(hours: float) -> str:
 
 
 def _common_folder(sources: Sequence[str]) -> str:
-    """Return the folder, with its slash, that all of them lie in; empty where there is none."""
+    """Return the common folder of all sources, with a trailing slash; empty if there is none."""
     folders = [source.split("/")[:-1] for source in sources]
     shared = [
         parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
     ]
-    # A scheme alone is no folder.
+    # A scheme alone is not a folder.
     return "/".join([*shared, ""]) if shared and shared[-1] else ""
 
 
 def _amount(value: float, digits: int) -> str:
-    """Return a number with its decimals, and with more of them where there would be only zeros."""
+    """Format a number, with up to four decimals if it is below 1."""
     return f"{value:,.{digits}f}" if value >= 1 or not value else f"{value:.4f}".rstrip("0").rstrip(".")
 
 
 def _time(time: datetime | None, zone: str = "") -> str:
     if time is None:
-        return "–"  # noqa: RUF001 - an en dash is what stands in an empty cell.
+        return "–"  # noqa: RUF001 - an en dash for an empty cell.
     aware = time if time.tzinfo else time.replace(tzinfo=UTC)
     return f"{aware.astimezone(UTC):%Y-%m-%d %H:%M}{zone}"
 

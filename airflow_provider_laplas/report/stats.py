@@ -1,4 +1,4 @@
-"""What a collection of transcripts amounts to, in numbers and names. No texts."""
+"""Statistics of a collection of transcripts. They contain no transcript text."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,7 +9,7 @@ class LanguageStats:
     """
     The transcripts of one language.
 
-    :ivar language: as the API detected it (BCP-47), None where it was not asked to
+    :ivar language: as the API detected it (BCP-47), None if detection was not requested
     :ivar hours: of audio
     """
 
@@ -35,11 +35,11 @@ class DayStats:
 @dataclass(frozen=True, slots=True)
 class NewestFile:
     """
-    A transcript that was completed lately.
+    A recently completed transcript.
 
-    :ivar uri: where the stored reply lies
-    :ivar source: where the audio is, as it may be shown
-    :ivar completed_at: in UTC, None where that is not known
+    :ivar uri: the location of the stored reply
+    :ivar source: the audio's location, redacted
+    :ivar completed_at: in UTC, None if unknown
     :ivar duration: seconds of audio
     """
 
@@ -53,13 +53,13 @@ class NewestFile:
 @dataclass(frozen=True, slots=True)
 class CollectionStats:
     """
-    All transcripts of a collection.
+    Totals over all transcripts of a collection.
 
     :ivar hours: of audio, in the files whose duration is known
-    :ivar cost: the sum of the estimates, in the currency in which they were given; None where there is none
-    :ivar files_with_cost: how many files the sum is of
-    :ivar languages: those with the most hours first
-    :ivar days: in order, days without a file left out; files whose time is not known are in none
+    :ivar cost: the sum of the estimated costs, in their own currency; None if there are none
+    :ivar files_with_cost: how many files have an estimated cost
+    :ivar languages: by hours, the most first
+    :ivar days: in order, without empty days; files whose completion time is unknown are not included
     :ivar newest: the newest first
     """
 

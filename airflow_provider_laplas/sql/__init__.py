@@ -1,18 +1,18 @@
 """
-Transcripts in a SQL database: loaded, searched, counted. SQLite and PostgreSQL, through their Airflow hooks.
+Loads transcripts into SQLite or PostgreSQL through their Airflow hooks, and searches and counts them.
 
 ======================  =======================================================================
 table                   one row for
 ======================  =======================================================================
-``laplas_transcripts``  each transcript, by the ``uri`` of its stored reply
-``laplas_segments``     each utterance (or sentence, where there are none), by ``uri``, ``position``
-``laplas_words``        each word, by ``uri`` and ``position``
+``laplas_transcripts``  each transcript; key: the ``uri`` of its stored reply
+``laplas_segments``     each utterance (or sentence, if there are none); key: ``uri``, ``position``
+``laplas_words``        each word; key: ``uri``, ``position``
 ======================  =======================================================================
 
-Times within the audio are seconds. ``completed_at`` is a text in both databases, ISO 8601 in UTC with milliseconds: it
-sorts by time, and both read it as a time. The tables lie in the connection's default schema.
+Times within the audio are in seconds. ``completed_at`` is text in both databases, ISO 8601 in UTC with milliseconds: it
+sorts by time, and both can parse it as a time. The tables are in the connection's default schema.
 
-Nothing here goes through the hook's own ``run`` or ``insert_rows``: those log what they are given.
+The hook's own ``run`` and ``insert_rows`` are not used, because they log the values.
 """
 
 from airflow_provider_laplas.sql.connection import ROWS_AT_ONCE, SqlHook

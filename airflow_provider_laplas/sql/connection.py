@@ -1,8 +1,4 @@
-"""
-A database behind an Airflow hook: what is asked of the hook, and a connection that is spoken to in constant statements.
-
-Nothing here goes through the hook's own ``run`` or ``insert_rows``: those log what they are given.
-"""
+"""A database connection from an Airflow hook, for the constant statements in ``statements``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -13,32 +9,32 @@ from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.sql.statements import DIALECTS, Dialect
 
 ROWS_AT_ONCE = 5000
-"""Rows that are sent at once."""
+"""Rows per batch."""
 
 
 class SqlHook(Protocol):
-    """What is asked of a hook. Every ``DbApiHook`` of the common SQL provider has it."""
+    """The required interface of a hook, which every ``DbApiHook`` of the common SQL provider has."""
 
     conn_name_attr: str
     supports_autocommit: bool
 
     @property
     def placeholder(self) -> str:
-        """What stands for a value in a statement."""
+        """The placeholder for a value in a statement."""
 
     @property
     def dialect_name(self) -> str:
-        """The database, as SQLAlchemy names it."""
+        """SQLAlchemy's name of the database."""
 
     def get_conn(self) -> Any:
         """Return a new connection."""
 
     def set_autocommit(self, conn: Any, autocommit: bool, /) -> Any:
-        """Let a connection commit by itself, or not."""
+        """Switch autocommit on or off."""
 
 
 class Connection:
-    """An open connection, spoken to in statements with ``?``."""
+    """An open connection, for statements with ``?`` as the placeholder."""
 
     def __init__(self, dialect: Dialect, placeholder: str, connection: Any, cursor: Any) -> None:
         self.dialect = dialect
@@ -51,13 +47,13 @@ class Connection:
         self._cursor.execute(self._text(statement), parameters)
 
     def fetch(self, statement: str, *parameters: Any) -> list[Sequence[Any]]:
-        """Return the rows that a statement gives."""
+        """Run a statement and return its rows."""
         self.execute(statement, *parameters)
-        # A connection's extra may ask for rows as dicts.
+        # The connection's extra may select a cursor that returns rows as dicts.
         return [tuple(row.values()) if isinstance(row, Mapping) else row for row in self._cursor.fetchall()]
 
     def insert(self, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:
-        """Run a statement for many rows, some of them at a time."""
+        """Run a statement for many rows, in batches."""
         while batch := list(islice(rows, ROWS_AT_ONCE)):
             if self.dialect.arrays:
                 self.execute(statement, *map(list, zip(*batch, strict=True)))
@@ -70,11 +66,11 @@ class Connection:
 
 @contextmanager
 def connect(hook: SqlHook) -> Iterator[Connection]:
-    """Open a connection. What was not committed when it closes has not happened."""
+    """Open a connection. Uncommitted changes are rolled back when it closes."""
     dialect = DIALECTS.get(hook.dialect_name)
     if dialect is None:
         raise LaplasArgumentError(
-            f"`{hook.conn_name_attr}` must lead to SQLite or PostgreSQL, not to {hook.dialect_name}.",
+            f"`{hook.conn_name_attr}` must be a connection to SQLite or PostgreSQL, not to {hook.dialect_name}.",
             argument=hook.conn_name_attr,
         )
     with closing(hook.get_conn()) as connection, closing(connection.cursor()) as cursor:

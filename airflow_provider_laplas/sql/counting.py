@@ -1,4 +1,4 @@
-"""What the transcripts that are loaded amount to."""
+"""Statistics of the loaded transcripts."""
 
 import math
 from collections.abc import Iterable
@@ -10,19 +10,19 @@ from airflow_provider_laplas.sql.connection import SqlHook, connect
 from airflow_provider_laplas.sql.statements import NEWEST_FILES, TOTALS
 
 NEWEST = 10
-"""How many of the newest transcripts are among the figures."""
+"""The number of newest transcripts to list in the figures."""
 
 _SECONDS_PER_HOUR = 3600.0
 
 
 def figures(hook: SqlHook) -> CollectionStats:
     """
-    Count what the tables hold, for :func:`airflow_provider_laplas.report.render`. Reads no text.
+    Return the figures for :func:`airflow_provider_laplas.report.render`. Reads no transcript text.
 
-    :raises LaplasArgumentError: naming the hook's connection argument, where that is another database
+    :raises LaplasArgumentError: naming the hook's connection argument, if it is another kind of database
     """
     with connect(hook) as connection:
-        # From one statement, so that the sums agree with each other while others load.
+        # A single statement, so that the sums are consistent while other tasks load.
         totals = [_Total(*total) for total in connection.fetch(TOTALS)]
         newest = connection.fetch(NEWEST_FILES, NEWEST)
     days: dict[str, list[_Total]] = {}
@@ -55,7 +55,7 @@ def figures(hook: SqlHook) -> CollectionStats:
 
 
 class _Total(NamedTuple):
-    """The sums of one day and language."""
+    """The sums for one day and language."""
 
     day: str | None
     language: str | None

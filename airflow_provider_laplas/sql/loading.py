@@ -1,4 +1,4 @@
-"""The tables: made, and filled with transcripts."""
+"""Creates the tables, and loads transcripts into them."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from airflow_provider_laplas.transcript.text import tokens
 from airflow_provider_laplas.transcript.usage import estimated_cost
 
 SEARCHABLE_LIMIT = 131_072
-"""Characters of a segment that can be found, some three hours of speech: PostgreSQL refuses an entry above 1 MiB."""
+"""Searchable characters of a segment, about three hours of speech: PostgreSQL rejects a tsvector above 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class TranscriptRow:
     """
     One transcript to load.
 
-    :ivar uri: where the stored reply lies; the primary key
-    :ivar source: where the audio is, as it may be shown
+    :ivar uri: the location of the stored reply; the primary key
+    :ivar source: the audio's location, redacted
     :ivar completed_at: epoch seconds
-    :ivar estimated_cost: in one currency for all transcripts of a database
-    :raises LaplasArgumentError: naming the field, where it cannot be stored
+    :ivar estimated_cost: in the same currency for all transcripts of a database
+    :raises LaplasArgumentError: naming a field that cannot be stored
     """
 
     uri: str
@@ -44,7 +44,7 @@ class TranscriptRow:
         for name in ("uri", "source"):
             value = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
-                raise LaplasArgumentError(f"`{name}` must be a text that is not empty.", argument=name)
+                raise LaplasArgumentError(f"`{name}` must be a string that is not empty.", argument=name)
         if self.estimated_cost is not None and not math.isfinite(self.estimated_cost):
             raise LaplasArgumentError("`estimated_cost` must be a finite number.", argument="estimated_cost")
         _timestamp(self.completed_at)
@@ -52,9 +52,9 @@ class TranscriptRow:
 
 def create_tables(hook: SqlHook) -> None:
     """
-    Make the tables and the full-text index that are not there yet. Several tasks may do it at once.
+    Create the tables and the full-text index if they do not exist. Several tasks may call this at once.
 
-    :raises LaplasArgumentError: naming the hook's connection argument, where that is another database
+    :raises LaplasArgumentError: naming the hook's connection argument, if it is another kind of database
     """
     with connect(hook) as connection:
         connection.execute(connection.dialect.begin)
@@ -65,14 +65,13 @@ def create_tables(hook: SqlHook) -> None:
 
 def load(hook: SqlHook, rows: Iterable[TranscriptRow]) -> dict[str, int]:
     """
-    Put transcripts into the tables, in place of what is there of the same ``uri``.
+    Load transcripts, replacing those with the same ``uri``.
 
-    One transaction a transcript: a crash leaves it as it was, and those before it loaded. Loading again changes
-    nothing.
+    Each transcript has its own transaction, so a crash keeps those that are already loaded. Loading is idempotent.
 
-    :param rows: taken one by one, so that a generator need not hold them all
-    :returns: how many ``transcripts``, ``segments`` and ``words`` were written
-    :raises LaplasArgumentError: naming the hook's connection argument, where that is another database
+    :param rows: consumed one by one, so a generator saves memory
+    :returns: the number of ``transcripts``, ``segments`` and ``words`` written
+    :raises LaplasArgumentError: naming the hook's connection argument, if it is another kind of database
     """
     counts = {"transcripts": 0, "segments": 0, "words": 0}
     with connect(hook) as connection:
@@ -80,7 +79,7 @@ def load(hook: SqlHook, rows: Iterable[TranscriptRow]) -> dict[str, int]:
             transcript = row.transcript
             segments = transcript.segments or transcript.sentences
             uri = _storable(row.uri)
-            # First of all, for its lock: another task with the same transcript waits here.
+            # The upsert comes first for its lock: another task with the same transcript waits here.
             connection.execute(UPSERT, *_transcript_row(row))
             connection.execute(DELETE_SEGMENTS, uri)
             connection.execute(DELETE_WORDS, uri)
@@ -95,13 +94,13 @@ def load(hook: SqlHook, rows: Iterable[TranscriptRow]) -> dict[str, int]:
 
 def load_batch(hook: SqlHook, manifest: Manifest, *, price_per_minute: float | None = None) -> dict[str, int]:
     """
-    Put the transcripts of a batch into the tables, but those that are there already.
+    Load the transcripts of a batch that are not loaded yet.
 
-    One transcript is in memory at a time. A file that was transcribed anew since replaces what is there.
+    One transcript is in memory at a time. If a file was transcribed again since, its new transcript replaces the old.
 
-    :param price_per_minute: of audio, for the ``estimated_cost``: the connection's extra of that name
-    :returns: how many ``transcripts``, ``segments`` and ``words`` were written
-    :raises LaplasArgumentError: naming the hook's connection argument, where that is another database
+    :param price_per_minute: of audio, for ``estimated_cost``: the connection's extra of that name
+    :returns: the number of ``transcripts``, ``segments`` and ``words`` written
+    :raises LaplasArgumentError: naming the hook's connection argument, if it is another kind of database
     """
     known = generations(hook)
     done = manifest.having(FileState.COMPLETED, FileState.DUPLICATE)
@@ -121,7 +120,7 @@ def load_batch(hook: SqlHook, manifest: Manifest, *, price_per_minute: float | N
 
 
 def generations(hook: SqlHook) -> dict[str, str | None]:
-    """Return the generation id of each transcript that is loaded, by its ``uri``: what need not be loaded again."""
+    """Return the generation id of each loaded transcript, by its ``uri``."""
     with connect(hook) as connection:
         return {row[0]: row[1] for row in connection.fetch(GENERATIONS)}
 
@@ -160,7 +159,7 @@ def _word_rows(uri: str | None, words: Iterable[Word]) -> Iterator[tuple[Any, ..
 
 
 def _storable(text: str | None) -> str | None:
-    """Return a text without what JSON can hold and a database cannot: NUL, and halves of surrogate pairs."""
+    """Return a text without NUL and lone surrogates, which JSON allows but databases do not."""
     return None if text is None else text.replace("\0", "").encode("utf-8", "replace").decode()
 
 

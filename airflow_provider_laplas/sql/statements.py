@@ -1,11 +1,11 @@
 """
-The statements of :mod:`~airflow_provider_laplas.sql`: those of both databases, and those that differ.
+The SQL statements of :mod:`~airflow_provider_laplas.sql`: those shared by both databases, and those that differ.
 
-Every statement is a constant. A value's place is a ``?``, for which the hook's own placeholder is put, so that no
-statement may hold a question mark, or a percent sign, of another meaning.
+Every statement is a constant. The placeholder ``?`` is replaced by the hook's own, so statements must not contain a
+question mark or a percent sign for any other purpose.
 
-``searchable`` holds a segment's words as :func:`~airflow_provider_laplas.transcript.tokens` gives them, with spaces
-between. Both databases split that at its spaces, and so agree on what a word is; left to themselves they would not.
+``searchable`` contains a segment's words from :func:`~airflow_provider_laplas.transcript.tokens`, separated by spaces.
+Both databases split it at the spaces, so they agree on what a word is; their own tokenizers would not.
 """
 
 from collections.abc import Callable
@@ -55,13 +55,13 @@ NEWEST_FILES = """
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """
-    What one database says in its own way.
+    The statements that are specific to one database.
 
     :ivar open: statements for a new connection
-    :ivar begin: begins the transaction in which the tables are made; one at a time gets past it
-    :ivar tables: make what is not there yet
-    :ivar search_parameters: gives those of ``search``, for words with spaces between and a limit
-    :ivar arrays: whether many rows are one statement with an array for each column, and not an ``executemany``
+    :ivar begin: begins the transaction that creates the tables, and locks out other tasks
+    :ivar tables: create what does not exist yet
+    :ivar search_parameters: returns the parameters of ``search``, given words separated by spaces and a limit
+    :ivar arrays: whether to insert many rows in one statement, with an array per column, instead of ``executemany``
     """
 
     open: tuple[str, ...]
@@ -75,7 +75,7 @@ class Dialect:
 
 
 SQLITE = Dialect(
-    # Another task may be loading; the module's own default is 5 seconds.
+    # Another task may be loading; the default of sqlite3 is 5 seconds.
     open=("PRAGMA busy_timeout = 60000",),
     begin="BEGIN IMMEDIATE",
     tables=(
@@ -95,7 +95,7 @@ SQLITE = Dialect(
             text TEXT
         )
         """,
-        # The full-text index goes by row ids, which VACUUM changes unless a column holds them.
+        # The full-text index refers to row ids, which VACUUM changes unless a column stores them.
         """
         CREATE TABLE IF NOT EXISTS laplas_segments (
             id INTEGER PRIMARY KEY,
@@ -123,7 +123,7 @@ SQLITE = Dialect(
             PRIMARY KEY (uri, position)
         ) WITHOUT ROWID
         """,
-        # This tokenizer splits at ASCII characters only, and leaves every other alphabet alone.
+        # This tokenizer splits at ASCII separators only, and keeps all other characters together.
         """
         CREATE VIRTUAL TABLE IF NOT EXISTS laplas_segments_search USING fts5(
             searchable, content = 'laplas_segments', content_rowid = 'id', tokenize = 'ascii'
@@ -168,15 +168,15 @@ SQLITE = Dialect(
         ORDER BY t.completed_at IS NULL, t.completed_at DESC, s.uri, s.position
         LIMIT ?
     """,
-    # A string of FTS5. Nothing can end it too soon: the words are letters and digits.
+    # An FTS5 string. It needs no escaping, because the words are letters and digits.
     search_parameters=lambda wanted, limit: (f'"{wanted}"', limit),
 )
 
 POSTGRESQL = Dialect(
     open=(),
-    # CREATE ... IF NOT EXISTS fails where two do it at once. The number is "laplas" in ASCII.
+    # Concurrent CREATE ... IF NOT EXISTS can fail, hence the lock. The number is "laplas" in ASCII.
     begin="SELECT pg_advisory_xact_lock(119165753778547)",
-    # COLLATE "C" sorts as SQLite does: by code point.
+    # COLLATE "C" sorts by code point, as SQLite does.
     tables=(
         """
         CREATE TABLE IF NOT EXISTS laplas_transcripts (
@@ -241,10 +241,10 @@ POSTGRESQL = Dialect(
             ?::text[], ?::integer[], ?::text[]
         )
     """,
-    # As an executemany, psycopg2 takes five times as long.
+    # With executemany, psycopg2 takes five times as long.
     arrays=True,
-    # The index narrows down, and the text itself decides: a tsvector does not know a word's place behind its 16,383rd,
-    # nor more than 256 places of one word. Words in which PostgreSQL sees none (such as "½") are not in the index.
+    # The index narrows the search down, and strpos decides: a tsvector stores no positions above 16,383 and at most 256
+    # positions of a word. What PostgreSQL does not recognise as a word (such as "½") is not in the index.
     search="""
         SELECT s.uri, t.source, s.start_seconds, s.end_seconds, s.speaker, s.text
         FROM laplas_segments s
@@ -258,4 +258,4 @@ POSTGRESQL = Dialect(
 )
 
 DIALECTS = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
-"""By the name that a hook's ``dialect_name`` gives."""
+"""The dialects by ``dialect_name`` of the hook."""

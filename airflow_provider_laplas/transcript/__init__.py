@@ -1,19 +1,19 @@
 """
-What was said, as the API's replies tell it: one :class:`Transcript` over all their shapes, its views, its checks.
+Transcripts: one :class:`Transcript` model for all reply formats, with its views and quality checks.
 
 ======================  =========================================================================
-module                  what is in it
+module                  contents
 ======================  =========================================================================
 ``model``               :class:`Transcript`, and its views in order of time
-``parts``               what it is made of: words, segments, paragraphs
-``replies``             the shapes of the API's replies, and how each is read
-``stored``              a transcript as plain JSON values, and back
-``views``               sentences and paragraphs of words, and the places of a phrase
-``text``                rules of written text: spaces, ends of sentences, words in one form
-``quality``             checks of a finished transcript; not imported from here
+``parts``               words, segments and paragraphs
+``replies``             reading the API's reply formats
+``stored``              a transcript to JSON values and back
+``views``               grouping words into sentences and paragraphs, and finding phrases
+``text``                rules for spaces, ends of sentences and normalized words
+``quality``             checks of a finished transcript; not re-exported here
 ======================  =========================================================================
 
-Pure: nothing in here reads a clock, a file or a network.
+Pure: nothing in here uses a clock, a file or the network.
 """
 
 from airflow_provider_laplas.transcript.json_objects import read_object

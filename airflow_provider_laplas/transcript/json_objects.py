@@ -1,4 +1,4 @@
-"""The JSON objects in what was received or stored; what is no object is passed over."""
+"""Lenient access to JSON objects; values that are not objects are skipped."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def read_object(text: str) -> dict[str, Any] | None:
-    """Return the JSON object that a text is, None where it is none: what a parser says of a broken one quotes it."""
+    """Parse a JSON object; return None if it is invalid, because a parser's error would quote the text."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -15,12 +15,12 @@ def read_object(text: str) -> dict[str, Any] | None:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """Return a value that is an object, an empty one in place of anything else."""
+    """Return the value if it is an object, else an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def mappings(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Iterate over a list of objects, or over the one object that some replies have in its place."""
+    """Iterate over the objects in a list, or over the single object that some replies have instead of a list."""
     if isinstance(value, Mapping):
         yield value
     elif isinstance(value, list):

@@ -1,7 +1,7 @@
 """
-One model over the three shapes in which the API family answers. Times are seconds everywhere.
+One transcript model for the API's three reply formats. All times are in seconds.
 
-The views (sentences, paragraphs, turns, search) are made when they are asked for. No repr shows what was said.
+The views (sentences, paragraphs, turns, search) are computed on access. No repr contains transcript text.
 """
 
 from collections.abc import Mapping
@@ -27,19 +27,19 @@ from airflow_provider_laplas.transcript.views import (
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """
-    What was said, in one model for every shape of reply.
+    A transcript, in the same form for every reply format.
 
     :ivar text: the whole transcript; the texts of several channels are joined with a newline, in channel order
-    :ivar language: as the API detected it (BCP-47), None where it was not asked to
+    :ivar language: as the API detected it (BCP-47), None if detection was not requested
     :ivar duration: seconds of audio
-    :ivar confidence: 0 to 1; the mean over the channels in which there was speech
+    :ivar confidence: 0 to 1; the mean over the channels with speech
     :ivar words: in order of channel, then time
-    :ivar segments: utterances where the reply has them, else the sentences of its paragraphs
-    :ivar channels: how many channels the reply has
-    :ivar model: the model that really ran, as the reply names it
-    :ivar usage: what the API counted (tokens), where it says so
-    :ivar raw: the whole reply, untouched
-    :ivar given_paragraphs: the API's own paragraphs, where the reply has them; see :attr:`paragraphs`
+    :ivar segments: the reply's utterances if it has them, else the sentences of its paragraphs
+    :ivar channels: the number of channels in the reply
+    :ivar model: the model that ran, according to the reply
+    :ivar usage: the API's own usage figures (tokens), if the reply has them
+    :ivar raw: the whole reply, unmodified
+    :ivar given_paragraphs: the API's own paragraphs, if the reply has them; see :attr:`paragraphs`
     """
 
     text: str = field(repr=False)
@@ -59,12 +59,12 @@ class Transcript:
         """
         Read a whole reply of the API: one with ``status`` and ``result``, or a bare result.
 
-        :raises LaplasMalformedReplyError: where the reply has no place for a text
-        :raises LaplasArgumentError: naming ``reply``, where it is what :meth:`to_dict` wrote
+        :raises LaplasMalformedReplyError: if the reply has no field for the text
+        :raises LaplasArgumentError: naming ``reply``, if it was written by :meth:`to_dict`
         """
         if reply.get("format") == FORMAT:
             raise LaplasArgumentError(
-                "`reply` is a stored transcript and no reply of the API: read it with Transcript.from_dict.",
+                "`reply` is a stored transcript, not a reply of the API: read it with Transcript.from_dict.",
                 argument="reply",
             )
         return cls(**read_reply(reply))
@@ -72,10 +72,10 @@ class Transcript:
     @classmethod
     def from_json(cls, content: str | bytes) -> "Transcript":
         """
-        Read a file: a whole reply of the API, or what :meth:`to_dict` wrote.
+        Read the content of a file: a whole reply of the API, or what :meth:`to_dict` wrote.
 
-        :raises LaplasArgumentError: naming ``content``, where it is no JSON object; what it is, is not quoted
-        :raises LaplasMalformedReplyError: where it holds no transcript
+        :raises LaplasArgumentError: naming ``content``, without quoting it, if it is not a JSON object
+        :raises LaplasMalformedReplyError: if it contains no transcript
         """
         text = content.decode("utf-8-sig", "replace") if isinstance(content, bytes) else content
         data = read_object(text)
@@ -85,7 +85,7 @@ class Transcript:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """The names of everybody who speaks, in order of appearance; empty where speakers were not told apart."""
+        """The names of all speakers, in order of appearance; empty if the speakers are not identified."""
         voices = (self.voice(part) for part in self.words or self.segments or self.sentences)
         return tuple(dict.fromkeys(filter(None, voices)))
 
@@ -94,9 +94,9 @@ class Transcript:
         """
         The sentences in order of time.
 
-        They are the API's own where the reply has paragraphs, else made of the words (at full stops, changes of
-        speaker, and pauses where nothing is punctuated), else the segments, else the text cut at full stops,
-        without times.
+        They are the first available of: the API's own, if the reply has paragraphs; the words, split at full stops (at
+        pauses if there is no punctuation) and changes of speaker; the segments; the text split at full stops, without
+        times.
         """
         if self.given_paragraphs:
             return in_time([s for paragraph in self.given_paragraphs for s in paragraph.sentences])
@@ -111,9 +111,9 @@ class Transcript:
         """
         The paragraphs in order of time.
 
-        They are the API's own where the reply has them, else sentences of one speaker, up to a pause of
-        :data:`~airflow_provider_laplas.transcript.PARAGRAPH_PAUSE` or
-        :data:`~airflow_provider_laplas.transcript.PARAGRAPH_SENTENCES`.
+        They are the API's own if the reply has them. Otherwise sentences of the same speaker are grouped, until a pause
+        of :data:`~airflow_provider_laplas.transcript.PARAGRAPH_PAUSE` seconds or
+        :data:`~airflow_provider_laplas.transcript.PARAGRAPH_SENTENCES` sentences.
         """
         if self.given_paragraphs:
             return in_time(self.given_paragraphs)
@@ -121,12 +121,12 @@ class Transcript:
 
     @property
     def turns(self) -> tuple[Segment, ...]:
-        """What each speaker said until somebody else did, in order of time."""
+        """The turns, each until the speaker changes, in order of time."""
         groups = groupby(self.sentences, key=lambda sentence: (sentence.channel, sentence.speaker))
         return tuple(merge(list(group)) for _, group in groups)
 
     def by_speaker(self) -> dict[str | None, tuple[Segment, ...]]:
-        """Return each speaker's turns in order of time, under :meth:`voice`; None is where that is not known."""
+        """Return each speaker's turns in order of time, by :meth:`voice`; None is an unknown speaker."""
         turns: dict[str | None, list[Segment]] = {}
         for turn in self.turns:
             turns.setdefault(self.voice(turn), []).append(turn)
@@ -134,9 +134,9 @@ class Transcript:
 
     def voice(self, part: Part) -> str | None:
         """
-        Return a speaker's name for people: ``Speaker 0``, ``Channel 1``, ``Channel 1 Speaker 0``, or None.
+        Return a speaker's display name: ``Speaker 0``, ``Channel 1``, ``Channel 1 Speaker 0``, or None.
 
-        The channel is named where there are several: the API counts the speakers of each from 0 again.
+        The channel is included if there are several, because the API numbers the speakers of each channel from 0.
         """
         label = part.speaker
         speaker = None if label is None else f"Speaker {label}" if len(label) <= 2 else label  # noqa: PLR2004
@@ -146,16 +146,16 @@ class Transcript:
 
     def search(self, phrase: str) -> tuple[Segment, ...]:
         """
-        Return every place where a phrase was said, in order of time, with its times, speaker and channel.
+        Return every occurrence of a phrase, in order of time, with its times, speaker and channel.
 
-        Case, punctuation and forms of characters do not matter; whole words do, except where the script has no
-        spaces. Without words the whole segments (or sentences) that hold it are returned.
+        Case, punctuation and Unicode variants of characters are ignored. Only whole words match, except in scripts
+        without spaces. If the transcript has no words, whole segments (or sentences) are returned.
 
-        :raises LaplasArgumentError: naming ``phrase``, where it holds neither a letter nor a digit
+        :raises LaplasArgumentError: naming ``phrase``, if it contains neither a letter nor a digit
         """
         wanted = searchable(phrase)
         if not wanted:
-            raise LaplasArgumentError("`phrase` must hold a letter or a digit.", argument="phrase")
+            raise LaplasArgumentError("`phrase` must contain a letter or a digit.", argument="phrase")
         if not self.words:
             return tuple(
                 s
@@ -166,7 +166,7 @@ class Transcript:
         return in_time([match for _, words in channels for match in find_phrase(wanted, list(words))])
 
     def to_txt(self) -> str:
-        """Return the text for reading: paragraphs, and before each change of speaker who speaks. Needs no times."""
+        """Return readable text: paragraphs, with the speaker's name at each change of speaker. Needs no times."""
         blocks: list[str] = []
         before = None
         for paragraph in self.paragraphs:
@@ -177,9 +177,9 @@ class Transcript:
 
     def to_dict(self, *, raw: bool = True) -> dict[str, Any]:
         """
-        Return plain JSON values that :meth:`from_dict` reads back into an equal transcript.
+        Return JSON-serializable values that :meth:`from_dict` reads back into an equal transcript.
 
-        :param raw: whether the API's whole reply is in it; it is not copied. Without it, about half the size
+        :param raw: whether to include the API's whole reply (not copied); without it the size is about half
         """
         return write_stored(
             Fields(
@@ -200,8 +200,8 @@ class Transcript:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Transcript":
         """
-        Read what :meth:`to_dict` wrote. Keys that this version does not know are left alone.
+        Read what :meth:`to_dict` wrote. Unknown keys are ignored.
 
-        :raises LaplasArgumentError: naming ``data``, where that is something else, or of a later version
+        :raises LaplasArgumentError: naming ``data``, if it is not a stored transcript of this version
         """
         return cls(**read_stored(data))

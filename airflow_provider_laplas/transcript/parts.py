@@ -1,4 +1,4 @@
-"""What a transcript is made of: words, stretches of speech, paragraphs. Times are seconds. No repr shows what was said."""
+"""The parts of a transcript: words, segments and paragraphs. Times are in seconds. No repr contains their text."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ class Word:
     """
     One spoken word.
 
-    :ivar text: as it is written in the transcript, with its punctuation where the API gives it
-    :ivar start: seconds from the beginning of the audio, None where the API gives no times
+    :ivar text: as written in the transcript, with punctuation if the API provides it
+    :ivar start: seconds from the beginning of the audio, None if the API gives no times
     :ivar end: the same, for the word's end
     :ivar confidence: 0 to 1
-    :ivar speaker: the API's label, where it told speakers apart
+    :ivar speaker: the API's label, if it identified speakers
     :ivar channel: counted from 0
     """
 
@@ -34,7 +34,7 @@ class Segment:
     """
     A stretch of speech: one of the API's utterances, or a sentence of its paragraphs.
 
-    The fields are those of :class:`Word`, for the whole stretch.
+    The fields are those of :class:`Word`, for the whole segment.
     """
 
     text: str = field(repr=False)
@@ -48,10 +48,10 @@ class Segment:
 @dataclass(frozen=True, slots=True)
 class Paragraph:
     """
-    Sentences that belong together, of one speaker on one channel.
+    Consecutive sentences of one speaker on one channel.
 
     :ivar sentences: at least one
-    :ivar speaker: the API's label, where it told speakers apart
+    :ivar speaker: the API's label, if it identified speakers
     :ivar channel: counted from 0
     """
 
@@ -61,12 +61,12 @@ class Paragraph:
 
     @property
     def text(self) -> str:
-        """The sentences in one line."""
+        """The sentences on one line."""
         return join_words(sentence.text for sentence in self.sentences)
 
     @property
     def start(self) -> float | None:
-        """Seconds from the beginning of the audio, None where the API gives no times."""
+        """Seconds from the beginning of the audio, None if the API gives no times."""
         return first_known(sentence.start for sentence in self.sentences)
 
     @property
@@ -79,7 +79,7 @@ Part: TypeAlias = Word | Segment | Paragraph
 
 
 class Fields(TypedDict):
-    """The fields of a :class:`~airflow_provider_laplas.transcript.Transcript`, which says what each is."""
+    """The fields of a :class:`~airflow_provider_laplas.transcript.Transcript`, which documents them."""
 
     text: str
     raw: Mapping[str, Any]
@@ -95,12 +95,11 @@ class Fields(TypedDict):
 
 
 def first_known(values: Iterable[float | None]) -> float | None:
-    """Return the first that is known."""
+    """Return the first value that is not None."""
     return next((value for value in values if value is not None), None)
 
 
 def mean_confidence(values: Iterable[float | None]) -> float | None:
-    """Return the mean of confidences, None where none is known."""
-    # A confidence is 0 to 1: what is not says nothing.
+    """Return the mean of the valid confidences (0 to 1), None if there are none."""
     known = [value for value in values if value is not None and 0 <= value <= 1]
     return fmean(known) if known else None

@@ -1,18 +1,17 @@
 """
 Checks of a finished transcript: speech, confidence, repetition, language.
 
-:func:`check` is pure. What it finds has an action; what a task does with that is the task's. No message holds a word
-of the transcript.
+:func:`check` is pure. Each finding has an action, which the task carries out. No message contains transcript text.
 
-Where the thresholds of the repetition check come from:
+The thresholds of the repetition check:
 
-* A loop goes on until Whisper's 30 s are full: up to 224 tokens (half its context of 448), so tens of repetitions of
-  a short phrase. People repeat a word or a phrase two to five times; a refrain goes to about twelve short words, and
-  a round is sung four times. :data:`REPEATS` and :data:`REPEATED_WORDS` lie above those.
-* Whisper itself decodes its 30 s again where they compress more than 2.4 times (``compression_ratio_threshold`` in
-  openai/whisper and faster-whisper; zlib over UTF-8). Here nothing can be decoded again, so that a false alarm costs
-  more: prose has about 2 by our measure, verses 3, counting songs ("ten green bottles") up to 5.4, loops in which
-  only a word changes 5.6 and more, exact loops 15 and more. :data:`COMPRESSION_RATIO` lies between.
+* A loop fills Whisper's window of 30 s: up to 224 tokens (half its context of 448), so tens of repetitions of a short
+  phrase. People repeat a word or a phrase two to five times; a refrain goes up to about twelve short words, and a
+  round is sung four times. :data:`REPEATS` and :data:`REPEATED_WORDS` are above those.
+* Whisper itself decodes a window again if its compression ratio is above 2.4 (``compression_ratio_threshold`` in
+  openai/whisper and faster-whisper; zlib over UTF-8). Nothing can be decoded again here, so a false alarm costs more.
+  By our measure, prose has a ratio of about 2, verses 3, counting songs ("ten green bottles") up to 5.4, loops in
+  which only a word changes 5.6 and more, and exact loops 15 and more. :data:`COMPRESSION_RATIO` is in between.
 """
 
 import re
@@ -31,31 +30,31 @@ Action: TypeAlias = Literal["warn", "fail", "skip"]
 """What a task does about a finding: log it, fail, or be skipped."""
 
 Kind: TypeAlias = Literal["empty_speech", "low_confidence", "repetition", "language"]
-"""The gates, named as their settings are."""
+"""The checks, named like their settings."""
 
 REPEATS = 6
-"""Times in a row from which on a phrase is a loop, if it also covers :data:`REPEATED_WORDS`."""
+"""The repetitions in a row from which a phrase counts as a loop, if they also cover :data:`REPEATED_WORDS`."""
 
 LONG_REPEATS = 5
-"""The same for a phrase of :data:`LONG_PHRASE` words or more: a round is sung four times, word for word."""
+"""The same for a phrase of at least :data:`LONG_PHRASE` words: a round is sung four times."""
 
 LONG_PHRASE = 10
-"""Words in a phrase that is a sentence rather than an exclamation."""
+"""Words from which a phrase counts as a sentence rather than an exclamation."""
 
 REPEATED_WORDS = 24
-"""Words, all repetitions together: 24 times one word, 12 times two, 6 times four."""
+"""The words in all repetitions together: one word 24 times, two words 12 times, four words 6 times."""
 
 REPEATED_NUMBERS = 60
-"""The same where all of them are numbers, which are read out in rows that repeat."""
+"""The same if all of them are numbers, because people do read out repeated numbers."""
 
 LONGEST_PHRASE = 80
-"""Words in the longest phrase that is looked for: as many as are said in Whisper's 30 s."""
+"""The longest phrase to search for, in words: about as many as are spoken in Whisper's window of 30 s."""
 
 COMPRESSION_RATIO = 5.5
-"""Above this, a stretch of :data:`STRETCH` words says nothing new; a loop with small changes is found by it."""
+"""The ratio above which :data:`STRETCH` words count as repetition; it detects loops with small changes."""
 
 STRETCH = 100
-"""Words that are compressed together: a longer text compresses better, whatever it says."""
+"""Words to compress together. The length is fixed because longer texts always compress better."""
 
 _NUMBER_WORDS = frozenset(
     {"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
@@ -66,16 +65,16 @@ _ALIASES = {"cmn": "zh", "eng": "en", "iw": "he", "in": "id", "nb": "no", "nn": 
 @dataclass(frozen=True, slots=True)
 class QualitySettings:
     """
-    Which checks are made, and what each finding asks for; None is no check.
+    The action for each check; None disables it.
 
-    :ivar empty_speech: where nothing was said
-    :ivar low_confidence: where the mean confidence is under ``min_confidence``
-    :ivar min_confidence: 0 to 1; below 0.5 the model holds more of its words for wrong than for right
-    :ivar repetition: where the model repeated itself, Whisper's known failure
-    :ivar language: where the detected language is another than ``expected_language``, or the reply names none;
-        ``fail`` and ``skip`` need ``expected_language``
-    :ivar expected_language: BCP-47; only its first part is compared (``en`` for ``en-GB``). None is any
-    :raises LaplasArgumentError: naming the setting that cannot be one
+    :ivar empty_speech: if there is no speech
+    :ivar low_confidence: if the mean confidence is below ``min_confidence``
+    :ivar min_confidence: 0 to 1; below 0.5 the model considers most of its words wrong
+    :ivar repetition: if the model repeated itself, a known failure of Whisper
+    :ivar language: if the detected language is not ``expected_language``, or the reply names none; ``fail`` and
+        ``skip`` need ``expected_language``
+    :ivar expected_language: BCP-47; only the first part is compared (``en`` of ``en-GB``). None means any
+    :raises LaplasArgumentError: naming the invalid setting
     """
 
     empty_speech: Action | None = "warn"
@@ -99,7 +98,7 @@ class QualitySettings:
         )
         if self.language in {"fail", "skip"} and language is None:
             raise LaplasArgumentError(
-                f'`language` is "{self.language}", and `expected_language` does not say which one is right.',
+                f'`language` is "{self.language}", but `expected_language` is not set.',
                 argument="expected_language",
             )
 
@@ -107,11 +106,11 @@ class QualitySettings:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    Something that a check found.
+    A problem that a check found.
 
-    :ivar kind: the gate
-    :ivar action: what the settings ask for
-    :ivar message: one sentence for the log, without a word of the transcript
+    :ivar kind: the check
+    :ivar action: from the settings
+    :ivar message: one sentence for the log, without transcript text
     """
 
     kind: Kind
@@ -120,7 +119,7 @@ class Finding:
 
 
 class Loop(NamedTuple):
-    """A phrase that is repeated: its words, how often in a row, and the index of the first word."""
+    """A repeated phrase: its number of words, its repetitions in a row, and the index of the first word."""
 
     words: int
     times: int
@@ -129,12 +128,12 @@ class Loop(NamedTuple):
 
 def check(transcript: Transcript, settings: QualitySettings | None = None) -> tuple[Finding, ...]:
     """
-    Return what is wrong with a transcript; in order of the settings, at most one finding of a kind.
+    Return the problems of a transcript, in the order of the settings, at most one of each kind.
 
-    A transcript without speech has no other findings. Where the reply gives no confidence, there is nothing to
-    compare; where it names no language although one is expected, that is a finding of ``language`` as well.
+    A transcript without speech has no other findings. A reply without confidence is not a finding. A reply without a
+    language is one, if a language is expected.
 
-    :param settings: None is the defaults
+    :param settings: None for the defaults
     """
     settings = settings or QualitySettings()
     if not tokens(transcript.text) and not any(tokens(word.text) for word in transcript.words):
@@ -151,9 +150,9 @@ def check(transcript: Transcript, settings: QualitySettings | None = None) -> tu
 
 def find_loop(words: Sequence[str]) -> Loop | None:
     """
-    Return the longest loop among words in one form (:func:`~airflow_provider_laplas.transcript.text.tokens`), or None.
+    Return the longest loop in normalized words (:func:`~airflow_provider_laplas.transcript.text.tokens`), or None.
 
-    Linear in the words, times :data:`LONGEST_PHRASE`.
+    The run time is linear in the number of words, times :data:`LONGEST_PHRASE`.
     """
     longest: Loop | None = None
     for size in range(1, min(LONGEST_PHRASE, len(words) // LONG_REPEATS) + 1):
@@ -171,14 +170,14 @@ def find_loop(words: Sequence[str]) -> Loop | None:
 
 
 def compression_ratio(text: str) -> float:
-    """Return how many times shorter zlib makes a text, as Whisper counts it; 0 for none."""
+    """Return a text's compression ratio with zlib, calculated as Whisper does; 0 for an empty text."""
     data = text.encode("utf-8", "replace")
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
 def _check_confidence(transcript: Transcript, settings: QualitySettings) -> Finding | None:
     known = [c for c in (word.confidence for word in transcript.words) if c is not None and 0 <= c <= 1]
-    # The words' own mean: a channel with three words counts for three, not for half.
+    # The mean over words, not channels, so that a channel with few words does not count for half.
     mean = fmean(known) if known else transcript.confidence
     if settings.low_confidence is None or mean is None or mean >= settings.min_confidence:
         return None
@@ -233,7 +232,7 @@ def _check_language(transcript: Transcript, settings: QualitySettings) -> Findin
 
 
 def _channels(transcript: Transcript) -> Iterator[tuple[list[str], list[float | None]]]:
-    """Give each channel's words in one form, with the second at which each begins."""
+    """Yield each channel's normalized words, with their start times in seconds."""
     if not transcript.words:
         spoken = tokens(transcript.text)
         yield spoken, [None] * len(spoken)
@@ -243,7 +242,7 @@ def _channels(transcript: Transcript) -> Iterator[tuple[list[str], list[float | 
 
 
 def _repeated(words: Sequence[str], size: int) -> Iterator[tuple[int, int]]:
-    """Give the stretches in which every word is the one `size` words before it."""
+    """Yield the ranges in which every word equals the one `size` words before it."""
     begin = 0
     for index in range(size, len(words)):
         if words[index] != words[index - size]:
@@ -255,7 +254,7 @@ def _repeated(words: Sequence[str], size: int) -> Iterator[tuple[int, int]]:
 
 
 def _stretches(words: Sequence[str]) -> Iterator[str]:
-    """Give overlapping stretches of a text; a shorter text is none, as its ratio says nothing."""
+    """Yield overlapping stretches of :data:`STRETCH` words; nothing for a shorter text, whose ratio is meaningless."""
     for begin in range(0, len(words) - STRETCH + 1, STRETCH // 2):
         stretch = words[begin : begin + STRETCH]
         if not all(map(_is_number, stretch)):
@@ -277,4 +276,4 @@ def _require(right: bool, name: str, expected: str) -> None:
 
 
 DEFAULT_QUALITY = QualitySettings()
-"""Every check warns."""
+"""All checks enabled, as warnings."""

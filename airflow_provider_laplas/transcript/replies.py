@@ -1,17 +1,16 @@
 """
-Reading the API's replies, in the three shapes that its models answer in.
+Reads the API's replies, in the three formats that its models use.
 
 ====================  ==============================================  ============
-shape                 where the text is                               times
+format                where the text is                               times
 ====================  ==============================================  ============
 Whisper, Nova         ``results.channels[].alternatives[0]``          seconds
 AssemblyAI            ``text``, ``words[]``, ``utterances[]``         milliseconds
 OpenAI                ``text`` alone, with ``usage``                  none
 ====================  ==============================================  ============
 
-Reading is lenient about what is optional (absent becomes None or empty) and strict about the text itself: a reply
-without any place for it is a :class:`~airflow_provider_laplas.errors.LaplasMalformedReplyError`, never an empty
-transcript.
+Optional fields may be missing (they become None or empty). The text field is required: a reply without one raises
+:class:`~airflow_provider_laplas.errors.LaplasMalformedReplyError` and never becomes an empty transcript.
 """
 
 import math
@@ -31,7 +30,7 @@ def read_reply(reply: Mapping[str, Any]) -> Fields:
     """
     Read a whole reply of the API: one with ``status`` and ``result``, or a bare result.
 
-    :raises LaplasMalformedReplyError: where the reply has no place for a text
+    :raises LaplasMalformedReplyError: if the reply has no field for the text
     """
     result = find_result(reply)
     if result is None:
@@ -41,12 +40,12 @@ def read_reply(reply: Mapping[str, Any]) -> Fields:
     if isinstance(result.get("text"), str):
         return _from_text(result, reply)
     raise LaplasMalformedReplyError(
-        "The reply holds no transcript: neither `results` nor `text` is in it.", status=200
+        "The reply contains no transcript: it has neither `results` nor `text`.", status=200
     )
 
 
 def find_result(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the reply's result, under whichever key it lies, or None where there is none."""
+    """Return the reply's result, which may be under one of two keys, or None."""
     for key in ("result", "output"):
         result = reply.get(key)
         if isinstance(result, Mapping):
@@ -55,7 +54,7 @@ def find_result(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _from_channels(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Fields:
-    """Read the Deepgram-like shape. ``results: null`` is what silence looks like: an empty transcript."""
+    """Read the Deepgram-like format. ``results: null`` means silence: an empty transcript."""
     results = mapping(result.get("results")) if "results" in result else result
     metadata = mapping(result.get("metadata"))
     channels = list(mappings(results.get("channels")))
@@ -88,7 +87,7 @@ def _from_channels(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Field
 
 
 def _from_text(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Fields:
-    """Read the AssemblyAI-like and the OpenAI-like shape: the text lies open, times are in milliseconds."""
+    """Read the AssemblyAI-like and OpenAI-like formats: a top-level text, times in milliseconds."""
     words = tuple(
         _word(word, channel=_text_channel(word), unit=MILLISECOND) for word in mappings(result.get("words"))
     )
@@ -100,10 +99,10 @@ def _from_text(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Fields:
         text=_text(result.get("text")),
         raw=reply,
         language=_optional_text(result.get("language_code")) or _optional_text(result.get("language")),
-        # AssemblyAI's audio_duration is the one time that it gives in seconds (its API reference).
+        # According to AssemblyAI's API reference, audio_duration is in seconds, unlike its other times.
         duration=_number(result.get("audio_duration")),
         confidence=_number(result.get("confidence")),
-        # One channel after the other, as in the other shape; AssemblyAI mixes them by time.
+        # One channel after another, as in the other format; AssemblyAI interleaves them by time.
         words=tuple(sorted(words, key=lambda word: word.channel)),
         segments=segments,
         channels=max([*(word.channel for word in words), *(part.channel for part in segments)], default=0)
@@ -155,16 +154,16 @@ def _segment(part: Mapping[str, Any], *, unit: float, channel: int | None = None
 
 
 def _text_channel(part: Mapping[str, Any]) -> int:
-    """Return the channel, from 0, of an AssemblyAI-like word: there it is a text, and the first is "1"."""
+    """Return the channel, from 0, of an AssemblyAI-like word, which has it as a string, from "1"."""
     channel = part.get("channel")
-    # What is longer than three digits is some other label.
+    # More than three digits are some other label.
     if isinstance(channel, str) and re.fullmatch(r"[0-9]{1,3}", channel):
         return max(int(channel) - 1, 0)
     return 0
 
 
 def _model(metadata: Mapping[str, Any]) -> str | None:
-    """Return the name of the model that ran: ``model_info`` says it for each id in ``models``."""
+    """Return the name of the model that ran, from ``model_info``."""
     for info in mapping(metadata.get("model_info")).values():
         if name := _optional_text(mapping(info).get("name")):
             return name
@@ -184,7 +183,7 @@ def _optional_text(value: Any) -> str | None:
 
 
 def _label(value: Any) -> str | None:
-    """Return a speaker's label: Deepgram counts them from 0, AssemblyAI names them A, B and so on."""
+    """Return a speaker's label: Deepgram numbers them from 0, AssemblyAI uses A, B and so on."""
     return None if value is None or isinstance(value, bool | list | dict) else str(value)
 
 
@@ -195,5 +194,5 @@ def _number(value: Any, unit: float = 1.0) -> float | None:
         number = float(value) * unit
     except OverflowError:
         return None
-    # A thousandth of a millisecond: what multiplying by the unit adds below that is noise.
+    # Rounded to microseconds, to drop the floating-point noise of the multiplication.
     return round(number, 6) if math.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""A transcript as plain JSON values, and back."""
+"""Conversion of a transcript to JSON-serializable values and back."""
 
 import math
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from airflow_provider_laplas.transcript.json_objects import mappings
 from airflow_provider_laplas.transcript.parts import Fields, Paragraph, Segment, Word
 
 FORMAT = "laplas-transcript"
-"""What ``Transcript.to_dict`` writes under ``format``, so that a file of it is not taken for a reply of the API."""
+"""The value of ``format`` in ``Transcript.to_dict``, which distinguishes it from a reply of the API."""
 
 VERSION = 1
-"""The version that ``Transcript.to_dict`` writes; it changes when an older reader would misread a newer file."""
+"""The version that ``Transcript.to_dict`` writes; increased when older readers would misread newer files."""
 
 P = TypeVar("P", Word, Segment)
 
@@ -21,7 +21,7 @@ _PART_FIELDS = tuple(entry.name for entry in fields(Word))
 
 
 def write_stored(transcript: Fields) -> dict[str, Any]:
-    """Return plain JSON values that :func:`read_stored` reads back; what is ``raw`` is not copied."""
+    """Return JSON-serializable values for :func:`read_stored`; ``raw`` is not copied."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -48,17 +48,17 @@ def write_stored(transcript: Fields) -> dict[str, Any]:
 
 def read_stored(data: Mapping[str, Any]) -> Fields:
     """
-    Read what :func:`write_stored` wrote. Keys that this version does not know are left alone.
+    Read what :func:`write_stored` wrote. Unknown keys are ignored.
 
-    :raises LaplasArgumentError: naming ``data``, where that is something else, or of a later version
+    :raises LaplasArgumentError: naming ``data``, if it is not a stored transcript of this version
     """
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
         raise LaplasArgumentError(
-            f"`data` is no stored transcript: its format is not {FORMAT}.", argument="data"
+            f"`data` is not a stored transcript: its format is not {FORMAT}.", argument="data"
         )
     if data.get("version") != VERSION:
         raise LaplasArgumentError(
-            f"The stored transcript has version {data.get('version')!r}; this package reads {VERSION}.",
+            f"The stored transcript has version {data.get('version')!r}; this package reads version {VERSION}.",
             argument="data",
         )
     return Fields(
@@ -102,14 +102,12 @@ def _stored_parts(data: Mapping[str, Any], key: str, kind: type[P]) -> tuple[P, 
 
 
 def _stored(data: Mapping[str, Any], key: str, kind: type[Any], *, default: Any = ...) -> Any:
-    """Return a stored value of a type; a number may be written without its point."""
+    """Return a stored value of the given type; a float may be stored as an integer."""
     value = data.get(key)
     if value is None and default is not ...:
         return default
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return value
     if not isinstance(value, kind) or isinstance(value, bool) or (kind is float and not math.isfinite(value)):
-        raise LaplasArgumentError(
-            f"`{key}` of the stored transcript is not what it should be.", argument="data"
-        )
+        raise LaplasArgumentError(f"`{key}` of the stored transcript is invalid.", argument="data")
     return value

@@ -1,4 +1,4 @@
-"""What a transcript's words amount to: sentences, paragraphs, the places of a phrase. Made when they are asked for."""
+"""Groups words into sentences and paragraphs, and finds phrases."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -9,19 +9,19 @@ from airflow_provider_laplas.transcript.parts import Paragraph, Segment, Word, f
 from airflow_provider_laplas.transcript.text import ends_sentence, join_words, searchable
 
 SENTENCE_PAUSE = 0.8
-"""Seconds of silence that end a sentence where nothing is punctuated: the API's own default for ``utt_split``."""
+"""Seconds of silence that end a sentence without punctuation: the API's default for ``utt_split``."""
 
 PARAGRAPH_PAUSE = 2.0
-"""Seconds of silence between two sentences that begin a paragraph."""
+"""Seconds of silence between two sentences that start a new paragraph."""
 
 PARAGRAPH_SENTENCES = 5
-"""Sentences after which a paragraph ends in any case."""
+"""The most sentences in a paragraph."""
 
 T = TypeVar("T", Segment, Paragraph)
 
 
 def in_time(parts: Sequence[T]) -> tuple[T, ...]:
-    """Put the parts of several channels in order of their start; one without a start stays behind its neighbour."""
+    """Sort the parts of several channels by start; a part without a start stays after its predecessor."""
     if len({part.channel for part in parts}) <= 1:
         return tuple(parts)
     latest = 0.0
@@ -29,12 +29,12 @@ def in_time(parts: Sequence[T]) -> tuple[T, ...]:
     for part in parts:
         latest = latest if part.start is None else part.start
         starts.append(latest)
-    # Stable: what begins at the same time stays in order of channel.
+    # The sort is stable: parts with the same start stay in channel order.
     return tuple(parts[index] for index in sorted(range(len(parts)), key=starts.__getitem__))
 
 
 def sentences_of_words(words: Sequence[Word]) -> Iterator[Segment]:
-    """Cut words at full stops, changes of speaker, and pauses where nothing is punctuated; channel by channel."""
+    """Split each channel's words at full stops (at pauses if there is no punctuation) and changes of speaker."""
     for _, group in groupby(words, key=lambda word: word.channel):
         channel = list(group)
         punctuated = any(ends_sentence(word.text) for word in channel)
@@ -49,7 +49,7 @@ def sentences_of_words(words: Sequence[Word]) -> Iterator[Segment]:
 
 
 def paragraphs_of(sentences: Sequence[Segment]) -> Iterator[Paragraph]:
-    """Put sentences of one speaker together, up to a pause or as many as a paragraph has at most."""
+    """Group consecutive sentences of one speaker, up to a pause or the most sentences of a paragraph."""
     group: list[Segment] = []
     for sentence in sentences:
         if group and (
@@ -65,7 +65,7 @@ def paragraphs_of(sentences: Sequence[Segment]) -> Iterator[Paragraph]:
 
 
 def merge(parts: Sequence[Word | Segment]) -> Segment:
-    """Return one stretch of several parts, of which there is at least one."""
+    """Merge one or more parts into one segment."""
     return Segment(
         text=join_words(part.text for part in parts),
         start=first_known(part.start for part in parts),
@@ -83,8 +83,8 @@ def find_phrase(wanted: str, words: Sequence[Word]) -> Iterator[Segment]:
     stream = " " + "".join(said)
     at = stream.find(f" {wanted} ")
     while at >= 0:
-        # The space before the phrase is at `at`. Words that were only punctuation have no length: the last that
-        # begins here is the one that was said.
+        # The space before the phrase is at `at`. Words of punctuation only have no length: of several words that begin
+        # here, the last is the spoken one.
         first = bisect_right(begins, at + 1, hi=len(words)) - 1
         last = bisect_right(begins, at + len(wanted), hi=len(words)) - 1
         yield merge(words[first : last + 1])

@@ -204,7 +204,7 @@ class TestLegacyCall:
             with running() as api:
                 answer = pool.submit(api.upload, wav(), path="")
                 assert engine.entered.wait(10)
-            assert_error(answer.result(10), 503, "stops")
+            assert_error(answer.result(10), 503, "stopping")
 
         assert count_generations(data_dir) == 0
         assert not spooled(data_dir)

@@ -197,7 +197,7 @@ class TestForeseenErrors:
         (tmp_path / "keys").write_bytes(b"\xff\xfe")
 
         assert self.told(data_dir, "--key-file", str(tmp_path / "keys")) == (
-            "Error: keys is not a text file in UTF-8."
+            "Error: keys is not a UTF-8 text file."
         )
 
     @pytest.mark.parametrize("value", ["inf", "nan", "-1", "0"])

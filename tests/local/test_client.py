@@ -46,7 +46,7 @@ def recording(tmp_path):
 
 def test_an_upload_comes_back_as_a_transcript(serve, recording):
     with serve() as url, connect(url) as client:
-        assert client.check() == (True, "The API answers and takes the key.")
+        assert client.check() == (True, "The API answers and accepts the key.")
         transcript = client.wait(
             client.submit(recording, options={"utterances": True}), poll_interval=0.1
         ).transcript()

@@ -66,10 +66,10 @@ def test_the_url_may_come_in_a_form(near: Api, origin):
         ((404, {}, b""), "status 404"),
         ((503, {}, b""), "status 503"),
         ((200, {}, b""), "empty"),
-        ((200, {}, bytes(100_001)), "more than 100000 bytes"),
-        ((200, {"Content-Length": ""}, bytes(100_001)), "more than 100000 bytes"),
+        ((200, {}, bytes(100_001)), "larger than 100000 bytes"),
+        ((200, {"Content-Length": ""}, bytes(100_001)), "larger than 100000 bytes"),
         ((200, {"Content-Length": "10"}, b"12345"), "cut before the end"),
-        ((200, {"Content-Length": "100001"}, b""), "more than 100000 bytes"),
+        ((200, {"Content-Length": "100001"}, b""), "larger than 100000 bytes"),
         # It is counted, and judged, as it comes.
         ((200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(10**6))), "not audio"),
     ],

@@ -78,10 +78,10 @@ def test_limits_are_options_and_exceptions_are_reported_on_standard_error():
         (b"\xff\xfe", "Standard input is not a JSON object."),
         (b"[1]", "Standard input is not a JSON object."),
         (b"[" * 100_000, "Standard input is not a JSON object."),
-        (b'{"status": "active"}', "The reply holds no transcript: neither `results` nor `text` is in it."),
+        (b'{"status": "active"}', "The reply contains no transcript: it has neither `results` nor `text`."),
         (
             b'{"format": "laplas-transcript", "version": 9}',
-            "The stored transcript has version 9; this package reads 1.",
+            "The stored transcript has version 9; this package reads version 1.",
         ),
         (b'{"text": "Hello."}', "Captions need times"),
     ],
@@ -170,4 +170,4 @@ def test_called_from_python_a_wrong_limit_is_a_usage_error(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["captions", "-", "--lines", "0"])
     assert caught.value.code == 2
-    assert "`lines` must be a whole number from 1, not 0." in capsys.readouterr().err
+    assert "`lines` must be a whole number of at least 1, not 0." in capsys.readouterr().err

@@ -159,7 +159,7 @@ def test_the_hooks_own_run_raises_typed_errors_and_keeps_the_key_safe(api, hook)
 
 
 def test_testing_a_good_connection_submits_nothing(api, hook):
-    assert hook.test_connection() == (True, "The API answers and takes the key.")
+    assert hook.test_connection() == (True, "The API answers and accepts the key.")
     assert api.count("POST") == 0
 
 

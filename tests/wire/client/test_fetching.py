@@ -172,7 +172,7 @@ def test_a_certificate_that_is_not_trusted_is_refused_before_anything_is_sent(
 
 
 def test_testing_a_good_connection_submits_nothing(api, clients):
-    assert clients().check() == (True, "The API answers and takes the key.")
+    assert clients().check() == (True, "The API answers and accepts the key.")
     assert api.count("POST") == 0
 
 
