@@ -1,9 +1,10 @@
 """The files of a batch: how far each has come, and how its output is called. Pure."""
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
@@ -63,6 +64,10 @@ class FileRecord:
     :ivar formats: what lies in the folder and was judged; None where a worker has not seen the transcript yet
     :ivar replaces: when the output was written that was there before this submission, by the storage's clock
     :ivar announced: whether an asset event has told of it
+    :ivar attempt: counts the submissions of this output, so that what writers know of one can be told from another
+    :ivar reported: whether a task that ended has reported that the submission is ambiguous: a Clear is then consent
+    :ivar other_ids: generation ids that are known of this output beside its own: given up, or of a late answer
+    :ivar listed: whether it is among the files that the last task was to transcribe
     """
 
     source: str
@@ -80,32 +85,58 @@ class FileRecord:
     formats: list[str] | None = None
     replaces: float | None = None
     announced: bool = False
+    attempt: int = 0
+    reported: bool = False
+    other_ids: list[str] | None = None
+    listed: bool = True
 
     def names(self, formats: Iterable[str] | None = None) -> list[str]:
         """Return the paths of the file's formats below the batch's folder, by default of those that are there."""
         stem = self.output.removesuffix(".json")
         return [f"{stem}.{name}" for name in (formats or self.formats or ())]
 
-    def knows_less_than(self, other: "FileRecord") -> bool:
-        """Tell whether another writer's entry of the same file, which it has begun, says more of its submission."""
-        if self.generation_id is not None or self.state not in _UNKNOWN:
-            return False
-        return other.generation_id is not None or self.state is FileState.PENDING
-
     def transition(self, state: FileState, **facts: Any) -> None:
-        """
-        Put the file into a state, with what is known of it then.
-
-        The state comes last, and is read first: a thread that writes the manifest meanwhile notes no file as submitted
-        whose id it does not have.
-        """
+        """Put the file into a state, with what is known of it then."""
         for name, value in facts.items():
             setattr(self, name, value)
         self.state = state
 
 
-# In this order they are read, see FileRecord.transition.
-FIELDS = ("state", *(item.name for item in fields(FileRecord) if item.name != "state"))
+    def to_line(self) -> str:
+        """Return the record as a line of JSON; what is as it is by default is left out."""
+        return json.dumps({name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS.get(name)})
+
+    @classmethod
+    def from_fields(cls, content: Mapping[str, Any]) -> "FileRecord":
+        """
+        Read what :meth:`to_line` wrote, parsed.
+
+        :raises ValueError: or a TypeError or KeyError, if it is something else
+        """
+        record = cls(**content)
+        record.state = FileState(record.state)
+        return record
+
+
+_NAMES = tuple(item.name for item in fields(FileRecord))
+_DEFAULTS = {item.name: item.default for item in fields(FileRecord) if item.default is not MISSING}
+
+
+def merge(older: FileRecord, newer: FileRecord) -> FileRecord:
+    """
+    Return what two writers know of one output; ``newer`` is what the later lease's holder wrote, or wrote last.
+
+    It is the newer one, unless that lacks the id of the same submission, which the older one has. An id of another
+    submission that the newer one does not know is kept in :attr:`FileRecord.other_ids`: it is paid for.
+    """
+    theirs = older.generation_id
+    if theirs is None or theirs == newer.generation_id or theirs in (newer.other_ids or ()):
+        return newer
+    if older.attempt == newer.attempt and newer.generation_id is None and newer.state in _UNKNOWN:
+        return older
+    if older.state is FileState.SUBMITTED:
+        return replace(newer, other_ids=[*(newer.other_ids or ()), theirs])
+    return newer
 
 
 def output_names(sources: Iterable[str], folder: str | None) -> list[str]:

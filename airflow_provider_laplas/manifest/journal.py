@@ -1,0 +1,171 @@
+"""
+What writers note of a batch, in small files that are never changed: what a batch costs grows like its files.
+
+In the folder ``.manifest`` beside the manifest lie::
+
+    leases/000007.json               who took lease 7, see :mod:`~airflow_provider_laplas.manifest.lease`
+    plan/000007-0002.jsonl           files as they were when lease 7's task began, a page of them
+    journal/000007/000012-<id>.jsonl what changed under lease 7, in the order of the numbers
+    journal/000007/checkpoint.json   what the trigger of lease 7 needs
+
+Each line is a :class:`~airflow_provider_laplas.manifest.files.FileRecord`, or what of it changed. The manifest is what
+all of them say together. Where a manifest has been written that holds them (:attr:`Segment.order` says which), they are
+deleted, if that is permitted.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_laplas.errors import LaplasStorageError
+from airflow_provider_laplas.persistence import persistently
+from airflow_provider_laplas.storage import Storage
+
+PAGE = 250
+"""Files on a page of a plan."""
+
+READERS = 16
+"""Files that are read at a time."""
+
+_NAME = re.compile(r"(?:plan/(\d{6,})-(\d{4,})|journal/(\d{6,})/(\d{6,})-[0-9a-f]+)\.jsonl")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """
+    A file of lines.
+
+    :ivar lease: the number of the lease under which it was written
+    :ivar number: in the order of writing; a plan's pages come first, and have negative ones
+    :ivar uri: where it lies
+    """
+
+    lease: int
+    number: int
+    uri: str
+
+    def folded_into(self, folded: Mapping[str, int]) -> bool:
+        """Tell whether a manifest holds it, that has taken in so many segments of each lease."""
+        return self.number <= folded.get(str(self.lease), _NOTHING)
+
+
+_NOTHING = -(10**9)
+
+
+def segments(manifest: str, names: Iterable[str]) -> list[Segment]:
+    """Return what lies beside a manifest, in order, of the names below its folder ``.manifest``."""
+    folder, found = meta_folder(manifest), []
+    for name in names:
+        if match := _NAME.fullmatch(name):
+            plan_lease, page, lease, number = match.groups()
+            order = (int(plan_lease), int(page) - 10**8) if plan_lease else (int(lease), int(number))
+            found.append(Segment(*order, f"{folder}/{name}"))
+    return sorted(found)
+
+
+def read_lines(segments: Iterable[Segment], storage: Storage) -> Iterator[dict[str, Any]]:
+    """Return the lines of some segments, in order; several are read at a time. Blocking."""
+    with ThreadPoolExecutor(READERS) as threads:
+        for text in threads.map(lambda segment: _read(segment.uri, storage), segments):
+            for line in text.splitlines():
+                yield json.loads(line)
+
+
+def _read(uri: str, storage: Storage) -> str:
+    try:
+        return storage.read_text(uri)
+    except FileNotFoundError:
+        # Somebody has just deleted it, having written a manifest that holds it.
+        return ""
+
+
+def delete_segments(segments: Iterable[Segment], storage: Storage) -> None:
+    """Delete segments that a manifest holds. Blocking; where that is not permitted, they stay."""
+
+    def delete(segment: Segment) -> bool:
+        try:
+            storage.delete(segment.uri)
+        except LaplasStorageError:
+            return False
+        return True
+
+    todo = list(segments)
+    # The first one tells whether it is permitted.
+    if todo and delete(todo[0]):
+        with ThreadPoolExecutor(READERS) as threads:
+            list(threads.map(delete, todo[1:]))
+
+
+def meta_folder(manifest: str) -> str:
+    """Return the folder of leases and journals."""
+    return f"{manifest.rpartition('/')[0]}/.manifest"
+
+
+@dataclass(slots=True)
+class Journal:
+    """
+    What one writer writes under one lease. Blocking; writes are repeated, because what they note is paid for.
+
+    :ivar number: of the segment that was written last
+    """
+
+    manifest: str
+    lease: int
+    storage: Storage = field(repr=False)
+    number: int = 0
+    _writer: str = field(default_factory=lambda: secrets.token_hex(4), init=False)
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Write one segment."""
+        # Two triggers can be at work under one lease: the part behind the number keeps their files apart.
+        uri = f"{self._folder}/{self.number + 1:06}-{self._writer}.jsonl"
+        persistently(self.storage.write_text, uri, "".join(f"{line}\n" for line in lines))
+        self.number += 1
+
+    def write_plan(self, lines: list[str]) -> int:
+        """Write the files with which the lease begins, and return how many pages they fill."""
+        pages = [lines[start : start + PAGE] for start in range(0, len(lines), PAGE)]
+
+        def write(item: tuple[int, list[str]]) -> None:
+            number, page = item
+            persistently(
+                self.storage.write_text, self._page(number), "".join(f"{line}\n" for line in page)
+            )
+
+        with ThreadPoolExecutor(READERS) as threads:
+            list(threads.map(write, enumerate(pages)))
+        return len(pages)
+
+    def read_page(self, number: int) -> list[dict[str, Any]]:
+        """Return one page of the plan."""
+        return [json.loads(line) for line in self.storage.read_text(self._page(number)).splitlines()]
+
+    def write_checkpoint(self, content: Mapping[str, Any]) -> None:
+        """Write what the trigger needs."""
+        text = json.dumps({**content, "number": self.number})
+        persistently(self.storage.write_text, f"{self._folder}/checkpoint.json", text)
+
+    def read_checkpoint(self) -> dict[str, Any] | None:
+        """Return what :meth:`write_checkpoint` wrote, None if there is none."""
+        try:
+            content: dict[str, Any] = json.loads(self.storage.read_text(f"{self._folder}/checkpoint.json"))
+        except FileNotFoundError:
+            return None
+        return content
+
+    def segments_after(self, number: int) -> list[Segment]:
+        """Return what was written under this lease after a segment."""
+        names = self.storage.list_files(self._folder)
+        found = segments(self.manifest, (f"journal/{self.lease:06}/{name}" for name in names))
+        return [segment for segment in found if segment.number > number]
+
+    @property
+    def _folder(self) -> str:
+        return f"{meta_folder(self.manifest)}/journal/{self.lease:06}"
+
+    def _page(self, number: int) -> str:
+        return f"{meta_folder(self.manifest)}/plan/{self.lease:06}-{number:04}.jsonl"
