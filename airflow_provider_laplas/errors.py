@@ -167,7 +167,7 @@ class LaplasRateLimitError(LaplasResponseError):
 class LaplasServerError(LaplasResponseError):
     """5xx: the server, or a gateway in front of it, failed."""
 
-    advice = "The API is failing: look at its status page and try again later."
+    advice = "The API is failing: check its status page and try again later."
 
 
 class LaplasMalformedReplyError(LaplasResponseError):

@@ -263,7 +263,8 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
         if isinstance(audio, str):
             if is_web_url(audio):
                 raise LaplasArgumentError(
-                    "`audio` must be a list or a folder: for a single URL use a list of one.", argument="audio"
+                    "`audio` must be a list or a folder: for a single URL use a list of one.",
+                    argument="audio",
                 )
             return check_place(super().check_audio(audio))
         if not isinstance(audio, list | tuple):

@@ -105,7 +105,9 @@ async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -
     finally:
         if failure is not None:
             ids = {entry.output: entry.generation_id for entry in manifest.having(FileState.SUBMITTED)}
-            log.error("The manifest cannot be written. These generations were submitted and are billed: %s", ids)
+            log.error(
+                "The manifest cannot be written. These generations were submitted and are billed: %s", ids
+            )
     if failure is not None:
         raise failure
 

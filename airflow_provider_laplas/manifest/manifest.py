@@ -57,7 +57,7 @@ class Manifest:
 
     def save(self) -> None:
         """
-        Write the manifest, atomically. Blocking; retried for some seconds, because it is the record of paid work.
+        Write the manifest, atomically. Blocking; retried for a few seconds, because it is the record of paid work.
 
         :raises LaplasArgumentError: if another task or try has taken the lease: nothing more may be submitted then
         """

@@ -89,7 +89,8 @@ class Place:
             return self.uri
         if self.task is None:
             raise LaplasArgumentError(
-                "There is nowhere to store the reply: `results_path` or `task` must be set.", argument="results_path"
+                "There is nowhere to store the reply: `results_path` or `task` must be set.",
+                argument="results_path",
             )
         return _save_xcom(_text(reply), self.task)
 
@@ -110,7 +111,7 @@ def keep_reply(reply: Mapping[str, Any], place: Place) -> Reference:
     """
     Store a finished reply, as an XCom if the folder cannot be written to, and return a reference to it. Blocking.
 
-    Each place is retried for some seconds.
+    Each place is retried for a few seconds.
 
     :raises Exception: the last place's error
     """

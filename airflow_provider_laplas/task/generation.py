@@ -131,7 +131,7 @@ class GenerationTask:
             begun = self.work().begin(hook, self._records, folder, self._key)
             self.announce_id(begun.generation_id)
             if begun.stored is not None:
-                log.info("Generation %s is stored; the API is not asked.", begun.generation_id)
+                log.info("Generation %s is already stored; the API is not polled.", begun.generation_id)
                 return self._keep_stored(begun.generation_id, begun.stored, folder, output)
             self._waiting_for = begun.generation_id
             poller = self._poller(begun.record)

@@ -64,7 +64,7 @@ class RecordStore:
         """
         Write the record, if it has changed.
 
-        Retried for some seconds, because the record is of paid work and Airflow's API server may be restarting.
+        Retried for a few seconds, because the record is of paid work and Airflow's API server may be restarting.
         """
         if record != self.load():
             self._write(record)

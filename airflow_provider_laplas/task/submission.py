@@ -102,7 +102,9 @@ class Submission:
         source, work = self._source(earlier_record)
         if earlier_record is None or earlier_record.fingerprint != work:
             if earlier_record is not None:
-                log.info("Submitting: an earlier try submitted different audio, or with a different model or options.")
+                log.info(
+                    "Submitting: an earlier try submitted different audio, or with a different model or options."
+                )
             return self._submit(hook, records, earlier_record, work, source)
         place = Place(str(earlier_record.generation_id), folder, task)
         begun = self._look_for(hook, records, earlier_record, place)
