@@ -24,9 +24,9 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
     """
     Transcribe the audio that a function returns.
 
-    A single source is transcribed like with :class:`~airflow_provider_laplas.operators.TranscribeOperator`, a list like
-    with :class:`~airflow_provider_laplas.operators.TranscribeBatchOperator`. The arguments and the return value are
-    theirs. A list needs ``results_path`` and ignores ``defer_after``.
+    A single source is transcribed as by :class:`~airflow_provider_laplas.operators.TranscribeOperator`, a list as by
+    :class:`~airflow_provider_laplas.operators.TranscribeBatchOperator`. The arguments and the return value are theirs.
+    A list needs ``results_path`` and ignores ``defer_after``.
 
     The function runs again in every try, and each time a batch submits more files. It should return the same audio each
     time, but may sign URLs anew.

@@ -43,7 +43,7 @@ class Defer:
     @classmethod
     def until(cls, deadline: float, trigger: BaseTrigger, execution_timeout: timedelta | None) -> "Defer":
         """
-        Defer up to a deadline, in epoch seconds, or to ``execution_timeout``, which Airflow does not apply by itself.
+        Defer up to a deadline, in epoch seconds, or ``execution_timeout``, which Airflow does not enforce meanwhile.
 
         The trigger enforces the deadline; Airflow's timeout is for a trigger that does not.
         """
