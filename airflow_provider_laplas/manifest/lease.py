@@ -1,15 +1,15 @@
 """
-Who may submit the files of a batch: several tries of its task can be at work at once.
+The lease that decides who may submit the files of a batch.
 
-Airflow starts a retry while the try before it may still be at work, having lost its supervisor only; and a trigger can
-outlive its task's Clear. So whoever is to submit takes the batch's lease first. Each holder has a journal of its own,
-which nobody else writes, in the folder ``.manifest`` beside the manifest:
+Several tries of a task can run at once: Airflow may retry a task whose process is alive but has lost its supervisor,
+and a trigger can outlive the Clear of its task. So a writer takes the batch's lease before it submits. Each holder has
+its own journal, which nobody else writes, in the folder ``.manifest`` beside the manifest:
 
-1. A writer writes its intents into its own journal, then reads the lease, and submits only if that is its own.
-2. Who takes the lease writes it, and then reads all journals.
+1. A writer writes its intents to its own journal, then reads the lease, and submits only if it still holds it.
+2. A writer that takes the lease writes it first, then reads all journals.
 
-So an intent is either seen by the next holder, or not acted upon. What a writer learns after it has lost its lease (the
-ids of submissions that were under way) it still notes in its own journal, where the next one finds it.
+So the next holder sees every intent that was acted on. A writer that has lost its lease still writes the ids of its
+running submissions to its own journal, where the next holder finds them.
 """
 
 import json
@@ -27,13 +27,13 @@ from airflow_provider_laplas.storage import Storage
 
 def take_lease(manifest: str, owner: Mapping[str, Any], storage: Storage) -> str:
     """
-    Take the batch's lease from whoever has it, and return its token. Blocking.
+    Take the batch's lease from its current holder, and return the new token. Blocking.
 
-    Journals are to be read after this, and not before. Taking it does not count as writing: a manifest that was
-    abandoned may still be taken over by another task.
+    Read the journals only after this. Taking the lease does not update the manifest's ``written_at``, so another task
+    can still take over an abandoned manifest.
 
     :param manifest: the manifest's URI
-    :param owner: the ids of the task that takes it, for people
+    :param owner: the ids of the task that takes it, for messages
     """
     last = max([_holder(manifest, storage).get("claim", ""), *map(_token_of, journals(manifest, storage))])
     token = f"{int(last.partition('-')[0] or 0) + 1:06}-{uuid.uuid4().hex}"
@@ -44,9 +44,9 @@ def take_lease(manifest: str, owner: Mapping[str, Any], storage: Storage) -> str
 
 def check_lease(manifest: str, token: str, storage: Storage) -> None:
     """
-    Return where the lease is still held. Blocking.
+    Check that the lease is still held. Blocking.
 
-    :raises LaplasArgumentError: where somebody else has taken it since
+    :raises LaplasArgumentError: if another task or try has taken it
     """
     holder = _holder(manifest, storage)
     if holder.get("claim", token) != token:
@@ -54,14 +54,13 @@ def check_lease(manifest: str, token: str, storage: Storage) -> None:
         task = "/".join(str(holder.get(name)) for name in ("dag_id", "run_id", "task_id"))
         raise LaplasArgumentError(
             f"`results_path`: another try of this task, or another task, is at work on the batch in "
-            f"{redacted(manifest)}: {task}, since {since:%Y-%m-%d %H:%M:%S} UTC. It is left to that one: nothing "
-            "more is submitted here.",
+            f"{redacted(manifest)}: {task}, since {since:%Y-%m-%d %H:%M:%S} UTC. This try submits nothing more.",
             argument="results_path",
         )
 
 
 def journal_uri(manifest: str, token: str) -> str:
-    """Return where the holder of a lease writes."""
+    """Return the URI of a lease holder's journal."""
     return f"{_folder(manifest)}/{token}.json"
 
 
