@@ -1,8 +1,8 @@
 """
-``python -m airflow_provider_laplas captions``: captions of a stored transcript, without Airflow or a network.
+``python -m airflow_provider_laplas captions``: write captions of a stored transcript, without Airflow or a network.
 
-It reads what ``results_path`` keeps (the API's reply, ``<generation_id>.json``) and what ``Transcript.to_dict`` gives.
-Exit codes: 0 for done, 1 where it cannot be, 2 for a wrong command.
+It reads the API's reply (``<generation_id>.json`` in ``results_path``) or the output of ``Transcript.to_dict``.
+Exit codes: 0 for success, 1 for an error, 2 for invalid arguments.
 """
 
 import argparse
@@ -20,16 +20,16 @@ from airflow_provider_laplas.transcript.model import Transcript
 
 _WRITTEN = tuple(name for name in FORMATS if name != "json")
 STANDARD = "-"
-"""The name that stands for standard input and standard output."""
+"""Standard input or standard output."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; None is the process's own arguments."""
+    """Run the command and return its exit code. ``arguments`` defaults to those of the process."""
     parser = _parser()
     options = parser.parse_args(arguments)
     suffix = Path(options.output).suffix
     if options.format is None and suffix and suffix.lower().lstrip(".") not in _WRITTEN:
-        parser.error(f"{suffix} says no format: give one with --format")
+        parser.error(f"{suffix} is not a known format: choose one with --format")
     try:
         limits = CaptionLimits(**{f.name: getattr(options, f.name) for f in fields(CaptionLimits)})
     except LaplasArgumentError as error:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         written = _captions(_read(options.transcript), _format(options), limits, quiet=options.quiet)
         _write(options.output, written)
     except BrokenPipeError:
-        # Whoever read the output has seen enough; what is left in the buffer must not fail again at exit.
+        # The reader closed the pipe. Without this, flushing the buffer would fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         return _fail(f"{error.filename or 'the output'}: {error.strerror}")

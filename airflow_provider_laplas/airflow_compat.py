@@ -1,8 +1,8 @@
 """
-All that is taken from Airflow and is private to it, or differs between its versions; and Airflow's side of our ports.
+Everything that the package uses from Airflow that is private, or differs between versions.
 
-Everything else of the package imports Airflow's names from here. What is heavy is imported when it is first used: every
-DAG file pays for this module.
+The other modules import Airflow's names from here. Heavy modules are imported at their first use, because every DAG
+file imports this one.
 """
 
 from collections.abc import Mapping
@@ -70,30 +70,30 @@ __all__ = [
     "trigger_failure",
 ]
 
-# Only what uses @task.transcribe needs these.
+# Imported at their first use: only @task.transcribe needs them.
 _OF_DECORATORS = frozenset(
     {"DecoratedOperator", "TaskDecorator", "determine_kwargs", "task_decorator_factory"}
 )
 
 METRICS = Metrics(Stats)
-"""Counts through Airflow's metrics; where none are configured, nothing is sent."""
+"""Sends Airflow metrics; does nothing if Airflow has none configured."""
 
 _TRIGGER_FAILED = "__fail__"
 """Airflow's ``next_method`` for a task whose trigger failed or timed out."""
 
 _TRIGGER_TIMEOUT = "Trigger timeout"
-"""What Airflow's ``next_kwargs`` then say of a deferral's own time-out."""
+"""The error in ``next_kwargs`` if the deferral timed out."""
 
 
 class RenderedOperator(BaseOperator):
-    """An operator that is told when its templates have been filled in, before Airflow stores and shows them."""
+    """An operator with a hook that runs after its templates are rendered, before Airflow stores and shows them."""
 
     def after_rendering(self) -> None:
-        """Take note that the operator's own fields are rendered. By default nothing is done."""
+        """Run after the operator's own fields are rendered. Does nothing by default."""
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         super()._do_render_template_fields(parent, *args, **kwargs)
-        # This one method, and not render_template_fields, is what a mapped task calls as well.
+        # Overridden instead of render_template_fields, because mapped tasks call only this method.
         if parent is self:
             self.after_rendering()
 
@@ -101,11 +101,11 @@ class RenderedOperator(BaseOperator):
 @dataclass(frozen=True, slots=True)
 class TriggerFailure:
     """
-    Why Airflow resumes a task though its trigger sent no event.
+    Why Airflow resumes a task without an event from its trigger.
 
-    :ivar reason: in Airflow's words
-    :ivar timed_out: whether the deferral's own time-out has passed; else the trigger broke
-    :ivar traceback: of the trigger, where it broke
+    :ivar reason: Airflow's message
+    :ivar timed_out: whether the deferral timed out; otherwise the trigger failed
+    :ivar traceback: the trigger's, if it failed
     """
 
     reason: str
@@ -114,7 +114,7 @@ class TriggerFailure:
 
 
 def trigger_failure(next_method: str, next_kwargs: Mapping[str, Any] | None) -> TriggerFailure | None:
-    """Return why a task is resumed without an event; None where its trigger sent one."""
+    """Return why a task is resumed without an event; None if its trigger sent one."""
     if next_method != _TRIGGER_FAILED:
         return None
     said = next_kwargs or {}
@@ -123,12 +123,12 @@ def trigger_failure(next_method: str, next_kwargs: Mapping[str, Any] | None) -> 
 
 
 def reschedule_at(time: datetime) -> BaseException:
-    """Return what a sensor raises to be run again at a time."""
+    """Return the exception that reschedules a sensor."""
     return AirflowRescheduleException(time)
 
 
 def argument_names(operator: type[BaseOperator]) -> set[str]:
-    """Return the arguments that an operator and its bases take; empty where Airflow does not say."""
+    """Return the arguments of an operator and its bases; empty if Airflow does not expose them."""
     known: set[str] = set()
     for base in operator.__mro__:
         known.update(getattr(vars(base).get("__init__"), "_BaseOperatorMeta__param_names", ()))
@@ -136,7 +136,7 @@ def argument_names(operator: type[BaseOperator]) -> set[str]:
 
 
 def option(name: str) -> str:
-    """Return a text of Airflow's configuration, section ``laplas``; empty where it is not set."""
+    """Return an option from the section ``laplas`` of Airflow's configuration; empty if it is not set."""
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415
 
     value: str = conf.get("laplas", name, fallback="")
@@ -151,7 +151,7 @@ def set_xcom(key: str, value: Any, *, dag_id: str, run_id: str, task_id: str, ma
 
 
 def get_xcom(key: str, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
-    """Return an XCom of any task instance, None where there is none. Blocking."""
+    """Return an XCom of any task instance; None if there is none. Blocking."""
     from airflow.sdk.execution_time.xcom import XCom  # noqa: PLC0415
 
     return XCom.get_one(key=key, dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)
@@ -159,17 +159,17 @@ def get_xcom(key: str, *, dag_id: str, run_id: str, task_id: str, map_index: int
 
 def connection_fields(hook: Any, conn_id: str) -> dict[str, Any]:
     """
-    Look a connection up and return its fields: host, schema, port, password and extra. Blocking.
+    Look up a connection and return its fields: host, schema, port, password and extra. Blocking.
 
-    :param hook: the hook that asks
-    :raises AirflowNotFoundException: where there is none
+    :param hook: the hook that needs it
+    :raises AirflowNotFoundException: if it does not exist
     """
     connection = hook.get_connection(conn_id)
     return _fields(connection, connection.extra_dejson)
 
 
 async def aconnection_fields(hook: Any, conn_id: str) -> dict[str, Any]:
-    """Do what :func:`connection_fields` does, on the event loop."""
+    """Async version of :func:`connection_fields`."""
     from airflow.providers.common.compat.connection import (  # noqa: PLC0415
         get_async_connection,
         get_async_extra_dejson,
@@ -185,7 +185,7 @@ def _fields(connection: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def __getattr__(name: str) -> Any:
-    """Return what decorators are made of, importing it now."""
+    """Import the names that only decorators need."""
     if name not in _OF_DECORATORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("airflow.providers.common.compat.sdk"), name)

@@ -1,4 +1,4 @@
-"""Checks of arguments, made when the DAG is parsed: every error names the argument. Pure."""
+"""Argument checks, run when the DAG is parsed. Every error names the argument. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, fields
@@ -14,32 +14,32 @@ S = TypeVar("S")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean …?`` with the nearest known name, or an empty text where none is near."""
+    """Return `` Did you mean …?`` with the closest known name, or an empty string if none is close."""
     matches = get_close_matches(name, sorted(known), n=1)
     return f" Did you mean `{matches[0]}`?" if matches else ""
 
 
 def is_template(value: Any) -> bool:
-    """Tell whether Airflow still has to fill the value in: a Jinja template, or a reference to an XCom."""
+    """Return whether Airflow still has to render the value: a Jinja template, or a reference to an XCom."""
     if isinstance(value, str):
         return "{{" in value or "{%" in value
     if isinstance(value, list | tuple):
         return any(map(is_template, value))
-    # What only Airflow can resolve (an XComArg, a mapped argument) has this method, and importing
-    # its class here would make this module depend on Airflow. A function is called with the context.
+    # XComArgs and mapped arguments have this method; importing their classes would make this module depend on
+    # Airflow. A callable is resolved by Airflow, too.
     return hasattr(value, "iter_references") or callable(value)
 
 
 def check_keywords(owner: str, known: Collection[str], given: Iterable[str]) -> None:
     """
-    Refuse keyword arguments that an operator does not take.
+    Reject keyword arguments that an operator does not take.
 
-    Airflow refuses them too, but does not say which one was meant.
+    Airflow rejects them too, but does not suggest the correct name.
 
-    :param known: what it takes; where that is empty, it is left to Airflow to refuse what is wrong
-    :raises LaplasArgumentError: naming the argument and the nearest known one
+    :param known: the arguments that it takes; if empty, the check is left to Airflow
+    :raises LaplasArgumentError: naming the argument and the closest known one
     """
-    # Airflow passes markers of its own to operators that it maps.
+    # Airflow passes internal arguments to mapped operators.
     unknown = sorted(name for name in given if name not in known and not name.startswith("_airflow"))
     if known and unknown:
         raise LaplasArgumentError(
@@ -49,12 +49,12 @@ def check_keywords(owner: str, known: Collection[str], given: Iterable[str]) -> 
 
 def check_text(name: str, value: Any) -> str:
     """
-    Return an argument that has to be a text, or a template of one.
+    Return a string that must not be empty, or a template.
 
     :raises LaplasArgumentError: naming the argument
     """
     if not is_template(value) and (not isinstance(value, str) or not value.strip()):
-        raise LaplasArgumentError(f"`{name}` must be a text that is not empty, not {value!r}.", argument=name)
+        raise LaplasArgumentError(f"`{name}` must be a non-empty string, not {value!r}.", argument=name)
     text: str = value
     return text
 
@@ -63,21 +63,21 @@ def check_seconds(name: str, value: Any) -> float:
     """
     Return a duration in seconds.
 
-    :raises LaplasArgumentError: naming the argument, where it is not a number or a timedelta above 0
+    :raises LaplasArgumentError: naming the argument, if it is not a number or a timedelta above 0
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
         raise LaplasArgumentError(
-            f"`{name}` must be seconds above 0, or a timedelta, not {value!r}.", argument=name
+            f"`{name}` must be a number of seconds above 0, or a timedelta, not {value!r}.", argument=name
         )
     return float(seconds)
 
 
 def check_flag(name: str, value: Any) -> bool:
     """
-    Return a switch.
+    Return a flag.
 
-    :raises LaplasArgumentError: naming the argument, where it is not True or False
+    :raises LaplasArgumentError: naming the argument, if it is not True or False
     """
     if not isinstance(value, bool):
         raise LaplasArgumentError(f"`{name}` must be True or False, not {value!r}.", argument=name)
@@ -86,7 +86,7 @@ def check_flag(name: str, value: Any) -> bool:
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """
-    Return one of several words.
+    Return one of several choices.
 
     :raises LaplasArgumentError: naming the argument and the choices
     """
@@ -100,7 +100,7 @@ def check_count(name: str, value: Any, *, least: int = 0) -> int:
     """
     Return a whole number.
 
-    :raises LaplasArgumentError: naming the argument, where it is none or less than ``least``
+    :raises LaplasArgumentError: naming the argument, if it is not a whole number or less than ``least``
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise LaplasArgumentError(
@@ -111,7 +111,7 @@ def check_count(name: str, value: Any, *, least: int = 0) -> int:
 
 def check_age(name: str, value: Any) -> Any:
     """
-    Return a duration in seconds that may be 0, or a template of one; a template's text is read as a number.
+    Return a duration in seconds that may be 0, or a template. A string is parsed as a number.
 
     :raises LaplasArgumentError: naming the argument
     """
@@ -121,7 +121,9 @@ def check_age(name: str, value: Any) -> Any:
         try:
             value = float(value)
         except ValueError:
-            raise LaplasArgumentError(f"`{name}` must be seconds, not {value!r}.", argument=name) from None
+            raise LaplasArgumentError(
+                f"`{name}` must be a number of seconds, not {value!r}.", argument=name
+            ) from None
     return 0.0 if value == 0 and not isinstance(value, bool) else check_seconds(name, value)
 
 
@@ -140,11 +142,11 @@ def check_settings(
     argument: str, kind: type[Any], given: Any, *, stand_ins: Mapping[str, Any] | None = None
 ) -> Any:
     """
-    Return settings that are given by name as plain values; a template, of all or in one of them, is for later.
+    Check settings and return them as a plain dict. Templates in them are checked after rendering.
 
-    :param kind: a dataclass, whose fields are the settings; it checks them
+    :param kind: a dataclass whose fields are the settings, and which validates them
     :param given: a mapping, an object of that class, or None
-    :param stand_ins: what stands for a template in a setting by which others are judged
+    :param stand_ins: values to use for templated settings that the checks of other settings depend on
     :raises LaplasArgumentError: naming the argument or the setting in it
     """
     if given is None or is_template(given):
@@ -160,7 +162,7 @@ def check_settings(
 
 def read_settings(argument: str, kind: type[S], given: Any) -> S | None:
     """
-    Return settings as an object of their class, None where none are given; a template's text is read as a number.
+    Return settings as an object of their class; None if none are given. Strings are converted to the fields' types.
 
     :raises LaplasArgumentError: naming the argument or the setting in it
     """
@@ -189,5 +191,5 @@ def _typed(hint: Any, value: Any) -> Any:
     try:
         return TypeAdapter(hint).validate_python(value)
     except ValidationError:
-        # What is wrong with it is the settings' own to say.
+        # The settings class reports what is wrong with it.
         return value

@@ -1,4 +1,4 @@
-"""``@task.transcribe``: a function that says what to transcribe."""
+"""``@task.transcribe``: transcribe the audio that a function returns."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,14 +22,14 @@ from airflow_provider_laplas.task.base import Task
 
 class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
     """
-    Transcribe what a function returns.
+    Transcribe the audio that a function returns.
 
-    One source of audio is transcribed as by :class:`~airflow_provider_laplas.operators.TranscribeOperator`, whose return
-    value is the task's; a list of them as by :class:`~airflow_provider_laplas.operators.TranscribeBatchOperator`, into
-    ``results_path``, which a list needs. The arguments are those of both; ``defer_after`` means nothing for a list.
+    A single source is transcribed as by :class:`~airflow_provider_laplas.operators.TranscribeOperator`, a list as by
+    :class:`~airflow_provider_laplas.operators.TranscribeBatchOperator`. The arguments and the return value are theirs.
+    A list needs ``results_path`` and ignores ``defer_after``.
 
-    The function runs again in every try, and where a batch is called back to submit more: it should return the same audio
-    each time. A signed URL may be signed anew.
+    The function runs again in every try, and each time a batch submits more files. It should return the same audio each
+    time, but may sign URLs anew.
     """
 
     custom_operator_name = "@task.transcribe"
@@ -51,19 +51,19 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
     ) -> None:
         if "audio" in kwargs:
             raise LaplasArgumentError(
-                "`audio` is what the function of @task.transcribe returns.", argument="audio"
+                "`audio` must not be set: @task.transcribe uses what its function returns.", argument="audio"
             )
         if inspect.iscoroutinefunction(python_callable):
             raise LaplasArgumentError(
                 "`python_callable` must not be a coroutine function.", argument="python_callable"
             )
-        # The keys of the summary are XComs, whatever the function's annotation says.
+        # Push each key of the return value as an XCom, whatever the function's annotation.
         kwargs["multiple_outputs"] = True
         super().__init__(
             python_callable=python_callable,
             op_args=op_args,
             op_kwargs=op_kwargs,
-            # Checked when the function has returned it.
+            # A placeholder: the audio is checked once the function has returned it.
             audio=python_callable,
             **kwargs,
         )
@@ -79,8 +79,8 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
         )
 
     def make_task(self, context: Context, event: Any = None) -> Task:
-        """Call the function, and return the form that fits what it returned."""
-        # The single form's events name their generation, and what is transcribed needs no audio any more.
+        """Call the function, and return the task for one source or for a list."""
+        # An event with a generation id is of a single source, whose audio is not needed any more.
         if not (isinstance(event, Mapping) and "generation_id" in event):
             self._call(context)
         if isinstance(self.audio, list):
@@ -89,7 +89,7 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
 
     def execute(self, context: Context) -> Any:
         """Call the function, then transcribe what it returned."""
-        # As DecoratedOperator does, which comes later among the bases.
+        # As in DecoratedOperator.execute, which does not run here.
         self.inlets += [one for one in (*self._args, *self._kwargs.values()) if isinstance(one, Asset)]
         return super().execute(context)
 
@@ -98,7 +98,7 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
         return [check_audio(one) for one in audio] if isinstance(audio, list | tuple) else check_audio(audio)
 
     def after_rendering(self) -> None:
-        """Have Airflow store and show the function's arguments without the signatures of URLs."""
+        """Make Airflow store and show the function's arguments without the signatures of URLs."""
         super().after_rendering()
         self._args, self._kwargs = list(self.op_args), dict(self.op_kwargs)
         self.op_args = redacted(self._args)
@@ -111,7 +111,7 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
 
 
 def transcribe_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
-    """Make a function into a task; see :class:`TranscribeDecoratedOperator`. Called as ``@task.transcribe``."""
+    """Implement ``@task.transcribe``; see :class:`TranscribeDecoratedOperator`."""
     return task_decorator_factory(
         python_callable=python_callable,
         decorated_operator_class=TranscribeDecoratedOperator,

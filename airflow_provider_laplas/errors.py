@@ -1,5 +1,5 @@
 """
-Everything that can go wrong with the API, as types. Nothing in here knows of Airflow.
+The package's exceptions. Independent of Airflow.
 
 ::
 
@@ -19,14 +19,14 @@ Everything that can go wrong with the API, as types. Nothing in here knows of Ai
     │   └── LaplasMalformedReplyError  a reply that is not what the API promises
     ├── LaplasAmbiguousSubmitError     sent, no answer: may have been accepted and billed
     ├── LaplasBatchError               more files of a batch failed than are allowed to
-    └── LaplasGenerationError          one generation's fate
+    └── LaplasGenerationError          about one generation
         ├── LaplasGenerationFailedError   the API could not transcribe it
         ├── LaplasGenerationGoneError     the API does not know the id (any more)
         ├── LaplasGenerationTimeoutError  our deadline passed first
-        └── LaplasQualityError            it is finished, and not good enough
+        └── LaplasQualityError            it is finished, but not good enough
 
-The facts of an error are attributes; its message is one sentence for the log, with what to do next. No message
-holds a key, a query string or a word of a transcript.
+An error's details are attributes. Its message says what happened and what to do next. No message contains a key, a
+query string or text from a transcript.
 """
 
 import re
@@ -38,9 +38,9 @@ E = TypeVar("E", bound="LaplasError")
 
 class LaplasError(Exception):
     """
-    Base of every error of this package.
+    Base class of all errors of this package.
 
-    :ivar generation_id: the generation that it is about, where there is one
+    :ivar generation_id: the generation that it is about, if there is one
     """
 
     def __init__(self, message: str, *, generation_id: str | None = None) -> None:
@@ -48,7 +48,7 @@ class LaplasError(Exception):
         self.generation_id = generation_id
 
     def __reduce__(self) -> Any:
-        """Pickle by message and facts: the constructors of subclasses ask for more."""
+        """Pickle the message and the attributes, because subclasses have other constructors."""
         return rebuild, (type(self), self.message, vars(self))
 
     @property
@@ -59,7 +59,7 @@ class LaplasError(Exception):
 
     @property
     def message(self) -> str:
-        """The sentence that the log shows."""
+        """The message without the class name."""
         return str(self.args[0])
 
 
@@ -76,7 +76,7 @@ class LaplasArgumentError(LaplasError, ValueError):
 
 
 class LaplasConfigurationError(LaplasError):
-    """The Airflow connection cannot be used as it is. Nothing was sent."""
+    """The Airflow connection is missing or wrong. Nothing was sent."""
 
 
 class LaplasStorageError(LaplasError):
@@ -138,9 +138,9 @@ class LaplasResponseError(LaplasError):
 
 class LaplasValidationError(LaplasResponseError):
     """
-    400 or 422: the request itself is wrong; sent again, it fails again. Nothing was created or billed.
+    400 or 422: the request is wrong and would fail again. Nothing was created or billed.
 
-    :ivar field: the option that the API names, where it names one
+    :ivar field: the option that the API names, if any
     """
 
     advice = "Correct the option that it names: the same request will be refused again."
@@ -154,9 +154,9 @@ class LaplasAuthenticationError(LaplasResponseError):
 
 
 class LaplasCreditsError(LaplasResponseError):
-    """403: the account has no credits left. A generation that already runs is paid for and goes on."""
+    """403: the account has no credits left. Generations that are already running are paid for and continue."""
 
-    advice = "Top the account up, then clear the task."
+    advice = "Top up the account, then clear the task."
 
 
 class LaplasNotFoundError(LaplasResponseError):
@@ -180,22 +180,22 @@ class LaplasRateLimitError(LaplasResponseError):
 class LaplasServerError(LaplasResponseError):
     """5xx: the server, or a gateway in front of it, failed."""
 
-    advice = "The API is failing: look at its status page and try again later."
+    advice = "The API is failing: check its status page and try again later."
 
 
 class LaplasMalformedReplyError(LaplasResponseError):
-    """A reply came that is not what the API promises: not JSON, cut off, too large, or without what it must have."""
+    """The reply is not what the API documents: not JSON, truncated, too large, or without a required field."""
 
     advice = "Check that the connection's host is a Laplas API and not a proxy or a login page."
 
 
 class LaplasAmbiguousSubmitError(LaplasError):
     """
-    A submission was sent and no usable answer came: it may have been accepted, and billed.
+    A submission was sent but got no usable answer: it may have been accepted and billed.
 
-    The API has no idempotency key, so sending it again may pay twice. Look at the account's usage page first.
+    The API has no idempotency key, so sending it again may pay twice. Check the account's usage page first.
 
-    :ivar request_id: the API's ``requestId``, where an answer came at all
+    :ivar request_id: the API's ``requestId``, if there was an answer
     """
 
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
@@ -207,7 +207,7 @@ class LaplasBatchError(LaplasError):
     """
     More files of a batch failed than ``max_failed`` allows, or a limit was reached before all were submitted.
 
-    What finished is in the folder, and what became of each file in the manifest.
+    Finished transcripts are in the folder, and the state of each file is in the manifest.
 
     :ivar manifest: the manifest's URI
     """
@@ -218,7 +218,7 @@ class LaplasBatchError(LaplasError):
 
 
 class LaplasGenerationError(LaplasError):
-    """What became of one generation."""
+    """Base class of the errors of a single generation."""
 
     def __init__(self, message: str, *, generation_id: str, request_id: str | None = None) -> None:
         super().__init__(message, generation_id=generation_id)
@@ -246,9 +246,9 @@ class LaplasGenerationGoneError(LaplasGenerationError):
 
 class LaplasGenerationTimeoutError(LaplasGenerationError):
     """
-    The deadline passed before the generation was done. It goes on at the API, and is billed.
+    The deadline passed before the generation was done. It keeps running at the API and is billed.
 
-    :ivar status: the last status that was seen, None if none was
+    :ivar status: the last status that was seen; None if no poll succeeded
     """
 
     def __init__(self, message: str, *, generation_id: str, status: str | None) -> None:
@@ -258,9 +258,9 @@ class LaplasGenerationTimeoutError(LaplasGenerationError):
 
 class LaplasQualityError(LaplasGenerationError):
     """
-    The transcript is finished, billed and kept, and one of the task's quality checks says ``fail``.
+    The transcript is finished, billed and kept, but failed a quality check whose action is ``fail``.
 
-    :ivar findings: the checks that do, in a line
+    :ivar findings: the messages of these checks, in one line
     """
 
     def __init__(self, message: str, *, generation_id: str, findings: str) -> None:
@@ -269,7 +269,7 @@ class LaplasQualityError(LaplasGenerationError):
 
 
 def to_payload(error: LaplasError) -> dict[str, Any]:
-    """Write an error as plain JSON, for the way from a trigger to a worker."""
+    """Return an error as plain JSON, to send it from a trigger to a worker."""
     facts = {
         name: value for name, value in vars(error).items() if isinstance(value, str | int | float | None)
     }
@@ -277,7 +277,7 @@ def to_payload(error: LaplasError) -> dict[str, Any]:
 
 
 def from_payload(payload: Mapping[str, Any]) -> LaplasError:
-    """Read what :func:`to_payload` wrote; a type that is not known here becomes a plain :class:`LaplasError`."""
+    """Make an error from the output of :func:`to_payload`; an unknown type becomes a plain :class:`LaplasError`."""
     kinds = {kind.__name__: kind for kind in _subclasses(LaplasError)}
     return rebuild(
         kinds.get(payload.get("type", ""), LaplasError),
@@ -287,7 +287,7 @@ def from_payload(payload: Mapping[str, Any]) -> LaplasError:
 
 
 def rebuild(kind: type[E], message: str, facts: Mapping[str, Any]) -> E:
-    """Make an error of a class from a message and the facts of another one."""
+    """Make an error of a given class from a message and attributes."""
     error = kind.__new__(kind, message)
     error.args = (message,)
     vars(error).update(facts)
@@ -295,7 +295,7 @@ def rebuild(kind: type[E], message: str, facts: Mapping[str, Any]) -> E:
 
 
 def _subclasses(kind: type[LaplasError]) -> Iterator[type[LaplasError]]:
-    # Classes of other modules (the Airflow layer derives its own) are not what a payload names.
+    # Payloads name only this module's classes, not those that exceptions.py derives from them.
     if kind.__module__ == __name__:
         yield kind
     for subclass in kind.__subclasses__():

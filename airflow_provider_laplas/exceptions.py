@@ -1,7 +1,7 @@
 """
-The errors as Airflow sees them: the one place that decides whether a task is retried.
+The errors as Airflow exceptions: the one place that decides whether a task is retried.
 
-Each class here derives from the core's error and from the Airflow exception with the right behaviour, so that both
+Each class derives from the core error and from the Airflow exception with the right retry behaviour, so that both
 ``except LaplasGenerationGoneError`` and Airflow's own handling work.
 """
 
@@ -16,7 +16,7 @@ from airflow_provider_laplas.airflow_compat import (
     AirflowSensorTimeout,
 )
 
-# The core's errors are named by their module throughout: a name in this one would hide its Airflow form from __getattr__.
+# Always write errors.X: importing a name X here would hide its Airflow form from __getattr__.
 
 # An Airflow retry may help with these. All others are final: a retry would fail again, or pay again.
 _BEHAVIOUR: dict[type[errors.LaplasError], type[AirflowException]] = {
@@ -30,7 +30,7 @@ _BEHAVIOUR: dict[type[errors.LaplasError], type[AirflowException]] = {
 
 
 def as_airflow_error(error: errors.LaplasError) -> AirflowException:
-    """Return the same error, with the same facts, as an Airflow exception."""
+    """Return the error as an Airflow exception with the same attributes."""
     if isinstance(error, AirflowException):
         return error
     converted: AirflowException = errors.rebuild(_airflow_class(type(error)), error.message, vars(error))
@@ -39,7 +39,7 @@ def as_airflow_error(error: errors.LaplasError) -> AirflowException:
 
 @contextmanager
 def airflow_errors() -> Iterator[None]:
-    """Turn the core's errors into Airflow's on their way out of a task."""
+    """Convert core errors to Airflow exceptions as they leave a task."""
     try:
         yield
     except errors.LaplasError as error:
@@ -47,14 +47,14 @@ def airflow_errors() -> Iterator[None]:
 
 
 def __getattr__(name: str) -> Any:
-    """Return the Airflow form of one of the core's errors, so that it can be imported, caught and pickled."""
+    """Return the Airflow form of a core error, so that it can be imported, caught and pickled."""
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, errors.LaplasError):
         return _airflow_class(kind)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-# Made once: what is raised here can be caught by its class, and that has to be one and the same.
+# Cached, because ``except`` needs the same class that was raised.
 _CLASSES: dict[type[errors.LaplasError], Any] = {}
 
 

@@ -1,4 +1,4 @@
-"""The client behind an Airflow connection: what it raises is what Airflow acts upon."""
+"""The hook: the client with an Airflow connection, raising Airflow exceptions."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -35,16 +35,15 @@ from airflow_provider_laplas.transcript.model import Transcript
 
 class LaplasHook(HttpHook):
     """
-    Talk to the Laplas API with the credentials of an Airflow connection.
+    Call the Laplas API with the credentials of an Airflow connection.
 
-    Usable from any Python task: what is raised are Airflow exceptions with the right retry behaviour, so that a task
-    that submits is not retried where that would pay again. The connection is looked up once for each hook. As a
-    context manager (``with`` or ``async with``) it closes its sockets at the end; a blocking call must not be made
-    from an event loop. Each method is described at :class:`~airflow_provider_laplas.client.client.LaplasClient`, which
-    has one of the same name.
+    For use in any Python task. It raises Airflow exceptions with the right retry behaviour, so that a task is not
+    retried if that would pay again. The connection is looked up once per hook. Use it as a context manager (``with``
+    or ``async with``) to close its sockets. Do not make blocking calls from an event loop. For details of each method,
+    see the method of the same name in :class:`~airflow_provider_laplas.client.client.LaplasClient`.
 
     :param conn_id: the id of a connection of type ``laplas``
-    :ivar client: what the hook asks; it raises errors that mean nothing to Airflow
+    :ivar client: the underlying client, whose errors are not Airflow exceptions
     """
 
     conn_name_attr = "conn_id"
@@ -59,12 +58,12 @@ class LaplasHook(HttpHook):
 
     @property
     def settings(self) -> ConnectionSettings:
-        """The connection, read and checked; looked up at the first use."""
+        """The connection's settings, looked up and checked at the first use."""
         with airflow_errors():
             return self.client.settings
 
     async def asettings(self) -> ConnectionSettings:
-        """Return :attr:`settings` without holding up the event loop; they are looked up again after some minutes."""
+        """Return :attr:`settings` without blocking the event loop; refreshed after some minutes."""
         with airflow_errors():
             return await self.client.asettings()
 
@@ -72,23 +71,23 @@ class LaplasHook(HttpHook):
     def submit(
         self, audio: Any, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
     ) -> str:
-        """Submit an http(s) URL, a local path or an object-storage URI and return the generation id. It is billed."""
+        """Submit an http(s) URL, a local path or an object-storage URI and return the generation id. Billed."""
         return self.client.submit(audio, model=model, options=options)
 
     async def asubmit(
         self, audio: Any, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
     ) -> str:
-        """Do what :meth:`submit` does, on the event loop."""
+        """Async version of :meth:`submit`."""
         with airflow_errors():
             return await self.client.asubmit(audio, model=model, options=options)
 
     @airflow_errors()
     def fetch(self, generation_id: str) -> Generation:
-        """Ask for a generation; it costs nothing."""
+        """Fetch a generation. Costs nothing."""
         return self.client.fetch(generation_id)
 
     async def afetch(self, generation_id: str) -> Generation:
-        """Do what :meth:`fetch` does, on the event loop."""
+        """Async version of :meth:`fetch`."""
         with airflow_errors():
             return await self.client.afetch(generation_id)
 
@@ -100,7 +99,7 @@ class LaplasHook(HttpHook):
         timeout: float = DEFAULT_TIMEOUT,
         poll_interval: float = DEFAULT_POLL_INTERVAL,
     ) -> Generation:
-        """Block until a generation is completed and return it; ``.transcript()`` is what was said."""
+        """Block until a generation is completed and return it; ``.transcript()`` returns its transcript."""
         return self.client.wait(generation_id, timeout=timeout, poll_interval=poll_interval)
 
     async def await_completion(
@@ -111,9 +110,9 @@ class LaplasHook(HttpHook):
         poll_interval: float = DEFAULT_POLL_INTERVAL,
     ) -> Generation:
         """
-        Do what :meth:`wait` does, on the event loop.
+        Async version of :meth:`wait`.
 
-        It keeps to no budget of requests: for thousands of waits side by side there are the deferrable tasks.
+        It has no rate limit: for thousands of concurrent waits, use deferrable tasks.
         """
         with airflow_errors():
             return await self.client.await_completion(
@@ -129,10 +128,10 @@ class LaplasHook(HttpHook):
         options: Mapping[str, Any] | None = None,
         timeout: float = LEGACY_TIMEOUT,
     ) -> Transcript:
-        """Transcribe in one call, through the legacy endpoint, which bills a time-out: rather submit and wait."""
+        """Transcribe in one call to the legacy endpoint. Prefer :meth:`submit` and :meth:`wait`: it bills timeouts."""
         return self.client.transcribe(audio, model=model, options=options, timeout=timeout)
 
-    # What the HTTP provider's hook calls
+    # Overrides of HttpHook
 
     @airflow_errors()
     def get_conn(
@@ -141,10 +140,10 @@ class LaplasHook(HttpHook):
         """
         Return a new session with the connection's key, TLS and proxy settings.
 
-        The HTTP provider's own would send unknown extras as headers and the key over plain http.
+        ``HttpHook.get_conn`` would send unknown extras as headers, and the key over plain http.
 
-        :param headers: more headers for every request
-        :param extra_options: ignored: the connection's fields say it all
+        :param headers: additional headers for every request
+        :param extra_options: ignored; the connection's fields are used instead
         """
         settings = self.client.settings
         self.base_url, self._base_url_initialized = settings.base_url, True
@@ -158,11 +157,11 @@ class LaplasHook(HttpHook):
 
     @airflow_errors()
     def check_response(self, response: requests.Response) -> None:
-        """Raise the typed error of a response, for those who call ``run``. The body is not logged."""
+        """Raise the typed error for a response; called by ``run``. The body is not logged."""
         self.client.check_response(response)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Return whether the host and the key are right, and one sentence for the connection form. It costs nothing."""
+        """Return whether the host and the key work, and a message for the connection form. Costs nothing."""
         return self.client.check()
 
     def close(self) -> None:
@@ -183,12 +182,12 @@ class LaplasHook(HttpHook):
         await self.client.close_session()
 
 
-# By event loop: a session belongs to the loop that opened it, and a forked child has another loop.
+# Keyed by event loop: a session belongs to the loop that opened it, and a forked child has another loop.
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, RateLimitedClient]] = WeakKeyDictionary()
 
 
 def shared_client(conn_id: str) -> RateLimitedClient:
-    """Return the client that all waits of this event loop on one connection share; a new one where nobody waits."""
+    """Return the client that all waits on a connection share in this event loop, making one if there is none."""
     clients = _shared.setdefault(asyncio.get_running_loop(), {})
 
     def forget(client: RateLimitedClient) -> None:
@@ -203,7 +202,7 @@ def shared_client(conn_id: str) -> RateLimitedClient:
 
 
 class _AirflowConnection:
-    """The settings of a hook's connection."""
+    """Looks up the settings of a hook's connection."""
 
     def __init__(self, hook: LaplasHook) -> None:
         self._hook = hook
@@ -224,7 +223,7 @@ class _AirflowConnection:
             raise
         except AirflowNotFoundException:
             raise LaplasConfigurationError(
-                f"There is no connection `{self._hook.conn_id}`. Create one of type laplas, with the API key as its "
+                f"There is no connection `{self._hook.conn_id}`. Create one of type laplas, with the API key as the "
                 "password."
             ) from None
         except Exception as error:  # noqa: BLE001

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first asked for, as every DAG file pays for what is not."""
+"""Lazy imports of a package's names, to keep DAG parsing fast."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -9,7 +9,7 @@ def lazy_names(package: str, **modules: Sequence[str]) -> Callable[[str], Any]:
     """
     Return a ``__getattr__`` for a package (PEP 562).
 
-    :param modules: which names each of its modules defines
+    :param modules: the names that each of its modules defines
     """
     where = {name: module for module, names in modules.items() for name in names}
 

@@ -1,11 +1,11 @@
-"""The link of a task in Airflow's UI, and a file's URI as others are told it."""
+"""The task's link in Airflow's UI, and URIs of files for assets."""
 
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_laplas.airflow_compat import BaseOperatorLink
 
-# Where a browser can look at an object.
+# URLs of objects in the providers' web consoles.
 _CONSOLES = {
     "s3": "https://s3.console.aws.amazon.com/s3/object/{bucket}?prefix={key}",
     "gs": "https://console.cloud.google.com/storage/browser/_details/{bucket}/{key}",
@@ -13,19 +13,19 @@ _CONSOLES = {
 
 
 class TranscriptLink(BaseOperatorLink):
-    """A task's link to what it wrote: the transcript, or a batch's manifest."""
+    """A task's link to its output: the transcript, or a batch's manifest."""
 
     name = "Transcript"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return the address in the storage's own console where there is one, else the URI; empty where there is none."""
-        # Not from the return value: Airflow asks for a link at a deferral, too, and logs an error where there is none.
+        """Return the URL in the storage's web console, or the URI if it has none; empty if nothing was written."""
+        # Not from the XCom: Airflow also calls this when the task defers, and logs an error if the XCom is missing.
         found = getattr(operator, "written", None)
         return browsable(found) if isinstance(found, str) else ""
 
 
 def browsable(file: str) -> str:
-    """Return where a browser can look at a file."""
+    """Return a URL to view a file in a browser, or its URI if there is none."""
     uri = asset_uri(file)
     scheme, _, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
@@ -33,7 +33,7 @@ def browsable(file: str) -> str:
 
 
 def asset_uri(uri: str) -> str:
-    """Return a file's URI as an asset has it: with a scheme, without the id of its storage's connection."""
+    """Return a file's URI for an asset: with a scheme, without the storage's connection id."""
     scheme, separator, rest = uri.partition("://")
     if not separator:
         return Path(uri).absolute().as_uri()

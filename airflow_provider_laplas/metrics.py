@@ -1,13 +1,13 @@
 """
-What is counted; pure, and sent through whatever the program counts with: in tasks, Airflow's metrics.
+The package's metrics. Pure; tasks send them as Airflow metrics.
 
 ==============================  ====================================================================
-``laplas.submissions``          generations that were submitted, and so billed
-``laplas.polls``                polls of waits for their generations
+``laplas.submissions``          generations that were submitted, and are billed
+``laplas.polls``                polls of generations
 ``laplas.retries``              requests that were sent again, and polls that failed
 ``laplas.audio_seconds``        seconds of finished audio
 ``laplas.time_to_completion``   from a submission to the poll that saw it completed
-``laplas.failures.KIND``        tasks and files that failed, by the name of their error
+``laplas.failures.KIND``        tasks and files that failed, by error
 ==============================  ====================================================================
 """
 
@@ -18,20 +18,20 @@ from airflow_provider_laplas.errors import LaplasError
 
 
 class Stats(Protocol):
-    """Where counts go: the part of Airflow's ``Stats`` that is used here."""
+    """The part of Airflow's ``Stats`` that is used here."""
 
     def incr(self, stat: str, count: int = 1) -> object:
         """Add to a counter."""
 
     def timing(self, stat: str, dt: timedelta) -> object:
-        """Take in a duration."""
+        """Record a duration."""
 
 
 class Metrics:
     """
-    Count what happens.
+    Sends the metrics.
 
-    :param stats: where to; None counts nothing
+    :param stats: where to send them; None sends nothing
     """
 
     def __init__(self, stats: Stats | None = None) -> None:
@@ -42,15 +42,15 @@ class Metrics:
         self._incr("laplas.submissions")
 
     def retried(self, times: int = 1) -> None:
-        """Count requests that are sent again."""
+        """Count retried requests."""
         self._incr("laplas.retries", times)
 
     def waited(self, polls: int, failed_polls: int, seconds: float | None) -> None:
         """
-        Count the polls of a wait that is over: once for all of them, as they are many.
+        Count the polls of a finished wait, in one call because there are many.
 
-        :param failed_polls: how many of them saw no status
-        :param seconds: from the submission to the completion, None where either was not seen
+        :param failed_polls: how many of them returned no status
+        :param seconds: from the submission to the completion; None if either is unknown
         """
         self._incr("laplas.polls", polls)
         self.retried(failed_polls)
@@ -71,4 +71,4 @@ class Metrics:
 
 
 NO_METRICS = Metrics()
-"""Counts nothing."""
+"""Sends nothing."""

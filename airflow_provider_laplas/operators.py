@@ -1,4 +1,4 @@
-"""The operators: submit audio, submit it and wait in one task, or do so with thousands of files."""
+"""The operators: submit audio, submit and wait in one task, or transcribe thousands of files in one task."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
     from airflow_provider_laplas.task.batch import BatchTask
 
 GENERATION_ID_KEY = "generation_id"
-"""The XCom key under which a submission's id is found, beside the task's return value."""
+"""The XCom key of a submission's id."""
 
 DEFAULT_INLINE_WAIT = 10.0
-"""Seconds that :class:`TranscribeOperator` polls in the worker before it defers, where it is not mapped."""
+"""Seconds that :class:`TranscribeOperator` polls in the worker before it defers, unless it is mapped."""
 
 
 class SubmitSTTOperator(BaseSTTOperator):
     """
     Submit audio and return the generation id.
 
-    An :class:`~airflow_provider_laplas.sensors.STTCompletionSensor` waits for it. The id is pushed to XCom as the
+    Use an :class:`~airflow_provider_laplas.sensors.STTCompletionSensor` to wait for it. The id is pushed to XCom as the
     return value and under the key ``generation_id``. The request's arguments are those of
     :class:`~airflow_provider_laplas.task.base.BaseSTTOperator`.
 
-    The API has no idempotency key. A submission that was sent and not answered is a
+    The API has no idempotency key. A submission that was sent but not answered raises a
     :class:`~airflow_provider_laplas.errors.LaplasAmbiguousSubmitError`, which Airflow does not retry.
 
-    :param results_path: the sensor's folder in object storage, in which the transcript of an earlier try is looked for: where
-        it is there, a retry or a Clear neither submits nor fails once the API's hour is over. Nothing is written.
-        Default the connection's, else ``[laplas] results_path``. Templated
+    :param results_path: the sensor's folder in object storage. If it contains the transcript of an earlier try, a retry
+        or a Clear does not submit again, and does not fail although the API keeps results for one hour only. Nothing
+        is written to it. Default the connection's, else ``[laplas] results_path``. Templated
     """
 
     template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path")
@@ -63,12 +63,12 @@ class SubmitSTTOperator(BaseSTTOperator):
         return carry_out(self, lambda: self._submit(context))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """Return the audio, for OpenLineage; what is made of it is the sensor's output."""
+        """Return the audio, for OpenLineage; the transcript is the sensor's output."""
         source = self.shown_source()
         return lineage([source] if source else [], [])
 
     def _submit(self, context: Context) -> Outcome:
-        # What only a worker needs is not imported by every DAG file.
+        # Imported here to keep DAG parsing fast.
         from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
         from airflow_provider_laplas.results.keeping import TaskKey  # noqa: PLC0415
         from airflow_provider_laplas.task.record import RecordStore  # noqa: PLC0415
@@ -83,24 +83,24 @@ class SubmitSTTOperator(BaseSTTOperator):
 
 class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
     """
-    Submit audio, wait for the transcript, and return it: one task.
+    Submit audio, wait for the transcript, and return it, in one task.
 
-    The request's arguments are those of :class:`BaseSTTOperator`; waiting, the return value and the remaining
-    arguments are those of :class:`~airflow_provider_laplas.sensors.STTCompletionSensor`.
+    The request's arguments are those of :class:`BaseSTTOperator`. Waiting, the return value and the remaining
+    arguments are as in :class:`~airflow_provider_laplas.sensors.STTCompletionSensor`.
 
     :param results_path: a folder in object storage for the API's whole reply. Templated
-    :param formats: what is written into ``results_path``, of ``json`` (the API's whole reply, always written), ``srt``,
-        ``vtt`` and ``txt``. Default ``json``. Templated
-    :param captions: what ``srt`` and ``vtt`` keep to, as the limits of
-        :class:`~airflow_provider_laplas.captions.CaptionLimits` by name: ``{"frame_rate": 25}``. None is the defaults.
-        Templated
-    :param quality: checks of the finished transcript, as the settings of
-        :class:`~airflow_provider_laplas.transcript.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
-        or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
+    :param formats: what is written to ``results_path``: any of ``json`` (the API's whole reply, always written),
+        ``srt``, ``vtt`` and ``txt``. Default ``json``. Templated
+    :param captions: limits of ``srt`` and ``vtt``, as a dict of the fields of
+        :class:`~airflow_provider_laplas.captions.CaptionLimits`, such as ``{"frame_rate": 25}``. None uses the
+        defaults. Templated
+    :param quality: checks of the finished transcript, as a dict of the fields of
+        :class:`~airflow_provider_laplas.transcript.quality.QualitySettings`. The action of each check is ``warn``
+        (default), ``fail`` or ``skip``. None for no checks. The transcript is kept and billed in any case. Templated
     :param deferrable: wait in the triggerer, without a worker slot. Default True
-    :param defer_after: seconds of polling in the worker before the task defers. Default 10, and 0 for a mapped task: a
-        short clip is then done without the two task starts and the seconds that a deferral costs, and hundreds of
-        mapped tasks do not sit on worker slots
+    :param defer_after: seconds of polling in the worker before the task defers. Default 10, which saves short clips the
+        seconds and the second task start of a deferral; 0 for a mapped task, so that hundreds of mapped tasks do not
+        occupy worker slots
     :param poke_interval: the longest pause between two polls, in seconds. Default 10
     :param timeout: seconds from the submission until the task gives up. Default 3600
     :param soft_fail: skip the task instead of failing it
@@ -140,7 +140,7 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
         self.soft_fail = check_flag("soft_fail", soft_fail)
 
     def make_task(self, context: Context, event: Any = None) -> Task:
-        """Return the submission and the wait for its generation."""
+        """Return the task that submits and waits."""
         from airflow_provider_laplas.task.generation import GenerationTask, Waiting  # noqa: PLC0415
 
         return GenerationTask(
@@ -167,46 +167,48 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
 
 class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
     """
-    Transcribe many files in one task: thousands of files cost one task, not thousands.
+    Transcribe many files in one task.
 
-    The worker submits, up to ``max_in_flight`` files; then one trigger waits for all of them, writes each transcript as
-    it finishes, and calls the worker back when there is room for more. What became of each file is in
-    ``manifest.json`` beside the outputs, from which a retry, a Clear or a later run over the same folder goes on:
-    finished files are not submitted again, running ones are attached to, and files that failed are submitted again by
-    a retry or a Clear only.
+    The worker submits up to ``max_in_flight`` files. Then one trigger waits for all of them, writes each transcript as
+    it finishes, and calls the worker back when there is room for more. The state of each file is in ``manifest.json``
+    beside the outputs, from which a retry, a Clear or a later run over the same folder continues: finished files are
+    not submitted again, running ones are waited for, and failed files are submitted again only by a retry or a Clear.
 
-    Returns a summary: ``files``, ``completed``, ``new`` (of these, in this DAG run), ``failed``, ``new_failed``, ``counts`` by state,
-    ``audio_seconds``, ``manifest`` and ``results_path``; never the texts. The XCom key ``usage`` holds the
-    ``audio_seconds`` that this DAG run has transcribed, and the ``estimated_cost`` where a price is known.
+    Returns a summary: ``files``, ``completed``, ``new`` (completed in this DAG run), ``failed``, ``new_failed``,
+    ``counts`` by state, ``audio_seconds``, ``manifest`` and ``results_path``; never the texts. The XCom key ``usage``
+    contains the ``audio_seconds`` that this DAG run transcribed, and the ``estimated_cost`` if a price is known.
 
-    Each asset alias among the task's ``outlets`` gets one event, for the manifest, where there are
-    finished files of which none has told yet.
+    Each asset alias among the task's ``outlets`` gets one event, for the manifest, if there are finished files that no
+    event has included yet.
 
-    The request's remaining arguments are those of :class:`~airflow_provider_laplas.task.base.BaseSTTOperator`;
-    ``on_ambiguous`` and ``on_expired`` hold for each file, and ``durable=False`` ignores an earlier manifest.
+    The request's remaining arguments are those of :class:`~airflow_provider_laplas.task.base.BaseSTTOperator`.
+    ``on_ambiguous`` and ``on_expired`` apply to each file; ``durable=False`` ignores an earlier manifest.
 
-    :param audio: a list of what ``audio`` can be elsewhere; or a folder or a glob in object storage
-        (``s3://bucket/inbox/*.mp3``), whose files are uploaded. Where there are none, the task is skipped. Templated
-    :param results_path: the folder in object storage for the transcripts (the API's replies) and the manifest. One
-        task at a time. Templated
-    :param formats: what is written into ``results_path``, of ``json`` (the API's whole reply, always written), ``srt``,
-        ``vtt`` and ``txt``. A format that is added later is made of what is there. Default ``json``. Templated
-    :param captions: what ``srt`` and ``vtt`` keep to, as for :class:`TranscribeOperator`. Captions that are there are not
-        made again where only these limits change. Templated
-    :param quality: checks of each transcript, as for :class:`TranscribeOperator`: with ``fail`` the file counts as
-        failed, with ``skip`` it counts as neither; its reply is kept, and a later run judges it again. Templated
-    :param min_age: seconds, or a timedelta; files of a folder that were changed less than so long ago may still be being
+    :param audio: a list of sources, each as in the other operators; or a folder or a glob in object storage
+        (``s3://bucket/inbox/*.mp3``), whose files are uploaded. If there are none, the task is skipped. Templated
+    :param results_path: the folder in object storage for the transcripts (the API's replies) and the manifest. Only one
+        task at a time may use it. Templated
+    :param formats: what is written to ``results_path``: any of ``json`` (the API's whole reply, always written),
+        ``srt``, ``vtt`` and ``txt``. A format that is added later is made from the stored replies. Default ``json``.
+        Templated
+    :param captions: limits of ``srt`` and ``vtt``, as in :class:`TranscribeOperator`. Changing only the limits does not
+        rewrite existing captions. Templated
+    :param quality: checks of each transcript, as in :class:`TranscribeOperator`. With ``fail`` the file counts as
+        failed, with ``skip`` as neither failed nor completed. Its reply is kept, and a later run checks it again.
+        Templated
+    :param min_age: seconds, or a timedelta. Files in a folder that were changed more recently may still be being
         written, and are left for a later run. Default 0. Templated
-    :param max_in_flight: how many files may be submitted and not finished. Default 200
-    :param max_failed: how many files may fail in a DAG run without failing the task. When more have, nothing more is
+    :param max_in_flight: how many files may be submitted but not finished. Default 200
+    :param max_failed: how many files may fail in a DAG run without failing the task. If more fail, nothing more is
         submitted. Default 0
-    :param deduplicate: transcribe files with the same content once (uploads are read whole to find out). Default False
-    :param max_files: more files than these to submit are refused before anything is submitted. Default no limit
-    :param max_audio_seconds: the audio of one DAG run: uploads are probed, and refused before anything is submitted if
-        they are longer together; for URLs, submission stops once the finished audio is longer. Needs the extra
-        ``probe`` for uploads. Default no limit
+    :param deduplicate: transcribe files with the same content only once. Reads uploads in full to compare them. Default
+        False
+    :param max_files: fail before submitting anything if there are more files to submit. Default no limit
+    :param max_audio_seconds: limit on the audio of one DAG run. Uploads are probed, and if their total is longer, the
+        task fails before submitting anything. For URLs, submission stops once the finished audio is longer. Needs the
+        extra ``probe`` for uploads. Default no limit
     :param deferrable: wait in the triggerer, without a worker slot. Default True
-    :param poke_interval: the longest pause between two polls at one file, in seconds. Default 10
+    :param poke_interval: the longest pause between two polls of one file, in seconds. Default 10
     :param timeout: seconds for each file, from its submission. Default 3600
     """
 
@@ -261,7 +263,8 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
         if isinstance(audio, str):
             if is_web_url(audio):
                 raise LaplasArgumentError(
-                    "`audio` must be a list, or a folder: for one URL use a list of one.", argument="audio"
+                    "`audio` must be a list or a folder: for a single URL use a list of one.",
+                    argument="audio",
                 )
             return check_place(super().check_audio(audio))
         if not isinstance(audio, list | tuple):
@@ -275,7 +278,7 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
         ]
 
     def make_task(self, context: Context, event: Any = None) -> "BatchTask":
-        """Return the batch."""
+        """Return the task that transcribes the files."""
         return batch_task(self, context, self.limits, self.min_age)
 
 
@@ -286,9 +289,9 @@ def batch_task(
     min_age: Any = 0.0,
 ) -> "BatchTask":
     """
-    Return the batch of an operator whose ``audio`` is several files.
+    Return the task of an operator whose ``audio`` is several files.
 
-    :raises LaplasArgumentError: naming the argument that a template has made a wrong one
+    :raises LaplasArgumentError: naming an argument that is invalid once its template is rendered
     """
     from airflow_provider_laplas.task.batch import BatchTask  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What Airflow asks of a provider: its name and what it brings. Imported by every Airflow process: keep it light."""
+"""The provider's registration with Airflow. Imported by every Airflow process, so keep it light."""
 
 from typing import Any
 
@@ -34,9 +34,9 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "results_path": {
                         "description": (
-                            "Folder in object storage in which finished replies are kept, where neither the task nor "
-                            "the connection names one. Without any they become XComs, which Airflow deletes when "
-                            "the task is tried again or cleared."
+                            "Folder in object storage for finished replies, if neither the task nor the connection "
+                            "sets one. Without a folder, replies become XComs, which Airflow deletes when the task "
+                            "is retried or cleared."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",

@@ -1,4 +1,4 @@
-"""What may be shown of an address or of a text that came from outside, and what in an address is a signature."""
+"""Redaction of URLs and external text for logs and the UI, and removal of signatures from URLs."""
 
 import re
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 T = TypeVar("T")
 
 MASK = "***"
-"""Stands where something private was."""
+"""Replaces secrets."""
 
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>`]+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
-# Of AWS (both versions), Google, CloudFront and Azure, then what others call theirs. A URL that differs only in these
-# names the same audio.
+# Query parameters of AWS (both versions), Google, CloudFront and Azure, then common names elsewhere. URLs that differ
+# only in these name the same audio.
 _SIGNATURE_PREFIXES = ("x-amz-", "x-goog-")
 _SIGNATURE_NAMES = frozenset(
     [
@@ -52,9 +52,9 @@ _SIGNATURE_NAMES = frozenset(
 
 def redact_url(url: str) -> str:
     """
-    Return the URL without what may be secret: ``user:password@``, the query and the fragment.
+    Return the URL without its possible secrets: ``user:password@``, the query and the fragment.
 
-    A signed URL carries its signature in the query. What cannot be read as a URL is masked whole.
+    Signed URLs have their signature in the query. Text that cannot be parsed as a URL is masked entirely.
     """
     try:
         parts = urlsplit(url)
@@ -77,11 +77,11 @@ def redact_url(url: str) -> str:
 
 def redacted(value: T) -> T:
     """
-    Return where something of the user's lies, as it may be shown: a path, an object-storage URI or a web URL.
+    Return a path, an object-storage URI or a web URL without its secrets.
 
-    Of a web URL as :func:`redact_url` has it. Elsewhere only a password is secret: ``?`` and ``#`` are parts of a name.
+    Web URLs are redacted by :func:`redact_url`. Elsewhere only a password is secret: ``?`` and ``#`` belong to a name.
 
-    :param value: a text, or a list of such; what is neither is returned as it is
+    :param value: a string, or a list of strings; anything else is returned unchanged
     """
     shown: Any = value
     if isinstance(value, list | tuple):
@@ -101,17 +101,17 @@ def _redacted_location(location: str) -> str:
     place, slash, path = rest.partition("/")
     user, at, host = place.rpartition("@")
     if not at and "@" in path and re.search(r":(?!\d+$)", place):
-        # A password with a slash in it.
+        # A password that contains a slash.
         return f"{scheme}://{MASK}@{path.rpartition('@')[2]}"
     return f"{scheme}://{MASK if ':' in user else user}{at}{host}{slash}{path}"
 
 
 def redact(text: str, *, secrets: Iterable[str] = (), limit: int = 300) -> str:
     """
-    Return a foreign text as one line that a log may hold.
+    Return an external text as one line that is safe to log.
 
-    Every URL in it is redacted, every one of ``secrets`` masked, control characters become spaces, and what is
-    longer than ``limit`` characters is cut.
+    URLs in it are redacted, ``secrets`` are masked, control characters become spaces, and the text is cut to ``limit``
+    characters.
     """
     for secret in secrets:
         if secret:
@@ -123,7 +123,7 @@ def redact(text: str, *, secrets: Iterable[str] = (), limit: int = 300) -> str:
 
 
 def unsigned(url: str) -> str:
-    """Return a URL without the query parameters that sign it, which change with every signing."""
+    """Return a URL without its signature's query parameters, so that it is the same each time it is signed."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -39,39 +39,39 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
     Wait until a generation is completed and return its transcript.
 
     Returns a dict of ``text``, ``generation_id``, ``model``, ``language``, ``duration`` (seconds), ``confidence``
-    (0 to 1), ``result`` and ``files`` (the URI of each format), each of them an XCom key as well, so that
-    ``wait.output["text"]`` works. Several channels' texts are joined with newlines.
-    ``load_transcript(wait.output["result"])`` in a downstream task loads the words and the raw reply. The XCom key
-    ``usage`` holds ``audio_seconds``, and ``tokens`` and ``estimated_cost`` where they are known.
+    (0 to 1), ``result`` and ``files`` (the URI of each format). Each is also an XCom key, so that
+    ``wait.output["text"]`` works. The texts of several channels are joined with newlines. To load the words and the
+    raw reply, call ``load_transcript(wait.output["result"])`` in a downstream task. The XCom key ``usage`` contains
+    ``audio_seconds``, and ``tokens`` and ``estimated_cost`` if they are known.
 
     Each asset alias among the task's ``outlets`` gets an event for each file that was written.
 
-    A poll that fails does not end the wait. A sensor never submits: to a generation that failed or is gone it says so,
-    and the task fails without an Airflow retry.
+    A poll that fails does not end the wait. The sensor never submits: if the generation failed or is gone, the task
+    fails without an Airflow retry.
 
     :param generation_id: what :class:`~airflow_provider_laplas.operators.SubmitSTTOperator` returned. Templated
     :param conn_id: a connection of type ``laplas``. Default ``laplas_default``. Templated
-    :param source: where the audio is: what the submission's ``audio`` was. Only told to others, in asset events and
-        lineage, and kept and shown without its signature. Templated
+    :param source: where the audio is, as given to the submission. Used only in asset events and lineage, and stored
+        and shown without its signature. Templated
     :param results_path: a folder in object storage to which the API's whole reply is written, as
-        ``<generation_id>.json``; without one it becomes an XCom of this task, which Airflow deletes when the task is
-        tried again or cleared. Templated
-    :param formats: what is written into ``results_path``, of ``json`` (the API's whole reply, always written), ``srt``,
-        ``vtt`` and ``txt``. Default ``json``. Templated
-    :param captions: what ``srt`` and ``vtt`` keep to, as the limits of
-        :class:`~airflow_provider_laplas.captions.CaptionLimits` by name: ``{"frame_rate": 25}``. None is the defaults.
-        Templated
-    :param quality: checks of the finished transcript, as the settings of
-        :class:`~airflow_provider_laplas.transcript.quality.QualitySettings` by name: what each does is ``warn`` (default), ``fail``
-        or ``skip``; or None for no checks. The transcript is kept, and billed, all the same. Templated
-    :param deferrable: wait in the triggerer, without a worker slot. Default True, whatever Airflow's
-        ``[operators] default_deferrable`` says
-    :param defer_after: seconds of polling in the worker before the task defers, which is quicker for short clips and
-        costs a worker slot. Default 0: it polls once
+        ``<generation_id>.json``. Without one it becomes an XCom of this task, which Airflow deletes when the task is
+        retried or cleared. Templated
+    :param formats: what is written to ``results_path``: any of ``json`` (the API's whole reply, always written),
+        ``srt``, ``vtt`` and ``txt``. Default ``json``. Templated
+    :param captions: limits of ``srt`` and ``vtt``, as a dict of the fields of
+        :class:`~airflow_provider_laplas.captions.CaptionLimits`, such as ``{"frame_rate": 25}``. None uses the
+        defaults. Templated
+    :param quality: checks of the finished transcript, as a dict of the fields of
+        :class:`~airflow_provider_laplas.transcript.quality.QualitySettings`. The action of each check is ``warn``
+        (default), ``fail`` or ``skip``. None for no checks. The transcript is kept and billed in any case. Templated
+    :param deferrable: wait in the triggerer, without a worker slot. Default True, regardless of Airflow's
+        ``[operators] default_deferrable``
+    :param defer_after: seconds of polling in the worker before the task defers, which is faster for short clips but
+        occupies a worker slot. Default 0: it polls once
     :param poke_interval: the longest pause between two polls, in seconds. Default 10; the first ones are shorter
-    :param timeout: seconds until the task gives up. Default 3600: the API keeps a result no longer. Counted from the
-        first try: a retry goes on with the same deadline (past it, it polls once), a Clear begins a new one. The
-        generation itself goes on
+    :param timeout: seconds until the task gives up. Default 3600, because the API keeps results for one hour. Counted
+        from the first try: a retry keeps the deadline (and polls once if it has passed), a Clear sets a new one. The
+        generation itself keeps running
     :param soft_fail: skip the task instead of failing it, in every mode
     """
 
@@ -105,7 +105,7 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
     ) -> None:
         check_keywords(type(self).__name__, argument_names(type(self)), kwargs)
         for name in _MEANINGLESS & kwargs.keys():
-            raise LaplasArgumentError(f"`{name}` means nothing here: {_MEANINGLESS_WHY}", argument=name)
+            raise LaplasArgumentError(f"`{name}` has no effect here: {_MEANINGLESS_WHY}", argument=name)
         check_text("conn_id", conn_id)
         if not is_template(generation_id):
             check_generation_id(generation_id)
@@ -126,8 +126,8 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
         self.defer_after = check_pause("defer_after", defer_after)
 
     def make_task(self, context: Context, event: Any = None) -> "GenerationTask":
-        """Return the wait for the generation."""
-        # What only a worker needs is not imported by every DAG file.
+        """Return the task that waits."""
+        # Imported here to keep DAG parsing fast.
         from airflow_provider_laplas.task.generation import GenerationTask, Waiting  # noqa: PLC0415
 
         self.source = self.shown_source()
@@ -153,14 +153,14 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
 
     def shown_source(self) -> str | None:
         """
-        Return where the audio is, as it may be shown; None where the sensor was not told.
+        Return where the audio is, redacted; None if ``source`` is not set.
 
-        :raises LaplasArgumentError: naming ``source``, where it can name no audio
+        :raises LaplasArgumentError: naming ``source``, if it is not a valid source
         """
         return None if self.source is None else str(redacted(check_audio(self.source, "source")))
 
     def after_rendering(self) -> None:
-        """Have Airflow store and show the source without its signature."""
+        """Make Airflow store and show the source without its signature."""
         super().after_rendering()
         self.source = redacted(self.source)
 
@@ -168,6 +168,6 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
         from airflow_provider_laplas.task.generation import GivenGeneration  # noqa: PLC0415
 
         rendered: Any = self.generation_id
-        # A template that is rendered to native types makes a number of an id of digits.
+        # With render_template_as_native_obj an id of digits is rendered as a number.
         generation_id = check_generation_id(str(rendered) if isinstance(rendered, int) else rendered)
         return GivenGeneration(generation_id, self.timeout)

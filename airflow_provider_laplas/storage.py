@@ -30,7 +30,7 @@ class Storage:
     """
     Files by their URIs. Blocking, except for :meth:`off_loop`; usable from several threads.
 
-    Whoever needs files is handed one: Airflow's (:func:`object_storage`), :data:`LOCAL`, or ``Storage(UPath)``.
+    Use Airflow's object storage (:func:`object_storage`), :data:`LOCAL`, or ``Storage(UPath)``.
 
     Every method raises :class:`~airflow_provider_laplas.errors.LaplasStorageError` where the storage refuses, fails or
     does not answer. It names the storage and the file.
@@ -49,7 +49,7 @@ class Storage:
         """
         Read a file.
 
-        :raises FileNotFoundError: where there is none
+        :raises FileNotFoundError: if it does not exist
         """
         root, path = self._locate(uri)
         content: bytes = root.call("read", uri, path)
@@ -87,7 +87,7 @@ class Storage:
         """
         Return a file's size, time and version.
 
-        :raises FileNotFoundError: where there is none
+        :raises FileNotFoundError: if it does not exist
         """
         root, path = self._locate(uri)
         info: FileInfo = root.call("info", uri, path)
@@ -250,7 +250,7 @@ def object_storage() -> Storage:
 
 
 def write_text(uri: str, text: str) -> None:
-    """Write a file into Airflow's object storage, for tasks that write beside the transcripts."""
+    """Write a file to Airflow's object storage, for tasks that write files beside the transcripts."""
     object_storage().write_text(uri, text)
 
 

@@ -1,4 +1,4 @@
-"""Waiting in the triggerer, where a wait costs no worker slot."""
+"""The triggers, which wait without a worker slot."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ FIRST_POLL = 5.0
 """
 Seconds from the deferral to the trigger's first poll.
 
-A trigger that fires sooner can overtake the report of the half that deferred, and Airflow then fails the task
+A trigger that fires sooner can overtake the report of the process that deferred, and Airflow then fails the task
 (observed with Airflow 3.3.2: 8 of 60 tasks with triggers of 1 s, none of 80 with 5 s).
 """
 
@@ -29,11 +29,11 @@ A trigger that fires sooner can overtake the report of the half that deferred, a
 @dataclass(frozen=True, slots=True)
 class CompletionEvent:
     """
-    What the trigger tells the worker: small, because Airflow logs it and stores it unencrypted.
+    The trigger's event. Small, because Airflow logs it and stores it unencrypted.
 
     :ivar generation_id: the generation that was waited for
-    :ivar result: where the reply was put; None where the wait ended in an error
-    :ivar error: the error, None where it ended well
+    :ivar result: where the reply is stored; None if the wait ended with an error
+    :ivar error: the error; None if there was none
     """
 
     generation_id: str
@@ -41,7 +41,7 @@ class CompletionEvent:
     error: LaplasError | None = None
 
     def to_payload(self) -> dict[str, Any]:
-        """Write the event as plain JSON."""
+        """Return the event as plain JSON."""
         if self.error is not None:
             return {"status": "error", "generation_id": self.generation_id, "error": to_payload(self.error)}
         return {"status": "completed", "generation_id": self.generation_id, "result": self.result}
@@ -49,9 +49,9 @@ class CompletionEvent:
     @classmethod
     def from_payload(cls, payload: Any) -> "CompletionEvent":
         """
-        Read what :meth:`to_payload` wrote.
+        Make an event from the output of :meth:`to_payload`.
 
-        :raises LaplasError: for anything else: an event that is not understood must not count as success
+        :raises LaplasError: for anything else, because an unknown event must not count as success
         """
         match payload:
             case {
@@ -68,15 +68,15 @@ class CompletionEvent:
 @dataclass(frozen=True, slots=True)
 class BatchEvent:
     """
-    What the batch's trigger tells the worker: to go on, or why it cannot; the manifest says the rest.
+    The event of a batch's trigger. Everything else is in the manifest.
 
-    :ivar error: the error that ended the wait, None where there is something to do
+    :ivar error: the error that ended the wait; None if the worker is to continue
     """
 
     error: LaplasError | None = None
 
     def to_payload(self) -> dict[str, Any]:
-        """Write the event as plain JSON."""
+        """Return the event as plain JSON."""
         if self.error is not None:
             return {"status": "error", "error": to_payload(self.error)}
         return {"status": "waited"}
@@ -84,7 +84,7 @@ class BatchEvent:
     @classmethod
     def from_payload(cls, payload: Any) -> "BatchEvent":
         """
-        Read what :meth:`to_payload` wrote.
+        Make an event from the output of :meth:`to_payload`.
 
         :raises LaplasError: for anything else
         """
@@ -98,21 +98,21 @@ class BatchEvent:
 
 class STTCompletionTrigger(BaseTrigger):
     """
-    Wait for a generation, bring its transcript to safety, and say where it lies.
+    Wait for a generation, store its reply, and report where.
 
-    The reply is stored here and not by the resumed task: a worker slot may be hours away, and the API keeps the
-    reply for one.
+    The reply is stored by the trigger because the resumed task may wait hours for a worker slot, and the API keeps the
+    reply for one hour only.
 
-    :param conn_id: the connection's id; the key itself never travels in a trigger's arguments
-    :param generation_id: what to wait for
-    :param deadline: epoch seconds; past it the wait ends in a
-        :class:`~airflow_provider_laplas.errors.LaplasGenerationTimeoutError` after one last poll
+    :param conn_id: the connection's id; the API key is never among a trigger's arguments
+    :param generation_id: the generation to wait for
+    :param deadline: epoch seconds, after which one last poll is made, and the wait ends with a
+        :class:`~airflow_provider_laplas.errors.LaplasGenerationTimeoutError`
     :param poll_interval: the longest pause between two polls, in seconds. Default 10
-    :param submitted_at: epoch seconds of the submission, where it is known
+    :param submitted_at: epoch seconds of the submission, if known
     :param results_path: the folder in object storage for the reply; without one it becomes an XCom
     :param task: the ids of the task instance that owns the XCom. Default: the one that deferred
     :param first_poll: seconds until the first poll. Default :data:`FIRST_POLL`
-    :param first_look: the same, as tasks have stored it that were deferred by 0.1
+    :param first_look: old name of ``first_poll``, for tasks that were deferred by version 0.1
     """
 
     def __init__(
@@ -163,22 +163,22 @@ class STTCompletionTrigger(BaseTrigger):
         yield TriggerEvent(event.to_payload())
 
     async def on_kill(self) -> None:
-        """Say that the generation goes on: the API cannot cancel one."""
+        """Log that the generation keeps running: the API cannot cancel it."""
         log.warning(
-            "The wait for generation %s was ended from outside. The API cannot cancel it: it goes on and is billed. An "
-            "STTCompletionSensor with this id takes it up again.",
+            "The wait for generation %s was cancelled. The API cannot cancel it: it goes on and is billed. Use an "
+            "STTCompletionSensor with this id to wait for it.",
             self.generation_id,
         )
 
     async def _wait_and_store(self) -> Reference:
-        # The HTTP clients cost half a second to import, which the DAG processor should not pay.
+        # Imported here to keep DAG parsing fast: the HTTP clients take half a second.
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
 
         wait = Poller(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
-        # Spread over two seconds: many tasks that deferred together should not poll together.
+        # Spread over two seconds, so that tasks that deferred together do not poll together.
         await asyncio.sleep(self.first_poll + 2 * random.random())  # noqa: S311
         generation = await shared_client(self.conn_id).wait_for(wait)
-        # Shielded: what is paid for is stored even if the trigger is moved right now.
+        # Shielded, so that the paid reply is stored even if the trigger is being moved to another triggerer.
         place = Place(self.generation_id, self.results_path, self._task_key())
         return await asyncio.shield(akeep_reply(generation.reply, place))
 
@@ -193,15 +193,16 @@ class STTBatchTrigger(BaseTrigger):
     """
     Wait for all submitted files of a batch, writing each transcript and the manifest as they finish.
 
-    The one event comes when all are done, or, where files are left to submit, when ``resume_at`` or fewer are open.
+    Fires once: when all are done or, if more files are to be submitted, when ``resume_at`` or fewer are in progress.
 
     :param conn_id: the connection's id
-    :param manifest: the manifest's URI; the transcripts lie beside it
-    :param lease_token: of the lease that the task holds on the batch, with which alone the manifest may be written
-    :param poll_interval: the longest pause between two polls at one file, in seconds
-    :param resume_at: how many may be open when the worker is called back to submit the next ones
+    :param manifest: the manifest's URI; the transcripts are beside it
+    :param lease_token: the token of the task's lease on the batch, without which the manifest must not be written
+    :param poll_interval: the longest pause between two polls of one file, in seconds
+    :param resume_at: how many files may be in progress when the worker is called back to submit the next ones
     :param first_poll: seconds until the first poll. Default :data:`FIRST_POLL`
-    :param claim: ``lease_token``, and ``first_look`` ``first_poll``, as tasks have stored them that were deferred by 0.1
+    :param claim: old name of ``lease_token``, for tasks that were deferred by version 0.1
+    :param first_look: old name of ``first_poll``, likewise
     """
 
     def __init__(
@@ -231,7 +232,7 @@ class STTBatchTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, store, and yield the one event."""
-        # The HTTP clients cost half a second to import, which the DAG processor should not pay.
+        # Imported here to keep DAG parsing fast: the HTTP clients take half a second.
         from airflow_provider_laplas.batch.wait import wait_for_submitted  # noqa: PLC0415
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
         from airflow_provider_laplas.manifest.manifest import Manifest  # noqa: PLC0415
@@ -253,10 +254,10 @@ class STTBatchTrigger(BaseTrigger):
         yield TriggerEvent(event.to_payload())
 
     async def on_kill(self) -> None:
-        """Say that the generations go on: the API cannot cancel one."""
+        """Log that the generations keep running: the API cannot cancel them."""
         log.warning(
-            "The wait for a batch was ended from outside. The API cannot cancel what was submitted: it goes on and is "
-            "billed. Clearing the task takes it up again, from %s.",
+            "The wait for a batch was cancelled. The API cannot cancel what was submitted: it goes on and is billed. "
+            "Clear the task to resume from %s.",
             redacted(self.manifest),
         )
 

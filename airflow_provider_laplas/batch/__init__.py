@@ -1,1 +1,1 @@
-"""Many files: submit them, wait for them, say how far they are."""
+"""Batches of files: submit them, wait for them, and log the progress."""

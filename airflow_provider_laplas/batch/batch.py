@@ -1,4 +1,4 @@
-"""A batch as its worker sees it: what it consists of, and its steps, blocking, one at a time."""
+"""The steps of a batch in the worker. Blocking."""
 
 import asyncio
 import hashlib
@@ -67,11 +67,11 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
-    A batch as its worker sees it: blocking, one step at a time.
+    A batch in the worker: one blocking method for each step.
 
     :ivar audio: a list of sources, or a folder or glob
-    :ivar folder: where transcripts and manifest go
-    :ivar min_age: seconds; a file of a folder that was changed less than so long ago is left out
+    :ivar folder: the folder for the transcripts and the manifest
+    :ivar min_age: seconds; files in a folder that were changed more recently are left out
     """
 
     conn_id: str
@@ -91,9 +91,9 @@ class Batch:
 
     def load(self, task: TaskKey) -> Manifest:
         """
-        Take the lease of the batch that this task has begun.
+        Take the lease of the batch that this task started, and return its manifest.
 
-        :raises LaplasArgumentError: where its manifest is gone, or another task has taken the folder over
+        :raises LaplasArgumentError: if the manifest is gone, or another task has taken over the folder
         """
         self._check_task(Manifest.find(self.uri, self.storage), task)
         _, manifest = Manifest.take_over(self.uri, asdict(task), self.storage)
@@ -104,14 +104,14 @@ class Batch:
     def _check_task(self, manifest: Manifest | None, task: TaskKey) -> Manifest:
         if manifest is None:
             raise LaplasArgumentError(
-                f"The batch's manifest is gone: {redacted(self.uri)}. Clear the task to begin anew.",
+                f"The batch's manifest is gone: {redacted(self.uri)}. Clear the task to start again.",
                 argument="results_path",
             )
         if manifest.owner != asdict(task):
             raise LaplasArgumentError(
-                f"`results_path`: task {manifest.task} has taken this folder over, as nothing was written for "
-                f"{ABANDONED_AFTER:g} s. What was submitted is in its manifest. Use a folder for each, or "
-                "max_active_runs=1.",
+                f"`results_path`: task {manifest.task} has taken over this folder, because nothing was written for "
+                f"{ABANDONED_AFTER:g} s. What was submitted is in its manifest. Use a separate folder for each task, "
+                "or max_active_runs=1.",
                 argument="results_path",
             )
         return manifest
@@ -120,13 +120,13 @@ class Batch:
         self, task: TaskKey, max_tries: int, *, durable: bool, last_tries: int | None = None
     ) -> Manifest:
         """
-        List the files, check the limits, take over what an earlier try or run has done, and note it.
+        List the files, take over the results of an earlier try or run, check the limits, and save the manifest.
 
-        :param last_tries: ``max_tries`` when this task last began, None where it has not
-        :return: without entries where there is nothing to do
-        :raises LaplasArgumentError: where there are more files than the limits allow, or the folder is taken
+        :param last_tries: ``max_tries`` as of when this task last started; None if it has not
+        :return: a manifest, without entries if there is nothing to do
+        :raises LaplasArgumentError: if the files exceed the limits, or another task is using the folder
         """
-        # Before anything is judged: what fails from here on is this run's.
+        # First, because files that fail from here on count towards this run.
         began_at = time.time()
         sources = self.sources(min_age=self.min_age)
         entries = _in_threads(self._entry, sources.items())
@@ -137,9 +137,9 @@ class Batch:
         if not entries and not (durable and earlier):
             return manifest
         check_owner(manifest, earlier)
-        # First: what an earlier try that is still at work submits from here on would be submitted here again.
+        # From here on, an earlier try that is still running cannot submit the files that this one submits.
         manifest.lease_token, earlier = Manifest.take_over(self.uri, asdict(task), self.storage)
-        # Again: another task may have begun between the two.
+        # Again: another task may have started in between.
         check_owner(manifest, earlier)
         stored = self.storage.list_files(self.folder)
         if durable:
@@ -148,7 +148,7 @@ class Batch:
                 return manifest
             adopt_outputs(manifest, seconds_of)
         for entry in manifest.having(FileState.SUBMITTED):
-            # A user's Clear begins a new one.
+            # A Clear resets the deadline.
             if entry.deadline is None:
                 entry.deadline = time.time() + self.request.timeout
         if self.limits.deduplicate:
@@ -166,7 +166,7 @@ class Batch:
         """
         Return each file, by the path of its output.
 
-        :param min_age: seconds; a file of a folder that was changed less than so long ago is left out
+        :param min_age: seconds; files in a folder that were changed more recently are left out
         """
         if not isinstance(self.audio, str):
             return {
@@ -182,9 +182,9 @@ class Batch:
 
     def submit(self, manifest: Manifest) -> bool:
         """
-        Submit as many files as there is room for; True where there is something to wait for.
+        Submit as many files as there is room for, and return whether there is anything to wait for.
 
-        Where nothing of what was submitted was taken, the next ones are: nobody would come back for them.
+        If the API accepts none of them, the next ones are submitted at once, because no trigger would call back.
         """
         while any(manifest.having(FileState.PENDING)) and self._stopped(manifest) is None:
             room = self.limits.max_in_flight - sum(1 for _ in manifest.having(FileState.SUBMITTED))
@@ -196,23 +196,23 @@ class Batch:
         return any(manifest.having(FileState.SUBMITTED))
 
     def resume_at(self, manifest: Manifest) -> int:
-        """Return how many files may be open when the worker is called back: none where it has nothing to submit."""
+        """Return how many files may be in progress when the worker is called back: 0 if nothing more is submitted."""
         return 0 if self._stopped(manifest) else self.limits.max_in_flight // 2
 
     def wait(self, manifest: Manifest) -> Manifest:
-        """Wait in place."""
+        """Wait in the worker."""
         asyncio.run(self._wait(manifest))
         return manifest
 
     def publish(self, manifest: Manifest) -> None:
-        """Judge what was completed since, write its other formats, give duplicates their share, and note it."""
+        """Check the quality of newly completed files, write their other formats, and copy them for duplicates."""
         by_output = {entry.output: entry for entry in manifest.entries}
         lacking = [
             entry
             for entry in manifest.having(FileState.COMPLETED, FileState.DUPLICATE)
             if self._lacks_formats(entry)
         ]
-        # A duplicate whose original has left the folder is a file like others: its reply is there.
+        # A duplicate whose original is not in the batch any more is handled like any file: it has its own reply.
         shared = [(e, by_output[e.duplicate_of]) for e in lacking if e.duplicate_of in by_output]
         todo = [entry for entry in lacking if entry.duplicate_of not in by_output]
         _in_threads(self._publish, map(manifest.uri_of, todo), todo)
@@ -250,28 +250,28 @@ class Batch:
             entry.transition(original.state, error=original.error, completed_at=original.completed_at)
 
     def announce(self, manifest: Manifest) -> bool:
-        """Note that an asset event tells of all finished files; False where one of an earlier run has told of them."""
+        """Mark all finished files as announced, and return whether an asset event is due."""
         fresh = [e for e in manifest.having(FileState.COMPLETED, FileState.DUPLICATE) if not e.announced]
         for entry in fresh:
             entry.announced = True
         if fresh:
             manifest.save()
-        # This run's are told again by its retry: the try before may have died between noting it and telling.
+        # A retry announces this run's files again: the try before may have died after saving and before the event.
         return bool(fresh or manifest.new(FileState.COMPLETED, FileState.DUPLICATE))
 
     def summarise(self, manifest: Manifest) -> dict[str, Any]:
         """
-        Return the summary.
+        Return the task's return value.
 
-        :raises LaplasBatchError: more files failed than may, or a limit kept files from being submitted
+        :raises LaplasBatchError: if more than ``max_failed`` files failed, or a limit prevented submissions
         """
         stopped = self._stopped(manifest)
         if stopped is None and any(manifest.having(*UNFINISHED)):
-            # Never to be seen; but a task that ends well has left no file undone.
-            stopped = "Files are left that are neither finished nor failed. Clear the task to go on:"
+            # This should not happen, but a task must not succeed with unfinished files.
+            stopped = "Some files are neither finished nor failed. Clear the task to continue:"
         log.info("Files: %s; %.0f s of audio.", _listed(manifest), manifest.audio_seconds())
         if stopped is not None:
-            # Files that were not submitted are left for whoever comes next.
+            # So that another task can take over the remaining files at once.
             manifest.leave()
             raise LaplasBatchError(
                 f"{stopped} {_listed(manifest)}. The manifest says what became of each: {redacted(manifest.uri)}",
@@ -291,8 +291,8 @@ class Batch:
         }
 
     def _stopped(self, manifest: Manifest) -> str | None:
-        """Return why nothing more is submitted, None where nothing forbids it."""
-        # What failed in an earlier run was reported by that.
+        """Return why nothing more may be submitted; None if more may be."""
+        # An earlier run has reported its own failures.
         bad = manifest.new(*FAILED_STATES)
         if len(bad) > self.limits.max_failed:
             first = f"{bad[0].source}: {bad[0].error}"
@@ -342,7 +342,7 @@ class Batch:
         limit, pending = self.limits.max_files, sum(1 for _ in manifest.having(FileState.PENDING))
         if limit is not None and pending > limit:
             raise LaplasArgumentError(
-                f"`max_files` is {limit}, and {pending} files are to be submitted. Nothing was.",
+                f"`max_files` is {limit}, but there are {pending} files to submit. Nothing was submitted.",
                 argument="max_files",
             )
 
@@ -355,7 +355,7 @@ class Batch:
         total = manifest.new_audio_seconds() + sum(length or 0.0 for length in lengths)
         if total > limit:
             raise LaplasArgumentError(
-                f"`max_audio_seconds` is {limit:g}, and the uploads hold {total:.0f} s. Nothing was submitted.",
+                f"`max_audio_seconds` is {limit:g}, but the audio is {total:.0f} s long. Nothing was submitted.",
                 argument="max_audio_seconds",
             )
 
@@ -380,7 +380,7 @@ class Batch:
 
 
 def _in_threads(function: Callable[..., T], *items: Iterable[Any]) -> list[T]:
-    """Call a function that waits for its storage, for many files at once."""
+    """Call a function that waits for storage in threads, for many files at once."""
     with ThreadPoolExecutor(timing.CONCURRENT_SUBMISSIONS) as threads:
         return list(threads.map(function, *items))
 

@@ -1,4 +1,4 @@
-"""How much a batch may do. Light: a DAG file imports it."""
+"""The limits of a batch. Imported by every DAG file, so keep it light."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from airflow_provider_laplas.arguments import check_count, check_flag, check_sec
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """What limits a batch; see :class:`~airflow_provider_laplas.operators.TranscribeBatchOperator`."""
+    """The limits of a batch; see :class:`~airflow_provider_laplas.operators.TranscribeBatchOperator`."""
 
     max_in_flight: int
     max_failed: int
@@ -21,9 +21,9 @@ class BatchLimits:
         cls, *, max_in_flight: Any, max_failed: Any, deduplicate: Any, max_files: Any, max_audio_seconds: Any
     ) -> "BatchLimits":
         """
-        Take over an operator's arguments.
+        Check an operator's arguments and return them as limits.
 
-        :raises LaplasArgumentError: naming the one that cannot be right
+        :raises LaplasArgumentError: naming the argument
         """
         return cls(
             max_in_flight=check_count("max_in_flight", max_in_flight, least=1),

@@ -1,4 +1,4 @@
-"""What both halves of a batch note of a file, and how they write it down."""
+"""Updates of the manifest that the worker and the trigger share."""
 
 import logging
 import time
@@ -12,14 +12,14 @@ log = logging.getLogger(__name__)
 
 
 def end(entry: FileRecord, state: FileState, error: LaplasError) -> None:
-    """Note that a file has ended badly."""
+    """Mark a file as ended with an error."""
     METRICS.failed(error)
     entry.transition(state, error=error.message, completed_at=time.time())
     log.warning("%s: %s", entry.source, error)
 
 
 async def try_to_save(manifest: Manifest) -> Exception | None:
-    """Write the manifest, and return what went wrong, if anything did."""
+    """Write the manifest; return the error if that fails."""
     try:
         await manifest.storage.off_loop(manifest.uri, manifest.save)
     except Exception as error:  # noqa: BLE001

@@ -1,4 +1,4 @@
-"""How far a batch is, for the log."""
+"""A batch's progress, for the log."""
 
 import logging
 import time
@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 @dataclass(slots=True)
 class Progress:
     """
-    Says how far a batch is, at sensible intervals: what is done and under way, how fast, and how long the rest takes.
+    Logs a batch's progress at intervals: files done and under way, the rate, and the time left.
 
-    :param manifest: the batch; what is done in it by now does not count towards the rate
+    :param manifest: the batch; files that are already done do not count towards the rate
     """
 
     manifest: Manifest
@@ -32,15 +32,15 @@ class Progress:
         self._done_before = self._done()
 
     def say(self, *, now: bool = False) -> None:
-        """Log a line if it is time to."""
+        """Log a line, at most once per interval unless ``now`` is set."""
         clock = self.clock()
-        # Before anything is counted: it is asked whenever a file finishes, and there may be thousands.
+        # Before counting, which is slow: this is called whenever one of thousands of files finishes.
         if not now and clock - self._said < timing.REPORT_EVERY:
             return
         self._said = clock
         total, done = len(self.manifest.entries), self._done()
         under_way = sum(1 for _ in self.manifest.having(FileState.SUBMITTED))
-        # A rate of a second or two says nothing.
+        # A rate over a second or two means nothing.
         took = clock - self._began
         rate = (done - self._done_before) / took if took >= timing.SHORTEST_RATE else 0.0
         how_fast = f", {3600 * rate:.0f} an hour" if rate else ""

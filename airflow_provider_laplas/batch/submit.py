@@ -1,4 +1,4 @@
-"""The worker's half of a batch: submit files, several at a time, and note their ids. On an event loop."""
+"""The worker's half of a batch: submit files concurrently and record their ids. On an event loop."""
 
 import asyncio
 import logging
@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    What all files of a batch are submitted with.
+    The parts of the request that all files of a batch share.
 
     :ivar timeout: seconds for each generation, from its submission
-    :ivar policy: whether a submission that was not answered is repeated, once
+    :ivar policy: whether a submission that got no answer is repeated, once
     """
 
     model: str
@@ -58,13 +58,13 @@ async def submit_pending(
     """
     Submit pending files until ``room`` are submitted or none is left.
 
-    A file that the API refuses is failed; a refused key, missing credits and an API that cannot be reached end it for
-    all, after what was submitted is noted.
+    A file that the API refuses is marked as failed. A refused key, missing credits or an unreachable API ends the
+    submissions, after the ids received so far are saved.
 
-    :param sources: the audio by the entry's output: entries hold what may be shown only
-    :param stopped: asked after each group; true where nothing more is to be submitted
+    :param sources: the audio by the entry's output, because entries contain only redacted URLs
+    :param stopped: called before each group; true if nothing more is to be submitted
     """
-    # What is cut off without an id is ambiguous, sent or not, so no more than a group is under way at a time.
+    # If the task is killed, a whole group without ids is ambiguous, so only one group is submitted at a time.
     limit = asyncio.Semaphore(timing.CONCURRENT_SUBMISSIONS)
     progress = Progress(manifest)
     while not stopped() and (
@@ -83,15 +83,15 @@ async def submit_pending(
         progress.say()
         if errors := [error for task in tasks if (error := task.exception())]:
             raise errors[0]
-        # What may have been accepted takes its room as well.
+        # Ambiguous submissions may have been accepted, so they count as well.
         room -= sum(entry.state in {FileState.SUBMITTED, FileState.AMBIGUOUS} for entry in group)
 
 
 async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -> None:
     """
-    Wait for a group's submissions, noting meanwhile the ids that are known: large uploads take minutes.
+    Wait for a group's submissions, saving ids as they arrive, because large uploads take minutes.
 
-    Where they cannot be noted, the submissions under way are waited for all the same: they are billed.
+    If saving fails, the submissions under way are still waited for, because they are billed.
     """
     left, failure = set(tasks), None
     try:
@@ -99,13 +99,15 @@ async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -
             _, left = await asyncio.wait(left, timeout=timing.SAVE_EVERY)
             failure = await try_to_save(manifest)
     except asyncio.CancelledError:
-        # A time-out: what is known by now is noted, and what is still under way stays an intent.
+        # A timeout: save the ids received so far. Submissions still under way stay in the state INTENT.
         failure = await try_to_save(manifest)
         raise
     finally:
         if failure is not None:
             ids = {entry.output: entry.generation_id for entry in manifest.having(FileState.SUBMITTED)}
-            log.error("The manifest cannot be written. These generations are submitted, and billed: %s", ids)
+            log.error(
+                "The manifest cannot be written. These generations were submitted and are billed: %s", ids
+            )
     if failure is not None:
         raise failure
 
@@ -121,7 +123,7 @@ async def _submit(
     async with limit:
         try:
             audio = await _open(entry, source, storage)
-            # It may have been changed since the files were listed.
+            # The file may have changed since it was listed.
             entry.fingerprint = fingerprint(entry.fingerprint, audio)
             generation_id = await _submit_once_or_twice(client, audio, request)
         except LaplasAmbiguousSubmitError as error:
@@ -145,14 +147,14 @@ async def _submit(
 async def _open(entry: FileRecord, source: str | None, storage: Storage) -> str | Upload:
     if source is None:
         raise LaplasArgumentError(
-            "`audio`: the file is no longer where it was when the task began.", argument="audio"
+            "`audio`: the file is no longer where it was when the task started.", argument="audio"
         )
     try:
         if is_web_url(source):
             return source
         return await storage.off_loop(source, open_source, source, storage)
     except BaseException:
-        # Whatever it was, nothing was sent: not to be taken for a submission that was cut off.
+        # Nothing was sent, so this must not look like an interrupted submission.
         entry.transition(FileState.PENDING)
         raise
 

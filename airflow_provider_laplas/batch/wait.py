@@ -1,4 +1,4 @@
-"""The trigger's half of a batch: wait for the files that are submitted, and store each as it finishes. On an event loop."""
+"""The trigger's half of a batch: wait for the submitted files and store each as it finishes. On an event loop."""
 
 import asyncio
 import logging
@@ -43,7 +43,7 @@ async def wait_for_submitted(
     """
     Wait for the submitted files and write each transcript as it finishes.
 
-    :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
+    :param resume_at: return once this many are left, if there are pending files for the worker to submit
     """
     finished: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
     await manifest.storage.off_loop(manifest.uri, adopt_outputs, manifest, seconds_of)
@@ -74,14 +74,14 @@ async def wait_for_submitted(
 
 
 async def _take_finished(finished: "asyncio.Queue[asyncio.Task[None]]", patience: float) -> int:
-    """Wait some seconds until a file is finished, and return how many are."""
+    """Wait up to ``patience`` seconds for files to finish, and return how many did."""
     ends = []
     with suppress(TimeoutError):
         async with asyncio.timeout(patience):
             ends.append(await finished.get())
     while not finished.empty():
         ends.append(finished.get_nowait())
-    # Airflow's own time-out, which can come up in any of them, is no Exception, and ends them all.
+    # Airflow's task timeout is not an Exception. It can be raised in any of the tasks, and has to end all of them.
     for task in ends:
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, Exception):
             raise error
@@ -90,15 +90,15 @@ async def _take_finished(finished: "asyncio.Queue[asyncio.Task[None]]", patience
 
 async def _save_progress(manifest: Manifest) -> None:
     """
-    Write how far the wait has come; a storage that is away does not end it, as what it missed is found again.
+    Write the manifest. A storage failure does not end the wait, because the outputs are found again later.
 
-    :raises LaplasArgumentError: where somebody else has taken the lease
+    :raises LaplasArgumentError: if another task or try has taken the lease
     """
     failure = await try_to_save(manifest)
     if isinstance(failure, LaplasArgumentError):
         raise failure
     if failure is not None:
-        log.warning("The manifest cannot be written now; the wait goes on: %s", redact(repr(failure)))
+        log.warning("The manifest cannot be written now; still waiting: %s", redact(repr(failure)))
 
 
 async def _finish(
@@ -109,7 +109,7 @@ async def _finish(
         entry.deadline or 0.0,
         poll_interval,
         entry.submitted_at,
-        # Thousands of files would fill the log; how far they are, the batch says.
+        # Thousands of files would flood the log; the batch logs its progress instead.
         log_level=logging.DEBUG,
     )
     try:
@@ -121,12 +121,12 @@ async def _finish(
     except LaplasGenerationTimeoutError as error:
         end(entry, FileState.TIMED_OUT, error)
     else:
-        # Shielded: what is paid for is stored even if the trigger is moved right now.
+        # Shielded, so that the paid reply is stored even if the trigger is being moved to another triggerer.
         await asyncio.shield(_store(entry, generation, manifest.uri_of(entry), manifest.storage))
 
 
 async def _store(entry: FileRecord, generation: Generation, uri: str, storage: Storage) -> None:
-    # As long as the API would still have it: it is in nobody's hands but ours.
+    # Retry for as long as the API keeps the reply: until it is stored, only this process has a copy.
     until = (entry.submitted_at or time.time()) + RETENTION
     await apersistently(storage.off_loop, uri, write_reply, uri, generation.reply, storage, until=until)
     duration = _duration(generation.reply)
@@ -135,7 +135,7 @@ async def _store(entry: FileRecord, generation: Generation, uri: str, storage: S
 
 
 def seconds_of(uri: str) -> float | None:
-    """Return the seconds of audio of a reply that is kept. Blocking."""
+    """Return the seconds of audio of a stored reply. Blocking."""
     return _duration(load_reply(uri))
 
 
@@ -143,5 +143,5 @@ def _duration(reply: Mapping[str, Any]) -> float | None:
     try:
         return Transcript.from_reply(reply).duration
     except LaplasError:
-        # A reply without a transcript: the worker says so when it judges it.
+        # A reply without a transcript: the worker reports it when it checks the quality.
         return None

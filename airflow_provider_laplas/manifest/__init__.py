@@ -1,4 +1,4 @@
-"""What a batch remembers: its files, the journals of those who write, and the lease that keeps them apart."""
+"""A batch's persistent state: its files, the writers' journals, and the lease that allows one writer at a time."""
 
 from airflow_provider_laplas.manifest.files import (
     FAILED_STATES,

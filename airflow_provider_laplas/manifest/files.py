@@ -1,4 +1,4 @@
-"""The files of a batch: how far each has come, and how its output is called. Pure."""
+"""The files of a batch: their states and the names of their outputs. Pure."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from airflow_provider_laplas.redaction import unsigned
 
 
 class FileState(StrEnum):
-    """How far a file has come."""
+    """The state of a file."""
 
     PENDING = "pending"
     INTENT = "intent"
@@ -39,10 +39,10 @@ FAILED_STATES = frozenset(
         FileState.REJECTED,
     }
 )
-"""States that count as failures of a batch; rejected is what a quality check, or a format, did not take."""
+"""States that count as failures of a batch. ``REJECTED`` means that a quality check or writing a format failed."""
 
 TRANSCRIBED = frozenset({FileState.COMPLETED, FileState.REJECTED, FileState.SKIPPED})
-"""States of files whose transcript is there, and was billed."""
+"""States of files whose transcript was billed and is stored."""
 
 _UNKNOWN = frozenset({FileState.PENDING, FileState.INTENT, FileState.AMBIGUOUS})
 
@@ -52,12 +52,12 @@ class FileRecord:
     """
     One file of a batch.
 
-    :ivar source: where the audio is; a URL without its signature, as it may be shown
-    :ivar fingerprint: what is submitted: audio, its version, model and options
+    :ivar source: where the audio is, redacted
+    :ivar fingerprint: identifies the audio, its version, the model and the options
     :ivar output: the transcript's path below the batch's folder
     :ivar deadline: epoch seconds
-    :ivar completed_at: epoch seconds at which it was finished, well or badly
-    :ivar audio_seconds: of the finished audio
+    :ivar completed_at: epoch seconds at which it finished or failed
+    :ivar audio_seconds: length of the finished audio
     :ivar error: why it failed, in a sentence
     :ivar duplicate_of: the output of the file with the same content, which is the one that is submitted
     :ivar content: what tells the same content from another, where duplicates are looked for
@@ -91,7 +91,7 @@ class FileRecord:
     listed: bool = True
 
     def names(self, formats: Iterable[str] | None = None) -> list[str]:
-        """Return the paths of the file's formats below the batch's folder, by default of those that are there."""
+        """Return the paths of the file's formats below the batch's folder, by default of those already written."""
         stem = self.output.removesuffix(".json")
         return [f"{stem}.{name}" for name in (formats or self.formats or ())]
 
@@ -141,10 +141,10 @@ def merge(older: FileRecord, newer: FileRecord) -> FileRecord:
 
 def output_names(sources: Iterable[str], folder: str | None) -> list[str]:
     """
-    Return the transcript's path for each source: always the same for the same source.
+    Return the transcript's path for each source. The same source always gets the same path.
 
-    Below a folder the source's own path is kept (``talks/a.mp3.json``). Sources of a list may have the same name in
-    different places, so theirs carries a part of a hash of the whole.
+    Sources in a folder keep their path (``talks/a.mp3.json``). Sources in a list may share a file name, so a hash of
+    the full source is appended.
     """
     names, seen = [], Counter[str]()
     for source in sources:
@@ -155,6 +155,6 @@ def output_names(sources: Iterable[str], folder: str | None) -> list[str]:
             stem = PurePosixPath(urlsplit(plain).path if "://" in plain else plain).name or "audio"
             name = f"{stem}-{hashlib.sha256(plain.encode()).hexdigest()[:10]}"
         seen[name] += 1
-        # The same source given twice is transcribed twice.
+        # A source that is listed twice is transcribed twice.
         names.append(f"{name}.json" if seen[name] == 1 else f"{name}-{seen[name]}.json")
     return names

@@ -1,10 +1,10 @@
 """
-What became of each file of a batch: the one thing from which a retry, a Clear or another run goes on.
+The state of each file of a batch, from which a retry, a Clear or another run continues.
 
-The manifest is a JSON file beside the outputs. Intents are in it before a group is submitted, ids right after, and what
-finished every few seconds. What it lags behind is found again: an output that lies in the folder counts as finished.
+The manifest is a JSON file beside the outputs. Intents are written before a group is submitted, ids right after, and
+finished files every few seconds. Nothing is lost if it lags behind: an output in the folder counts as finished.
 
-Several tries of a task can be at work at once: see :mod:`~airflow_provider_laplas.manifest.lease`.
+Several tries of a task can run at once: see :mod:`~airflow_provider_laplas.manifest.lease`.
 """
 
 import json
@@ -26,10 +26,10 @@ NAME = "manifest.json"
 """The manifest's name in the folder of outputs."""
 
 ABANDONED_AFTER = 300.0
-"""Seconds after which a manifest that nobody wrote to may be taken over by another task."""
+"""Seconds without a write after which another task may take over a manifest."""
 
 MOST_UNLISTED = 10_000
-"""How many of the files are remembered that are not listed any more: the newest ones."""
+"""How many files that are no longer listed are kept: the newest ones."""
 
 
 @dataclass(slots=True)
@@ -37,13 +37,13 @@ class Manifest:
     """
     All files of a batch, in the order in which they were given.
 
-    :ivar uri: where it lies
+    :ivar uri: where it is stored
     :ivar owner: the task that writes it: dag_id, run_id, task_id, map_index
-    :ivar max_tries: Airflow's count of allowed tries, which a user's Clear raises
-    :ivar began_at: epoch seconds at which the owner first began
-    :ivar unlisted: what became of files that are not to be transcribed now, and may be again
-    :ivar lease_token: the token of the lease that it is written with, where several may be at work; not in the file
-    :ivar storage: where it lies; not in the file
+    :ivar max_tries: Airflow's ``max_tries``, which a Clear raises
+    :ivar began_at: epoch seconds at which the owner first started
+    :ivar unlisted: files of earlier runs that are not listed now, but may be listed again
+    :ivar lease_token: the token of the writer's lease; not in the file
+    :ivar storage: where it is stored; not in the file
     """
 
     uri: str
@@ -58,14 +58,14 @@ class Manifest:
 
     def save(self) -> None:
         """
-        Write it, whole or not at all. Blocking; repeated for some seconds, because what it notes is paid for.
+        Write the manifest, atomically. Blocking; retried for a few seconds, because it is the record of paid work.
 
-        :raises LaplasArgumentError: where somebody else has taken the lease: nothing more may be submitted then
+        :raises LaplasArgumentError: if another task or try has taken the lease: nothing more may be submitted then
         """
         self._save(time.time())
 
     def leave(self) -> None:
-        """Write it, and that nobody is at work any more: another task may take it over at once. Blocking."""
+        """Write the manifest as unused, so that another task may take it over at once. Blocking."""
         self._save(0.0)
 
     def _save(self, written_at: float) -> None:
@@ -80,7 +80,7 @@ class Manifest:
         persistently(write)
 
     def to_json(self) -> str:
-        """Return the file's text."""
+        """Return the manifest as JSON."""
         content = {
             "version": VERSION,
             **{
@@ -98,10 +98,10 @@ class Manifest:
         cls, uri: str, owner: Mapping[str, Any], storage: Storage | None = None
     ) -> "tuple[str, Manifest | None]":
         """
-        Take a batch's lease, and bring together what all that were at work on it have noted. Blocking.
+        Take a batch's lease and merge the journals of all its writers. Blocking.
 
         :param owner: the ids of the task that takes it
-        :return: the lease's token, and the manifest that may be written with it, None where there is none
+        :return: the lease's token, and the manifest to be written with it; None if there is no manifest
         """
         storage = storage or object_storage()
         token = take_lease(uri, owner, storage)
@@ -118,23 +118,23 @@ class Manifest:
         mine = journal_uri(uri, token)
         persistently(storage.write_text, mine, manifest.to_json())
         for journal in found:
-            # One whose lease is newer is at work.
+            # A journal of a newer lease is in use.
             if journal < mine:
                 storage.delete(journal)
         return token, manifest
 
     @classmethod
     def _read_journals(cls, uri: str, storage: Storage) -> "dict[str, Manifest]":
-        """Read what each holder of a lease has noted, by its journal, the newest lease's first."""
+        """Read all journals, the newest lease's first."""
         while True:
             found = {journal: cls._read(journal, uri, storage) for journal in journals(uri, storage)}
             known = {journal: manifest for journal, manifest in found.items() if manifest}
-            # What is gone by now was taken over just now: it is to be found in another.
+            # A journal that vanished has just been merged into another one, so list them again.
             if len(known) == len(found):
                 return known
 
     def learn_from(self, other: "Manifest") -> None:
-        """Take over what another writer knows of submissions, and this one does not."""
+        """Take over submissions that another writer knows more about."""
         mine = {entry.output: entry for entry in self.entries}
         for theirs in other.entries:
             entry = mine.get(theirs.output)
@@ -150,10 +150,10 @@ class Manifest:
     @classmethod
     def load(cls, uri: str, storage: Storage | None = None) -> "Manifest":
         """
-        Read it. Blocking.
+        Read a manifest. Blocking.
 
-        :param storage: where it lies. Default Airflow's object storage
-        :raises LaplasArgumentError: where there is none, or the file is no manifest of ours
+        :param storage: where it is stored. Default Airflow's object storage
+        :raises LaplasArgumentError: if there is none, or the file is not a manifest of this version
         """
         manifest = cls.find(uri, storage)
         if manifest is None:
@@ -163,18 +163,18 @@ class Manifest:
     @classmethod
     def find(cls, uri: str, storage: Storage | None = None) -> "Manifest | None":
         """
-        Read it; None where there is none. Blocking.
+        Read a manifest; return None if there is none. Blocking.
 
-        :raises LaplasArgumentError: where the file is no manifest of ours
+        :raises LaplasArgumentError: if the file is not a manifest of this version
         """
         return cls._read(uri, uri, storage or object_storage())
 
     @classmethod
     def resumed(cls, uri: str, token: str, storage: Storage | None = None) -> "Manifest":
         """
-        Read what was written with a lease, to go on with it. Blocking.
+        Read the manifest of a lease holder, to continue with the same lease. Blocking.
 
-        :raises LaplasArgumentError: where somebody else has taken the lease since
+        :raises LaplasArgumentError: if another task or try has taken the lease
         """
         storage = storage or object_storage()
         manifest = cls._read(journal_uri(uri, token), uri, storage)
@@ -205,15 +205,15 @@ class Manifest:
 
     @property
     def folder(self) -> str:
-        """The folder of the outputs, in which it lies."""
+        """The folder of the manifest and the outputs."""
         return self.uri.rpartition("/")[0]
 
     def uri_of(self, entry: FileRecord) -> str:
-        """Return where a file's transcript lies, or would."""
+        """Return the URI of a file's transcript, whether or not it exists."""
         return f"{self.folder}/{entry.output}"
 
     def having(self, *states: FileState) -> Iterator[FileRecord]:
-        """Iterate over the entries in one of some states."""
+        """Iterate over the entries in any of the states."""
         return (entry for entry in self.entries if entry.state in states)
 
     def counts(self) -> dict[str, int]:
@@ -222,7 +222,7 @@ class Manifest:
 
     @property
     def task(self) -> str:
-        """The owner, for people: the DAG's, the run's and the task's id."""
+        """The owner, for messages: the DAG's, the run's and the task's id."""
         return "/".join(str(self.owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
 
     def audio_seconds(self) -> float:
@@ -230,16 +230,16 @@ class Manifest:
         return sum(entry.audio_seconds or 0.0 for entry in self.having(*TRANSCRIBED))
 
     def new_audio_seconds(self) -> float:
-        """Return the seconds of audio that were transcribed, and billed, in this DAG run."""
+        """Return the seconds of audio that this DAG run transcribed and was billed for."""
         return sum(entry.audio_seconds or 0.0 for entry in self.new(*TRANSCRIBED))
 
     def new(self, *states: FileState) -> list[FileRecord]:
-        """Return the entries that came into one of some states by the owner's doing, and not by an earlier run's."""
+        """Return the entries in any of the states that this DAG run, not an earlier one, brought there."""
         return [e for e in self.having(*states) if (e.completed_at or 0.0) >= self.began_at]
 
 
 def _no_manifest(uri: str) -> LaplasArgumentError:
     return LaplasArgumentError(
-        f"{redacted(uri)} is no manifest of this version. Use another `results_path`, or move it away.",
+        f"{redacted(uri)} is not a manifest of this version. Use another `results_path`, or move it away.",
         argument="results_path",
     )

@@ -1,4 +1,4 @@
-"""What a batch takes over of an earlier try, of an earlier run over the same folder, and of what lies in it."""
+"""What a batch takes over from an earlier try, an earlier run over the same folder, and the outputs in the folder."""
 
 import time
 from collections.abc import Callable, Collection
@@ -21,13 +21,12 @@ def take_over(
     last_tries: int | None = None,
 ) -> None:
     """
-    Take over what an earlier try, or an earlier run over the same folder, has done.
+    Take over the work of an earlier try, or of an earlier run over the same folder.
 
-    :param manifest: of the files to be transcribed now; changed in place
-    :param earlier: what lies in the folder
-    :param outputs: the paths of the transcripts that lie there
-    :param last_tries: Airflow's count of allowed tries when this very task last began; None where it has not, or where
-        nothing is known of it
+    :param manifest: the files to transcribe now; changed in place
+    :param earlier: the manifest in the folder, if there is one
+    :param outputs: the paths of the transcripts in the folder
+    :param last_tries: Airflow's ``max_tries`` as of when this task last started; None if it has not, or that is unknown
     """
     if earlier is None:
         return
@@ -43,12 +42,12 @@ def take_over(
         state = state_after(old, occasion, policy, stored=old.output in outputs)
         entry = listed.get(old.output)
         if entry is None:
-            # Its audio is gone, and what is paid for is not: neither lost, nor hidden from those who wait for it.
+            # The file is no longer listed, but its transcript is paid for: keep it until it has been announced.
             untold = state in {FileState.COMPLETED, FileState.DUPLICATE} and not old.announced
             if untold or state is FileState.SUBMITTED or (mine and state is FileState.AMBIGUOUS):
                 manifest.entries.append(replace(old, state=state, **_facts(old, state, occasion)))
             elif old.state is not FileState.PENDING:
-                # It may come back: another run of a DAG, cleared, has its own list.
+                # It may be listed again: another run of the DAG may list other files when it is cleared.
                 ambiguous = old.state is FileState.INTENT
                 manifest.unlisted.append(replace(old, state=FileState.AMBIGUOUS) if ambiguous else old)
         elif state is not FileState.PENDING and _same_work(entry, old):
@@ -58,19 +57,19 @@ def take_over(
 
 
 def _facts(old: FileRecord, state: FileState, occasion: Occasion) -> dict[str, Any]:
-    """Return what changes of an entry beside its state when it is taken over."""
+    """Return the fields that change, besides the state, when an entry is taken over."""
     if state is FileState.SUBMITTED and occasion is Occasion.CLEAR:
         return {"deadline": None}
     if old.state in {FileState.REJECTED, FileState.SKIPPED}:
         return {"error": None, "formats": None}
     if old.state is FileState.INTENT and state is FileState.AMBIGUOUS:
-        error = ambiguous_submission("An earlier try was cut off before the generation's id was noted.")
+        error = ambiguous_submission("An earlier try was cut off before the generation's id was saved.")
         return {"error": error.message, "completed_at": time.time()}
     return {}
 
 
 def _same_work(entry: FileRecord, old: FileRecord) -> bool:
-    """Tell whether both are the same request; of audio that cannot be read any more, nobody knows the version."""
+    """Return whether both are the same request, ignoring the version of audio that can no longer be read."""
     if entry.state is FileState.FAILED:
         begun = old.generation_id is not None or old.state in {FileState.INTENT, FileState.AMBIGUOUS}
         known = begun or old.state in TRANSCRIBED | {FileState.FAILED}
@@ -79,7 +78,7 @@ def _same_work(entry: FileRecord, old: FileRecord) -> bool:
 
 
 def _earlier(record: FileRecord, *, stored: bool) -> Earlier:
-    """Return what there is of a file that an earlier try or run has begun."""
+    """Return how far an earlier try or run got with a file."""
     match record.state:
         case FileState.COMPLETED | FileState.REJECTED | FileState.SKIPPED | FileState.DUPLICATE:
             return Earlier.STORED if stored else Earlier.DELETED
@@ -103,13 +102,13 @@ _UNRESOLVED = {
 
 def state_after(record: FileRecord, occasion: Occasion, policy: ResumePolicy, *, stored: bool) -> FileState:
     """
-    Return the state in which a file is taken up.
+    Return the state in which a file is taken over.
 
     :param stored: whether its transcript is in the folder
     """
     earlier = _earlier(record, stored=stored)
     match resume(earlier, occasion, policy):
-        # What was rejected or skipped is judged again: the checks may be others now.
+        # Rejected and skipped files are checked again, because the checks may have changed.
         case Action.TAKE:
             return FileState.DUPLICATE if record.state is FileState.DUPLICATE else FileState.COMPLETED
         case Action.ATTACH:
@@ -120,7 +119,7 @@ def state_after(record: FileRecord, occasion: Occasion, policy: ResumePolicy, *,
 
 
 def resolve_intents(manifest: Manifest, policy: ResumePolicy) -> None:
-    """Decide on the submissions that another writer began and did not note the end of, amid a try of the task."""
+    """Decide, during a try, on submissions that another writer started and whose result it did not record."""
     for entry in list(manifest.having(FileState.INTENT)):
         state = state_after(entry, Occasion.RETRY, policy, stored=False)
         entry.transition(state, **_facts(entry, state, Occasion.RETRY))
@@ -128,7 +127,7 @@ def resolve_intents(manifest: Manifest, policy: ResumePolicy) -> None:
 
 def check_owner(manifest: Manifest, earlier: Manifest | None) -> None:
     """
-    Refuse to write into a folder in which another task is at work.
+    Refuse to write into a folder that another task is using.
 
     :raises LaplasArgumentError: naming ``results_path``
     """
@@ -137,18 +136,18 @@ def check_owner(manifest: Manifest, earlier: Manifest | None) -> None:
     busy = any(entry.state in UNFINISHED for entry in earlier.entries)
     if busy and time.time() - earlier.written_at < ABANDONED_AFTER:
         raise LaplasArgumentError(
-            f"`results_path`: task {earlier.task} is at work in this folder. Wait for it, or use a folder for each "
-            "(max_active_runs=1 keeps runs of one DAG apart).",
+            f"`results_path`: task {earlier.task} is at work in this folder. Wait for it, or use separate folders "
+            "(max_active_runs=1 prevents runs of one DAG from overlapping).",
             argument="results_path",
         )
 
 
 def adopt_outputs(manifest: Manifest, read: Callable[[str], float | None]) -> None:
     """
-    Count as completed what lies in the folder though the manifest missed it. Blocking.
+    Mark submitted files whose output is in the folder as completed. Blocking.
 
-    Whoever wrote it was killed before noting it, and by now the API may have forgotten it. An output that was there
-    before the submission is of an earlier one, with other audio or other options.
+    Their writer was killed before it updated the manifest, and the API may no longer have the result. An output from
+    before the submission does not count: it belongs to an earlier one, with other audio or options.
 
     :param read: returns the seconds of audio of the reply at a URI
     """

@@ -1,10 +1,10 @@
 """
-Where a finished transcript is kept, and what is written beside it.
+Storing a finished transcript and writing its other formats.
 
 ==============  ==========================================================================
-``keeping``     a reply as a file in object storage, or as an XCom; and how it is loaded
-``output``      what a task makes of a transcript: its arguments and their checks
-``publishing``  the judgement of its quality, and its other formats
+``keeping``     stores a reply as a file in object storage or as an XCom, and loads it
+``output``      the arguments for folder, formats, captions and quality, and their checks
+``publishing``  checks a transcript's quality and writes its other formats
 ==============  ==========================================================================
 """
 

@@ -1,11 +1,11 @@
 """
-Where a finished transcript is kept: a file in object storage, or an XCom of the task that waited for it.
+Store a finished transcript in object storage, or as an XCom of the task that waited for it.
 
-A file outlives everything. An XCom dies with the try that wrote it: a copy of it in the task's state store (short
-replies only) is what a later try finds.
+The API's whole reply is stored, unchanged. A file stays until somebody deletes it. Airflow deletes an XCom before the
+next try, so a short reply is also copied to the task's state store, where a later try finds it.
 
-What is kept is the API's whole reply, untouched. A :data:`Reference` says where; it is small, plain JSON, and travels
-in events and return values in place of the reply.
+A :data:`Reference` says where the reply is. It is small, plain JSON, and stands for the reply in events and return
+values.
 """
 
 import base64
@@ -27,21 +27,21 @@ from airflow_provider_laplas.transcript.model import Transcript
 log = logging.getLogger(__name__)
 
 Reference: TypeAlias = str | dict[str, Any]
-"""The URI of a stored reply, or the ids of the XCom that holds it."""
+"""The URI of a stored reply, the ids of its XCom, or a short reply itself, compressed."""
 
 XCOM_KEY = "reply"
-"""The XCom key under which a reply is kept where no ``results_path`` is set."""
+"""The XCom key of a reply if no ``results_path`` is set."""
 
 COMPRESS_ABOVE = 32 * 1024
-"""Characters from which on a reply is compressed before it becomes an XCom."""
+"""Replies with more characters are compressed before they become an XCom."""
 
 INLINE_LIMIT = 48 * 1024
-"""Characters of a compressed reply that may lie in the task's state store, whose polite limit is 64 KiB a value."""
+"""The longest compressed reply, in characters, for the task's state store, whose recommended limit is 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskKey:
-    """The task instance that a result belongs to; unlike Airflow's ``ti.id``, the same in every try."""
+    """The task instance that owns a result; unlike Airflow's ``ti.id``, the same in every try."""
 
     dag_id: str
     run_id: str
@@ -58,11 +58,11 @@ class TaskKey:
 @dataclass(frozen=True, slots=True)
 class Place:
     """
-    Where the reply of one generation is kept.
+    Where the reply of one generation is stored.
 
-    :ivar folder: in object storage; without one the reply becomes an XCom, which Airflow deletes when the task is tried
-        again or cleared
-    :ivar task: whose XCom it becomes; None where only the folder will do
+    :ivar folder: in object storage; without one the reply becomes an XCom, which Airflow deletes when the task is
+        retried or cleared
+    :ivar task: the owner of the XCom; None if only the folder may be used
     """
 
     generation_id: str
@@ -71,31 +71,32 @@ class Place:
 
     @property
     def uri(self) -> str | None:
-        """The file's URI, None without a folder."""
-        # The id comes from outside: quoted, it cannot name another folder.
+        """The file's URI; None without a folder."""
+        # Quoted, because the id is not trusted: it must not lead to another folder.
         return f"{self.folder.rstrip('/')}/{quote(self.generation_id, safe='')}.json" if self.folder else None
 
     def find(self) -> str | None:
-        """Return where the reply lies, if an earlier try, or its trigger, has put it into the folder. Blocking."""
+        """Return the file's URI if an earlier try, or its trigger, has written it; else None. Blocking."""
         return self.uri if self.uri is not None and object_storage().exists(self.uri) else None
 
     def save(self, reply: Mapping[str, Any]) -> Reference:
         """
-        Keep a reply and return where it lies. Blocking; it may be repeated, and then overwrites its own.
+        Store a reply and return a reference to it. Blocking; may be repeated, and overwrites.
 
-        :raises LaplasArgumentError: where there is neither a folder nor a task
+        :raises LaplasArgumentError: if there is neither a folder nor a task
         """
         if self.uri is not None:
             write_reply(self.uri, reply, object_storage())
             return self.uri
         if self.task is None:
             raise LaplasArgumentError(
-                "`results_path` or `task` must say where a reply is kept.", argument="results_path"
+                "There is nowhere to store the reply: `results_path` or `task` must be set.",
+                argument="results_path",
             )
         return _save_xcom(_text(reply), self.task)
 
     def without_folder(self, error: Exception) -> "Place":
-        """Return where a reply is kept that the folder did not take; raise the error where there is no other place."""
+        """Return the fallback for a folder that cannot be written to; raise the error if there is none."""
         if self.folder is None or self.task is None:
             raise error
         log.error(
@@ -109,11 +110,11 @@ class Place:
 
 def keep_reply(reply: Mapping[str, Any], place: Place) -> Reference:
     """
-    Keep a finished reply, and return where it lies: an XCom rather than nothing. Blocking.
+    Store a finished reply, as an XCom if the folder cannot be written to, and return a reference to it. Blocking.
 
-    Each place is tried for some seconds.
+    Each place is retried for a few seconds.
 
-    :raises Exception: what the last place failed with
+    :raises Exception: the last place's error
     """
     try:
         return persistently(place.save, reply)
@@ -136,29 +137,29 @@ async def _asave(place: Place, reply: Mapping[str, Any]) -> Reference:
 
 
 def write_reply(uri: str, reply: Mapping[str, Any], storage: Storage) -> None:
-    """Write a reply into a file, as it came. Blocking."""
+    """Write an unchanged reply to a file. Blocking."""
     storage.write_text(uri, _text(reply))
 
 
 def load_reply(reference: Reference) -> dict[str, Any]:
     """
-    Return a reply that was kept.
+    Load a stored reply.
 
-    :raises LaplasArgumentError: where the reference is none, or no reply lies there any more
+    :raises LaplasArgumentError: if the reference is invalid, or the reply is no longer there
     """
     reply = read_object(_load(reference))
     if reply is None:
-        raise LaplasArgumentError(f"What lies at {_shown(reference)} is no reply.", argument="result")
+        raise LaplasArgumentError(f"The content of {_shown(reference)} is not a reply.", argument="result")
     return reply
 
 
 def load_transcript(result: Mapping[str, Any] | str) -> Transcript:
     """
-    Return the whole transcript, words and raw reply included, of a task that waited for it.
+    Load a task's whole transcript, including the words and the raw reply.
 
-    :param result: what the sensor or the operator returned, or the ``result`` in it; or the URI of a file that holds a
-        reply, or what :meth:`~airflow_provider_laplas.transcript.Transcript.to_dict` wrote
-    :raises LaplasArgumentError: where that is no such thing, or no transcript lies there any more
+    :param result: the return value of the sensor or the operator, or its ``result``; or the URI of a file with a reply
+        or the output of :meth:`~airflow_provider_laplas.transcript.Transcript.to_dict`
+    :raises LaplasArgumentError: if it is none of these, or the transcript is no longer there
     """
     reference = result.get("result", result) if isinstance(result, Mapping) else result
     try:
@@ -167,12 +168,12 @@ def load_transcript(result: Mapping[str, Any] | str) -> Transcript:
         if error.argument != "content":
             raise
         raise LaplasArgumentError(
-            f"What lies at {_shown(reference)} is no transcript.", argument="result"
+            f"The content of {_shown(reference)} is not a transcript.", argument="result"
         ) from None
 
 
 def inline(reply: Mapping[str, Any]) -> Reference | None:
-    """Return a reply as its own reference, if it is short enough for the task's state store; else None."""
+    """Return a reference that contains the reply itself, if it fits into the task's state store; else None."""
     packed = _pack(_text(reply))
     return {"inline": packed} if len(packed) <= INLINE_LIMIT else None
 
@@ -183,7 +184,7 @@ def _load(reference: Any) -> str:
             return object_storage().read_text(reference)
         except FileNotFoundError:
             raise LaplasArgumentError(
-                f"No transcript lies at {redacted(reference)} (any more).", argument="result"
+                f"There is no transcript at {redacted(reference)} (any more).", argument="result"
             ) from None
     if isinstance(reference, Mapping) and isinstance(reference.get("inline"), str):
         return _unpack(reference["inline"])
@@ -195,7 +196,7 @@ def _shown(reference: Any) -> str:
 
 
 def _text(reply: Mapping[str, Any]) -> str:
-    # NaN is no JSON: what reads it back would not.
+    # NaN is not valid JSON, and could not be read back.
     return json.dumps(reply, allow_nan=False)
 
 
@@ -208,10 +209,10 @@ def _unpack(packed: str) -> str:
 
 
 def _save_xcom(text: str, task: TaskKey) -> dict[str, Any]:
-    # Airflow is imported for an XCom only: files are read, and loaded into databases, without it.
+    # Imported here because files can be read, and loaded into databases, without Airflow.
     from airflow_provider_laplas.airflow_compat import set_xcom  # noqa: PLC0415
 
-    # One string: as nested objects the same reply costs the serialiser twenty times as long.
+    # One string: Airflow takes twenty times as long to serialise nested objects.
     value = {"encoding": "json", "data": text}
     if len(text) > COMPRESS_ABOVE:
         value = {"encoding": "gzip", "data": _pack(text)}
@@ -227,14 +228,14 @@ def _load_xcom(reference: Mapping[str, Any]) -> str:
         task = TaskKey(*(reference[name] for name in ("dag_id", "run_id", "task_id", "map_index")))
     except (KeyError, TypeError):
         raise LaplasArgumentError(
-            "`result` must be what the sensor or the operator returned, or the `result` in it.",
+            "`result` must be the return value of the sensor or the operator, or its `result`.",
             argument="result",
         ) from None
     value = get_xcom(key, **asdict(task))
     if value is None:
         raise LaplasArgumentError(
-            f"The transcript is no longer in XCom: task {task.task_id} was cleared or tried again. Set `results_path` "
-            "to keep transcripts in object storage.",
+            f"The transcript is no longer in XCom: task {task.task_id} was cleared or retried. Set `results_path` to "
+            "store transcripts in object storage.",
             argument="result",
         )
     data: str = value["data"]

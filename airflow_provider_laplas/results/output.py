@@ -1,4 +1,4 @@
-"""What a task makes of a finished transcript: its folder, formats, captions and checks, as arguments and as values."""
+"""A task's output arguments: the folder, formats, captions and quality checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from airflow_provider_laplas.transcript.quality import QualitySettings
 @dataclass(frozen=True, slots=True)
 class Output:
     """
-    What is made of a transcript.
+    The formats and checks of a transcript.
 
-    :ivar formats: of ``json``, ``srt``, ``vtt`` and ``txt``
-    :ivar captions: what ``srt`` and ``vtt`` keep to; None is the defaults
-    :ivar quality: the checks; None is none
+    :ivar formats: any of ``json``, ``srt``, ``vtt`` and ``txt``
+    :ivar captions: limits of ``srt`` and ``vtt``; None uses the defaults
+    :ivar quality: the checks; None for no checks
     """
 
     formats: tuple[str, ...]
@@ -29,7 +29,7 @@ class Output:
     @classmethod
     def read(cls, formats: Any, captions: Any, quality: Any) -> "Output":
         """
-        Read what templates have made of the arguments.
+        Read the rendered arguments.
 
         :raises LaplasArgumentError: naming the argument, or the setting in it
         """
@@ -46,7 +46,7 @@ def check_output(
     quality: QualitySettings | Mapping[str, Any] | None,
 ) -> tuple[Any, Any, Any]:
     """
-    Return the three arguments as plain values; a template, of all or in one of them, is for later.
+    Return the three arguments as plain values. Templates in them are checked after rendering.
 
     :raises LaplasArgumentError: naming the argument, or the setting in it
     """
@@ -60,14 +60,14 @@ def check_output(
 
 def check_results_path(results_path: Any) -> str | None:
     """
-    Return a folder in object storage, None where none is given; a template is for later.
+    Return a folder in object storage; None if none is given. A template is checked after rendering.
 
     :raises LaplasArgumentError: naming ``results_path``
     """
     folder: str | None = results_path
     if is_template(results_path):
         return folder
-    # "None" is what a template makes of an XCom that is not there.
+    # A template renders a missing XCom as "None".
     if results_path is not None and (
         not isinstance(results_path, str) or not results_path.strip() or results_path == "None"
     ):
@@ -75,10 +75,10 @@ def check_results_path(results_path: Any) -> str | None:
             f"`results_path` must be a folder in object storage, not {results_path!r}.",
             argument="results_path",
         )
-    # s3://connection@bucket is Airflow's; a password in it would be stored with the trigger, readable.
+    # s3://connection@bucket is Airflow's syntax. A password in it would be stored with the trigger, in plain text.
     if results_path and ":" in results_path.partition("://")[2].partition("/")[0].rpartition("@")[0]:
         raise LaplasArgumentError(
-            "`results_path` must not hold a password: name the storage's connection, as in "
+            "`results_path` must not contain a password: name the storage's connection, as in "
             "s3://connection_id@bucket/folder.",
             argument="results_path",
         )
@@ -89,6 +89,6 @@ def choose_folder(task: str | None, connection: str | None) -> str | None:
     """
     Return the folder for replies: the task's, else the connection's, else ``[laplas] results_path``, else None.
 
-    :raises LaplasArgumentError: where it cannot be one
+    :raises LaplasArgumentError: if it is not a valid folder
     """
     return check_results_path(task or connection or option("results_path") or None)

@@ -1,4 +1,4 @@
-"""What is made of a finished transcript that is kept: a judgement of its quality, and its other formats."""
+"""Check the quality of a stored transcript, and write its other formats."""
 
 import logging
 from collections.abc import Iterable
@@ -15,9 +15,10 @@ log = logging.getLogger(__name__)
 
 def check_quality(transcript: Transcript, settings: QualitySettings | None, generation_id: str) -> str | None:
     """
-    Check a transcript, log what is found, and return why it is to be skipped, if a finding says ``skip``.
+    Check a transcript and log the findings.
 
-    :raises LaplasQualityError: where a finding says ``fail``
+    :return: the reason to skip it, if a finding's action is ``skip``
+    :raises LaplasQualityError: if a finding's action is ``fail``
     """
     findings = check(transcript, settings) if settings else ()
     for finding in findings:
@@ -27,13 +28,13 @@ def check_quality(transcript: Transcript, settings: QualitySettings | None, gene
     }
     if decisive["fail"]:
         raise LaplasQualityError(
-            f"Generation {generation_id} is finished, billed and kept, but not good enough: {decisive['fail']} A "
-            "Clear judges it again, without paying; what is checked is the task's `quality`.",
+            f"Generation {generation_id} is finished, billed and kept, but not good enough: {decisive['fail']} Clear "
+            "the task to check it again without paying; the task's `quality` sets the checks.",
             generation_id=generation_id,
             findings=decisive["fail"],
         )
     if decisive["skip"]:
-        return f"Generation {generation_id} is skipped, as `quality` says: {decisive['skip']}"
+        return f"Generation {generation_id} is skipped, as set by `quality`: {decisive['skip']}"
     return None
 
 
@@ -45,12 +46,12 @@ def publish(
     storage: Storage,
 ) -> dict[str, str]:
     """
-    Write a transcript's other formats beside its reply. Blocking; it may be repeated.
+    Write a transcript's other formats beside its reply. Blocking; may be repeated.
 
-    :param uri: the reply's; a final ``.json`` is replaced
-    :param captions: what captions keep to; None is the defaults
-    :return: the URI of each format, the reply's own included
-    :raises LaplasArgumentError: naming ``formats``, where captions are asked for and the transcript has no times
+    :param uri: the reply's URI, whose ``.json`` is replaced
+    :param captions: limits of the captions; None uses the defaults
+    :return: the URI of each format, including the reply's
+    :raises LaplasArgumentError: naming ``formats``, if captions are requested and the transcript has no times
     """
     try:
         texts, report = write_formats(transcript, formats, captions)

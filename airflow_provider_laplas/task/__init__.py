@@ -1,1 +1,1 @@
-"""One Airflow task: what it does, as objects that operators, the sensor and the decorator hold."""
+"""Task objects: the logic behind the operators, the sensor and the decorator."""

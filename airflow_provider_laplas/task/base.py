@@ -1,4 +1,4 @@
-"""What the operators and the sensor have in common: the request's arguments, and a task object that does the work."""
+"""Base classes of the operators and the sensor: the request's arguments, and the task object that does the work."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -32,31 +32,31 @@ if TYPE_CHECKING:
 
 class Task(Protocol):
     """
-    What a waiting operator does.
+    The work of a waiting operator.
 
-    :ivar written: the URI of what was written, once that is safe
+    :ivar written: the URI of the output, once it is stored
     """
 
     written: str | None
 
     def start(self) -> Outcome:
-        """Begin, or take up what an earlier try has begun."""
+        """Start the work, or resume what an earlier try started."""
 
     def resume(self, event: Any) -> Outcome:
-        """Take the trigger's event."""
+        """Continue with the trigger's event."""
 
     def trigger_failed(self, failure: TriggerFailure) -> Outcome:
-        """Go on where the trigger ended without an event."""
+        """Continue after the trigger ended without an event."""
 
     def on_kill(self) -> None:
-        """Say what goes on though the task was ended."""
+        """Log what keeps running at the API after the task was killed."""
 
     def lineage(self) -> Any:
-        """Return what was read and written, for OpenLineage."""
+        """Return the inputs and outputs, for OpenLineage."""
 
 
 class BaseWaitingOperator(RenderedOperator):
-    """An operator that submits or waits, in its worker or in the triggerer: the face of a task object."""
+    """An operator that waits, in its worker or in the triggerer. It delegates to a task object."""
 
     soft_fail: bool = False
     """Skip the task instead of failing it."""
@@ -66,23 +66,23 @@ class BaseWaitingOperator(RenderedOperator):
 
     def make_task(self, context: Context, event: Any = None) -> Task:
         """
-        Return what this operator does, of its rendered arguments.
+        Make the task object from the rendered arguments.
 
-        :param event: the trigger's, where the task is resumed with one
-        :raises LaplasArgumentError: naming the argument that a template has made a wrong one
+        :param event: the trigger's event, if the task is resumed with one
+        :raises LaplasArgumentError: naming an argument that is invalid once its template is rendered
         """
         raise NotImplementedError
 
     def execute(self, context: Context) -> Any:
-        """Begin, or take up what an earlier try has begun; wait in the way that was chosen."""
+        """Start the work, or resume what an earlier try started."""
         return self.carry_out(lambda: self._made(context).start())
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Go on with the trigger's event."""
+        """Continue with the trigger's event."""
         return self.carry_out(lambda: self._made(context, event).resume(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; also where Airflow gave the trigger up, for its time-out or its death."""
+        """Resume the task, also after the trigger timed out or failed."""
         failure = trigger_failure(next_method, next_kwargs)
         if failure is None:
             return super().resume_execution(next_method, next_kwargs, context)
@@ -91,24 +91,24 @@ class BaseWaitingOperator(RenderedOperator):
 
     def carry_out(self, step: Callable[[], Outcome], *, leave: Callable[[], Any] | None = None) -> Any:
         """
-        Take a step, and do in Airflow's terms what it comes to.
+        Run a step, and translate its outcome for Airflow.
 
-        :param leave: what Airflow does of itself
+        :param leave: Airflow's default behaviour
         """
         return carry_out(self, step, skip_errors=self.soft_fail or self.never_fail, leave=leave)
 
     def on_kill(self) -> None:
-        """Say what goes on though the task was ended."""
+        """Log what keeps running at the API after the task was killed."""
         if self._task is not None:
             self._task.on_kill()
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """Return what was read and written, for OpenLineage."""
+        """Return the inputs and outputs, for OpenLineage."""
         return self._task.lineage() if self._task is not None else lineage([], [])
 
     @property
     def written(self) -> str | None:
-        """The URI of what was written, once that is safe."""
+        """The URI of the output, once it is stored."""
         return self._task.written if self._task is not None else None
 
     def _made(self, context: Context, event: Any = None) -> Task:
@@ -118,25 +118,25 @@ class BaseWaitingOperator(RenderedOperator):
 
 class BaseSTTOperator(RenderedOperator):
     """
-    What the submitting operators have in common: the request. Submit with one of its subclasses.
+    Base class of the submitting operators: the request's arguments. Use one of its subclasses.
 
-    Options that are not given are not sent. All arguments of the request are templated, and checked when the DAG is
-    parsed and again after templating; a wrong one is a
+    Options that are not given are not sent. All arguments of the request are templated. They are checked when the DAG
+    is parsed and again after templating: an invalid one raises a
     :class:`~airflow_provider_laplas.errors.LaplasArgumentError` that names it, before anything is sent.
 
     :param audio: an http(s) URL, which the API fetches; or a local path or any URI of Airflow's ``ObjectStoragePath``
-        (``s3://``, ``gs://``, ``file://`` …), which is uploaded, streamed
+        (``s3://``, ``gs://``, ``file://`` …), which is uploaded as a stream
     :param model: the API's model id. Default ``#g1_whisper-medium``
     :param conn_id: a connection of type ``laplas``. Default ``laplas_default``
-    :param durable: note in the task's state store what was submitted, so that a retry, or a Clear by a user, takes up
-        the same generation instead of paying again. Default True; False submits in every try. Other audio (a URL that
-        differs in more than its signature, a file with another size, ETag or time), another model or other options
-        are other work
-    :param on_ambiguous: what to do where a submission was sent and not answered, and may have been billed: ``fail``
-        (default; a user's Clear then submits again) or ``resubmit`` (once more, and perhaps paid twice)
-    :param on_expired: what to do where an earlier try's generation is gone, with its transcript: ``fail`` (default) or
+    :param durable: record the submission in the task's state store, so that a retry, or clearing the task, continues
+        with the same generation instead of paying again. Default True; False submits in every try. Different audio (a
+        URL that differs in more than its signature, a file with another size, ETag or modification time), model or
+        options are submitted anew
+    :param on_ambiguous: what to do if a submission got no answer and may have been billed: ``fail`` (default; clearing
+        the task then submits again) or ``resubmit`` (once, perhaps paying twice)
+    :param on_expired: what to do if an earlier try's generation and its transcript are gone: ``fail`` (default) or
         ``resubmit``
-    :param options: options by name, for models that take others than the following; or a template of such a dict
+    :param options: options by name, for models with options that are not listed here; or a template of such a dict
     :param custom_intent: intents to look for
     :param custom_intent_mode: ``strict`` or ``extended``
     :param custom_topic: topics to look for
@@ -145,22 +145,22 @@ class BaseSTTOperator(RenderedOperator):
     :param detect_language: detect the spoken language
     :param detect_topics: detect topics
     :param diarize: tell speakers apart
-    :param diarize_version: which version of that
+    :param diarize_version: version of the diarization
     :param dictation: write spoken commands as punctuation
-    :param extra: a text that comes back with the reply
+    :param extra: a string that the API returns with the reply
     :param filler_words: keep "uh" and "um"
     :param intents: detect intents
     :param keywords: words to listen for
     :param language: the spoken language (BCP-47)
-    :param measurements: write measurements in their short form
-    :param multi_channel: transcribe every channel of the audio for itself
+    :param measurements: abbreviate measurements
+    :param multi_channel: transcribe every channel of the audio separately
     :param numerals: write numbers as digits
     :param paragraphs: divide the transcript into paragraphs
-    :param profanity_filter: leave profanity out
-    :param punctuate: write punctuation and capitals
+    :param profanity_filter: remove profanity
+    :param punctuate: add punctuation and capitals
     :param search: a term to search for
     :param sentiment: detect sentiment
-    :param smart_format: format numbers, dates and the like for reading
+    :param smart_format: format numbers, dates and so on for readability
     :param summarize: ask for a summary
     :param tag: labels for the account's usage report
     :param topics: detect topics
@@ -235,32 +235,32 @@ class BaseSTTOperator(RenderedOperator):
 
     def check_audio(self, audio: Any) -> Any:
         """
-        Return ``audio``, if it can name audio.
+        Return ``audio``, if it is a valid source.
 
         :raises LaplasArgumentError: naming ``audio``
         """
         return check_audio(audio)
 
     def rendered_audio(self) -> Any:
-        """Return ``audio`` as it was rendered, with its signature, unless somebody has set another one since."""
+        """Return the rendered ``audio`` with its signature, unless ``self.audio`` has been changed since."""
         return self.check_audio(self._audio if self.audio == redacted(self._audio) else self.audio)
 
     def shown_source(self) -> str | None:
-        """Return where the audio is, as it may be shown; None where it is not one text."""
+        """Return where the audio is, redacted; None if it is not a single string."""
         return self.audio if isinstance(self.audio, str) else None
 
     def rendered_options(self) -> dict[str, Any]:
-        """Return the request's options, as they were rendered and checked."""
+        """Return the request's options, rendered and checked."""
         check_text("model", self.model)
         return check_options(merge_options(self.typed_options, self.options), rendered=True)
 
     def submission(self, timeout: float) -> "Submission":
         """
-        Return the work that is submitted, of the rendered arguments.
+        Make the submission from the rendered arguments.
 
-        :param timeout: seconds that a wait for it may take
+        :param timeout: seconds to wait for the result
         """
-        # What only a worker needs is not imported by every DAG file.
+        # Imported here to keep DAG parsing fast.
         from airflow_provider_laplas.task.submission import Submission  # noqa: PLC0415
 
         audio = self.rendered_audio()
@@ -275,11 +275,11 @@ class BaseSTTOperator(RenderedOperator):
         )
 
     def resume_policy(self) -> ResumePolicy:
-        """Return what the user chose for work that an earlier try or run has begun."""
+        """Return how to resume work that an earlier try or run started."""
         return ResumePolicy(self.on_ambiguous, self.on_expired)
 
     def after_rendering(self) -> None:
-        """Have Airflow store and show URLs without their signatures."""
+        """Make Airflow store and show URLs without their signatures."""
         super().after_rendering()
         self._audio = self.audio
         self.audio = redacted(self.audio)

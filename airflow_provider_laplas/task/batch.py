@@ -1,4 +1,4 @@
-"""A task that transcribes many files: list and submit, defer, go on where the trigger calls back, hand on."""
+"""A task that transcribes many files: list, submit, defer, resume when the trigger fires, publish the results."""
 
 import logging
 import time
@@ -37,9 +37,9 @@ class BatchTask:
     :ivar audio: a list of sources, or a folder or glob
     :ivar results_path: the folder for transcripts and manifest
     :ivar timeout: seconds for each generation, from its submission
-    :ivar durable: whether what an earlier try or run has done is taken up
-    :ivar place: the folder or glob that is transcribed, as it may be shown; None for a list
-    :ivar written: the manifest's URI, once the task is done with its files
+    :ivar durable: whether to continue the work of an earlier try or run
+    :ivar place: the folder or glob that is transcribed, redacted; None for a list
+    :ivar written: the manifest's URI, once all files are processed
     """
 
     context: Context = field(repr=False)
@@ -65,7 +65,7 @@ class BatchTask:
     _under_way: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
+        # Imported here to keep DAG parsing fast: requests, aiohttp and the HTTP provider take half a second.
         from airflow_provider_laplas.batch.batch import Batch  # noqa: PLC0415
         from airflow_provider_laplas.batch.submit import Request  # noqa: PLC0415
 
@@ -86,20 +86,20 @@ class BatchTask:
         )
 
     def start(self) -> Outcome:
-        """List the files, take over what is done already, submit, and wait."""
+        """List the files, skip those already done, submit the others, and wait."""
         records = RecordStore(self.context)
-        # The manifest may be a later run's by now: only the task itself knows whether it has begun before.
+        # A later run may own the manifest by now, so the task keeps its own record of having started.
         manifest = self.batch.begin(
             self._key, records.max_tries, durable=self.durable, last_tries=records.batch_tries()
         )
         if not manifest.entries:
-            return Skip("There is nothing to transcribe: `audio` holds no file.")
-        # Behind what it decides: a try that dies before has begun nothing, and no Clear was spent on it.
+            return Skip("There is nothing to transcribe: `audio` contains no files.")
+        # Recorded only now: a try that dies before this point has not used up a Clear.
         records.note_batch()
         return self._go_on(manifest)
 
     def resume(self, event: Any) -> Outcome:
-        """Go on where the trigger has called the worker back."""
+        """Continue after the trigger's event."""
         error = BatchEvent.from_payload(event).error
         if error is not None:
             raise error
@@ -107,9 +107,10 @@ class BatchTask:
 
     def trigger_failed(self, failure: TriggerFailure) -> Outcome:
         """
-        Poll once more every file whose deadline has passed unseen, and go on.
+        Poll every file at least once more, and continue.
 
-        :raises LaplasBatchError: where ``execution_timeout`` ended the wait before that; a Clear takes it up again
+        :raises LaplasBatchError: if ``execution_timeout`` ended the wait before all deadlines had passed; clearing the
+            task resumes it
         """
         if not failure.timed_out:
             return LeaveToAirflow()
@@ -117,25 +118,25 @@ class BatchTask:
         open_yet = [e for e in manifest.having(FileState.SUBMITTED) if (e.deadline or 0.0) > time.time()]
         if open_yet and self.execution_timeout is not None:
             raise LaplasBatchError(
-                f"`execution_timeout` passed while {len(open_yet)} files were waited for. They go on at the API and "
-                f"are billed. A Clear takes them up, from {redacted(manifest.uri)}.",
+                f"`execution_timeout` passed while waiting for {len(open_yet)} files. The API still transcribes and "
+                f"bills them. Clear the task to resume from {redacted(manifest.uri)}.",
                 manifest=redacted(manifest.uri),
             )
         self._under_way = True
-        log.warning("The triggerer gave up waiting; polling once more for every file.")
+        log.warning("The trigger timed out; polling every file once more.")
         return self._go_on(self.batch.wait(manifest))
 
     def on_kill(self) -> None:
-        """Say that the generations go on: the API cannot cancel one."""
+        """Log that the generations keep running: the API cannot cancel them."""
         if self._under_way:
             log.warning(
-                "The task was ended while its batch was at work. The API cannot cancel what was submitted: it goes on "
-                "and is billed. A Clear takes it up again, from %s.",
+                "The task was killed while its batch was running. The API cannot cancel what was submitted: it goes on "
+                "and is billed. Clear the task to resume from %s.",
                 redacted(self.batch.uri),
             )
 
     def lineage(self) -> Any:
-        """Return the new files and what was made of them, for OpenLineage; of very many, the folders."""
+        """Return the new files and their outputs, for OpenLineage; the folders if there are too many files."""
         if self._manifest is None:
             return lineage([], [])
         new = self._manifest.new(FileState.COMPLETED)
@@ -154,7 +155,7 @@ class BatchTask:
     def _go_on(self, manifest: Manifest) -> Outcome:
         self._under_way = True
         while True:
-            # First, so that what is not good enough counts before more is submitted.
+            # First, so that files that fail a quality check count before more are submitted.
             self.batch.publish(manifest)
             if not self.batch.submit(manifest):
                 self._under_way = False
@@ -175,13 +176,13 @@ class BatchTask:
         return Defer.until(max(latest, time.time() + self.timeout), trigger, self.execution_timeout)
 
     def _hand_on(self, manifest: Manifest) -> Done:
-        """Tell other tasks what is new, and return the summary."""
+        """Push the usage, emit the asset event, and return the summary."""
         self._manifest, self.written = manifest, manifest.uri
         seconds = manifest.new_audio_seconds()
-        # Before anything can fail: it is billed.
+        # Before anything can fail, because the audio is billed.
         self.context["ti"].xcom_push(key=USAGE_KEY, value=usage(seconds, self._price()))
         summary = self.batch.summarise(manifest)
-        # Also of what a run finished that then failed, and so told nobody.
+        # This includes files of an earlier run that failed before it emitted its event.
         if self.batch.announce(manifest):
             counts = {name: summary[name] for name in ("files", "completed", "new", "failed")}
             emit_asset(

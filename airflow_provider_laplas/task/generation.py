@@ -1,4 +1,4 @@
-"""A task that waits for one generation: submit or attach, wait, store, and hand the transcript on."""
+"""A task that waits for one generation: submit or attach, wait, store, and return the transcript."""
 
 import logging
 import time
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Work(Protocol):
-    """Where a task's generation comes from: a submission of its own, or an id that it was given."""
+    """Where a task's generation comes from: its own submission, or a given id."""
 
     def begin(self, hook: "LaplasHook", records: RecordStore, folder: str | None, task: TaskKey) -> Begun:
         """Return the generation that this try works on."""
@@ -42,16 +42,16 @@ class Work(Protocol):
 @dataclass(frozen=True, slots=True)
 class GivenGeneration:
     """
-    A generation that another task has submitted.
+    A generation that another task submitted.
 
-    :ivar timeout: seconds to wait for it, from the first try on
+    :ivar timeout: seconds to wait for it, counted from the first try
     """
 
     generation_id: str
     timeout: float
 
     def begin(self, hook: "LaplasHook", records: RecordStore, folder: str | None, task: TaskKey) -> Begun:
-        """Return it, with the deadline of an earlier try, and with its reply where one has stored that."""
+        """Return it, with an earlier try's deadline and, if one is stored, its reply."""
         now = time.time()
         earlier = records.load()
         if earlier is None or earlier.fingerprint != self.generation_id:
@@ -69,12 +69,11 @@ class Waiting:
     """
     How a task waits.
 
-    :ivar timeout: seconds from the beginning of the work
+    :ivar timeout: seconds from the start of the work
     :ivar poke_interval: the longest pause between two polls, in seconds
-    :ivar inline_wait: seconds of polling in the worker before the task defers; None is
-        ``default_inline_wait``, and 0 where the task
-        is mapped: hundreds of mapped tasks must not sit on worker slots
-    :ivar reschedule: whether a task that is not deferrable gives its worker slot back between two polls
+    :ivar inline_wait: seconds of polling in the worker before the task defers. None means ``default_inline_wait``, or
+        0 for a mapped task: hundreds of mapped tasks must not occupy worker slots
+    :ivar reschedule: whether a task that is not deferrable frees its worker slot between two polls
     """
 
     timeout: float
@@ -97,12 +96,12 @@ class GenerationTask:
     """
     One run of one task over one generation.
 
-    The connection is looked up once in each run, and the task's record read once.
+    The connection and the task's record are each read once per run.
 
-    :ivar work: called when the work begins, and not when it is resumed: what is paid for needs no audio any more
-    :ivar source: where the audio is, as it may be shown
+    :ivar work: called when the work starts, but not when it is resumed, which needs no audio
+    :ivar source: where the audio is, redacted
     :ivar announce_id: called with the generation's id once it is known
-    :ivar written: the stored reply's URI, once the task has brought it to safety
+    :ivar written: the reply's URI, once it is stored
     """
 
     context: Context = field(repr=False)
@@ -126,13 +125,13 @@ class GenerationTask:
         self._records = RecordStore(self.context)
 
     def start(self) -> Outcome:
-        """Take up what an earlier try has begun, or begin; poll, and defer where it is not done."""
+        """Submit, or attach to an earlier try's generation; poll, and defer if it is not done."""
         with self._connected() as hook:
             output, folder = self._output(), self._folder(hook)
             begun = self.work().begin(hook, self._records, folder, self._key)
             self.announce_id(begun.generation_id)
             if begun.stored is not None:
-                log.info("Generation %s is stored; the API is not asked.", begun.generation_id)
+                log.info("Generation %s is already stored; the API is not polled.", begun.generation_id)
                 return self._keep_stored(begun.generation_id, begun.stored, folder, output)
             self._waiting_for = begun.generation_id
             poller = self._poller(begun.record)
@@ -145,7 +144,7 @@ class GenerationTask:
             return self._keep(begun.generation_id, generation.reply, folder, output)
 
     def resume(self, event: Any) -> Outcome:
-        """Take the trigger's event; the API is not asked again."""
+        """Continue with the trigger's event, without calling the API again."""
         completion = CompletionEvent.from_payload(event)
         if completion.error is not None:
             raise completion.error
@@ -154,7 +153,7 @@ class GenerationTask:
             return self._hand_on(completion.generation_id, load_reply(reference), reference, self._output())
 
     def trigger_failed(self, failure: TriggerFailure) -> Outcome:
-        """Poll once more where Airflow gave the trigger up, for its time-out or its death."""
+        """Poll once more after the trigger timed out or failed."""
         record = self._record()
         generation_id = str(record.generation_id)
         log.warning(
@@ -178,19 +177,17 @@ class GenerationTask:
             return self._keep(generation_id, generation.reply, folder, output)
 
     def on_kill(self) -> None:
-        """Say that the generation goes on: the API cannot cancel one."""
+        """Log that the generation keeps running: the API cannot cancel it."""
         if self._waiting_for:
             log.warning(
-                "The task was ended while it waited for generation %s. The API cannot cancel it: it goes on and is "
-                "billed. An STTCompletionSensor with this id takes it up again.",
+                "The task was killed while it waited for generation %s. The API cannot cancel it: it goes on and is "
+                "billed. Use an STTCompletionSensor with this id to wait for it.",
                 self._waiting_for,
             )
 
     def lineage(self) -> Any:
-        """Return the audio and the files made of it, for OpenLineage."""
+        """Return the audio and the files made from it, for OpenLineage."""
         return lineage([self.source] if self.source else [], map(asset_uri, self._files.values()))
-
-    # The parts of a run
 
     @property
     def _key(self) -> TaskKey:
@@ -198,7 +195,7 @@ class GenerationTask:
 
     @contextmanager
     def _connected(self) -> Iterator["LaplasHook"]:
-        # requests, aiohttp and the HTTP provider cost half a second to import, which a DAG file should not pay.
+        # Imported here to keep DAG parsing fast: requests, aiohttp and the HTTP provider take half a second.
         from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
 
         with LaplasHook(check_text("conn_id", self.conn_id)) as self._hook:
@@ -208,7 +205,7 @@ class GenerationTask:
         """
         Return the record of the generation that this task waits for.
 
-        :raises LaplasError: where it does not know which one that is
+        :raises LaplasError: if there is no record of it
         """
         record = self._records.load()
         if record is not None and record.generation_id is not None:
@@ -217,7 +214,7 @@ class GenerationTask:
         if isinstance(work, GivenGeneration):
             return GenerationRecord("", 0, 0.0, work.generation_id)
         raise LaplasError(
-            "The task does not know which generation it waits for: nothing was noted. Clear it to start anew."
+            "The task has no record of the generation that it waits for. Clear it to start again."
         )
 
     def _output(self) -> Output:
@@ -227,7 +224,7 @@ class GenerationTask:
         """
         Return the folder for replies.
 
-        :raises LaplasArgumentError: where there is none, and files are asked for
+        :raises LaplasArgumentError: if there is none and ``formats`` needs one
         """
         folder = choose_folder(self.results_path, hook.client.settings.results_path)
         if folder is None and set(self.formats) - {"json"}:
@@ -250,16 +247,16 @@ class GenerationTask:
         self, hook: "LaplasHook", poller: Poller, outcome: Generation | LaplasError | None
     ) -> Generation | None:
         """
-        Poll in the worker: for some seconds, once at least; to the end where the task is not deferrable.
+        Poll in the worker: at least once, for up to the inline wait; until done if the task is not deferrable.
 
-        :param outcome: of a poll that was made already
-        :return: None where it is not done
+        :param outcome: of a poll that was already made
+        :return: None if it is not done
         """
         if not self.waiting.deferrable:
             inline_wait = 0.0 if self.waiting.reschedule else float("inf")
             return hook.client.wait_for(poller, inline_wait=inline_wait, first=outcome)
         inline_wait = self.waiting.seconds_inline(mapped=self._key.map_index >= 0)
-        # What was just submitted is not done yet.
+        # A generation that was just submitted cannot be done yet.
         settling = poller.submitted_at is not None and time.time() - poller.submitted_at < SETTLING
         if not inline_wait and settling and outcome is None:
             return None
@@ -278,7 +275,7 @@ class GenerationTask:
         return Defer.until(poller.deadline, trigger, self.waiting.execution_timeout)
 
     def _keep_stored(self, generation_id: str, stored: Stored, folder: str | None, output: Output) -> Outcome:
-        """Hand on what an earlier try has kept, where it lies where this one keeps its own."""
+        """Publish a stored reply, copying it first if it is not in this try's folder."""
         if folder is not None and stored.reference == Place(generation_id, folder, None).uri:
             return self._hand_on(generation_id, stored.reply, stored.reference, output)
         return self._keep(generation_id, stored.reply, folder, output)
@@ -286,19 +283,19 @@ class GenerationTask:
     def _keep(
         self, generation_id: str, reply: Mapping[str, Any], folder: str | None, output: Output
     ) -> Outcome:
-        """Bring a finished transcript to safety and hand it on."""
+        """Store a finished reply and publish it."""
         reference = keep_reply(reply, Place(generation_id, folder, self._key))
         return self._hand_on(generation_id, reply, reference, output)
 
     def _hand_on(
         self, generation_id: str, reply: Mapping[str, Any], reference: Reference, output: Output
     ) -> Outcome:
-        """Judge a reply that is kept, write its other formats, tell other tasks, and return the summary."""
+        """Check a stored reply's quality, write the other formats, emit asset events, and return the summary."""
         fresh = self._remember(reference, reply)
         transcript = Transcript.from_reply(reply)
         if fresh:
             METRICS.finished(transcript.duration)
-        # Before the checks: it is billed, whatever they say.
+        # Before the checks, because it is billed whatever their result.
         self.context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, self._price()))
         if why := check_quality(transcript, output.quality, generation_id):
             return Skip(why)
@@ -307,8 +304,8 @@ class GenerationTask:
             self._files = publish(reference, transcript, output.formats, output.captions, object_storage())
         elif set(output.formats) - {"json"}:
             raise LaplasArgumentError(
-                f"`formats` cannot be written: the reply of generation {generation_id} could be kept in XCom only. Clear "
-                "the task once `results_path` can be written to; nothing is paid again.",
+                f"`formats` cannot be written: the reply of generation {generation_id} could only be stored as an "
+                "XCom. Clear the task once `results_path` is writable; you do not pay again.",
                 argument="formats",
             )
         for uri in self._files.values():
@@ -326,9 +323,11 @@ class GenerationTask:
 
     def _remember(self, reference: Reference, reply: Mapping[str, Any]) -> bool:
         """
-        Note where the reply lies for a later try; an XCom would be gone by then, so a short reply itself is noted.
+        Record where the reply is stored, for a later try.
 
-        :return: whether it was not noted before
+        Airflow deletes an XCom before a later try, so a short reply is recorded itself.
+
+        :return: whether this is the first record of a reply
         """
         record = self._records.load()
         if record is None:
@@ -338,12 +337,11 @@ class GenerationTask:
         return record.result is None
 
     def _price(self) -> float | None:
-        """Return the price of a minute; a connection that is gone by now does not matter to what is finished."""
         return price_of(self._hook)
 
 
 def _last_poll(hook: "LaplasHook", generation_id: str) -> Generation | LaplasError:
-    """Poll with all the repetitions that a hook makes: nobody polls again after this."""
+    """Poll with the hook's retries, because this is the last poll."""
     try:
         return hook.client.fetch(generation_id)
     except LaplasError as error:
@@ -354,11 +352,11 @@ def summarise(
     generation_id: str, transcript: Transcript, reference: Reference, files: Mapping[str, str]
 ) -> dict[str, Any]:
     """
-    Return what a waiting task returns: small, plain JSON.
+    Return a waiting task's return value, as small, plain JSON.
 
-    ``text`` joins several channels with newlines; ``confidence`` is 0 to 1, ``duration`` seconds; ``result`` is what
-    :func:`~airflow_provider_laplas.results.load_transcript` takes to load words and raw reply; ``files`` the URI of each
-    format, empty without a ``results_path``.
+    ``text`` joins the channels with newlines; ``confidence`` is 0 to 1; ``duration`` is in seconds; ``result`` is what
+    :func:`~airflow_provider_laplas.results.load_transcript` takes to load the words and the raw reply; ``files`` maps
+    each format to its URI, and is empty without a ``results_path``.
     """
     return {
         "text": transcript.text,

@@ -1,4 +1,4 @@
-"""What a finished task tells others: assets, lineage, the price. No text of a transcript is in it."""
+"""What a finished task reports: asset events, lineage and the price; never text from a transcript."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_DATASETS = 200
-"""Datasets that one task names at most; a batch of more names its folder."""
+"""The most datasets that one task reports; a larger batch reports its folder instead."""
 
 
 def emit_asset(context: Mapping[str, Any], outlets: Iterable[Any], file: str, **extra: Any) -> None:
     """
-    Have each asset alias among a task's outlets say that a file was written, once the task succeeds.
+    Add an asset event for a file to each asset alias among the task's outlets. Airflow emits it if the task succeeds.
 
-    :param file: its URI; the asset's is without the id of the storage's connection, so put what loads it into ``extra``
-    :param extra: what the event tells; what is None is left out
+    :param file: its URI. The asset's URI omits the connection id, so put what is needed to load the file in ``extra``
+    :param extra: the event's extra; values that are None are left out
     """
     known = {name: value for name, value in extra.items() if value is not None}
     uri = asset_uri(file)
@@ -34,10 +34,10 @@ def emit_asset(context: Mapping[str, Any], outlets: Iterable[Any], file: str, **
 
 def lineage(inputs: Iterable[str], outputs: Iterable[str]) -> Any:
     """
-    Return what OpenLineage takes from an operator. Call it only where its provider is installed.
+    Return an ``OperatorLineage``. Needs the OpenLineage provider.
 
-    :param inputs: URIs of audio, as they may be shown
-    :param outputs: URIs of what was written
+    :param inputs: URIs of audio, redacted
+    :param outputs: URIs of the files that were written
     """
     from airflow.providers.common.compat.openlineage.facet import Dataset  # noqa: PLC0415
     from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415
@@ -49,7 +49,7 @@ def lineage(inputs: Iterable[str], outputs: Iterable[str]) -> Any:
 
 
 def dataset_name(uri: str) -> tuple[str, str]:
-    """Return namespace and name by OpenLineage's naming conventions; a storage's connection id is left out."""
+    """Return namespace and name by OpenLineage's naming conventions, without the storage's connection id."""
     if "://" not in uri:
         return "file", uri
     parts = urlsplit(uri)
@@ -62,7 +62,7 @@ def dataset_name(uri: str) -> tuple[str, str]:
 
 
 def price_of(hook: "LaplasHook | None") -> float | None:
-    """Return a connection's price of a minute, None where it has none, or is gone by now."""
+    """Return a connection's price per minute; None if it has none, or the connection cannot be read."""
     try:
         return hook.client.settings.price_per_minute if hook else None
     except LaplasError as error:

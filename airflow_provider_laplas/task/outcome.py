@@ -1,4 +1,4 @@
-"""What a step of a task comes to, and the one place that turns it into what Airflow calls it."""
+"""The outcomes of a task's step, and their translation for Airflow."""
 
 import time
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.exceptions import as_airflow_error
 
 BACKSTOP = 120.0
-"""Seconds behind our own deadline at which Airflow ends the deferral, should the trigger not have done so."""
+"""Seconds after our own deadline at which Airflow ends the deferral, if the trigger has not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The task is done, and returns the value."""
+    """The task is done and returns the value."""
 
     value: Any
 
@@ -32,9 +32,9 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Defer:
     """
-    A trigger goes on; its event resumes the task.
+    The task defers to a trigger, whose event resumes it.
 
-    :ivar timeout: after which Airflow resumes the task without one
+    :ivar timeout: after which Airflow resumes the task without an event
     """
 
     trigger: BaseTrigger
@@ -43,9 +43,9 @@ class Defer:
     @classmethod
     def until(cls, deadline: float, trigger: BaseTrigger, execution_timeout: timedelta | None) -> "Defer":
         """
-        Defer up to a deadline, in epoch seconds: Airflow counts deferred time towards no other time-out.
+        Defer up to a deadline, in epoch seconds, or ``execution_timeout``, which Airflow does not enforce meanwhile.
 
-        It is the trigger that keeps the deadline; Airflow's time-out is for a trigger that does not.
+        The trigger enforces the deadline; Airflow's timeout is for a trigger that does not.
         """
         timeout = timedelta(seconds=max(deadline - time.time(), 0.0) + BACKSTOP)
         return cls(trigger, timeout if execution_timeout is None else min(timeout, execution_timeout))
@@ -71,7 +71,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class LeaveToAirflow:
-    """Airflow's own error stands: it is worth a retry, which goes on."""
+    """Airflow's own error stands: a retry will continue the work."""
 
 
 Outcome: TypeAlias = Done | Defer | Reschedule | Skip | LeaveToAirflow
@@ -85,10 +85,10 @@ def carry_out(
     leave: Callable[[], Any] | None = None,
 ) -> Any:
     """
-    Take a step, and do in Airflow's terms what it comes to: return, defer, reschedule, skip or fail.
+    Run a step, and translate its outcome for Airflow: return, defer, reschedule, skip or fail.
 
-    :param skip_errors: whether the user chose, with ``soft_fail``, to have the task skipped instead of failed
-    :param leave: what Airflow does of itself
+    :param skip_errors: whether an error skips the task instead of failing it
+    :param leave: Airflow's default behaviour
     """
     try:
         outcome = step()

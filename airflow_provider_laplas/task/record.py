@@ -1,8 +1,8 @@
 """
-What a task remembers of work that is paid for, so that no retry pays again.
+A task's record of what it submitted, so that no retry pays again.
 
-A record lies in Airflow's ``task_state_store``, which belongs to the task and not to one try of it: it survives
-retries, a killed worker and a user's Clear, and is empty in a new DAG run.
+It is kept in Airflow's ``task_state_store``, which belongs to the task instance, not to a single try: it survives
+retries, a killed worker and a Clear, and is empty in a new DAG run.
 """
 
 import json
@@ -24,14 +24,14 @@ STORE_KEY = "laplas"
 @dataclass(frozen=True, slots=True)
 class GenerationRecord:
     """
-    The generation that a task works on. It is written before a submission, and again with its id.
+    The generation that a task works on. It is written before the submission, and again with the id.
 
-    :ivar fingerprint: what work it is; other work gets another record. A sensor's is the id that it was given
-    :ivar max_tries: Airflow's count of allowed tries, which grows with every Clear by a user and with nothing else
-    :ivar deadline: epoch seconds at which waiting ends; the work's, not a try's
-    :ivar generation_id: None between the intent and the API's answer
+    :ivar fingerprint: identifies the audio, model and options; for a sensor, the id that it was given
+    :ivar max_tries: Airflow's ``max_tries``, which only a Clear by a user raises
+    :ivar deadline: epoch seconds at which waiting ends, across all tries
+    :ivar generation_id: None until the API has answered
     :ivar submitted_at: epoch seconds
-    :ivar result: where the finished reply lies
+    :ivar result: where the finished reply is stored
     """
 
     fingerprint: str
@@ -46,7 +46,7 @@ _BATCH = "batch"
 
 
 class RecordStore:
-    """A task's record; read once, however often it is asked for. Without a state store nothing is remembered."""
+    """Reads a task's record, once, and writes it. Without a state store nothing is kept between tries."""
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._store = context.get("task_state_store")
@@ -55,22 +55,22 @@ class RecordStore:
         self.max_tries = int(getattr(context["ti"], "max_tries", 0) or 0)
 
     def load(self) -> GenerationRecord | None:
-        """Return what an earlier try left, None where there is nothing that can be read."""
+        """Return an earlier try's record; None if there is none that can be read."""
         if not self._loaded:
             self._record, self._loaded = self._read(), True
         return self._record
 
     def save(self, record: GenerationRecord) -> None:
         """
-        Write the record, unless it is the one that is there.
+        Write the record, if it has changed.
 
-        Repeated for some seconds, because what it holds is paid for: Airflow's API server may be restarting.
+        Retried for a few seconds, because the record is of paid work and Airflow's API server may be restarting.
         """
         if record != self.load():
             self._write(record)
 
     def restore(self, record: GenerationRecord | None) -> None:
-        """Put back what was noted before, where what was noted since did not come to pass."""
+        """Restore the earlier record, or none, after a submission that was not made."""
         if record is not None:
             self.save(record)
         elif self._store is not None:
@@ -78,22 +78,22 @@ class RecordStore:
             self._record = None
 
     def occasion(self, record: GenerationRecord) -> Occasion:
-        """Return why this try takes the record up."""
+        """Return whether this try is a retry or follows a Clear."""
         return Occasion.RETRY if record.max_tries == self.max_tries else Occasion.CLEAR
 
     def renewed(self, record: GenerationRecord, *, timeout: float, now: float) -> GenerationRecord:
-        """Return the record as this try has it: a user's Clear begins a new deadline, a retry does not."""
+        """Return the record for this try: a Clear sets a new deadline, a retry does not."""
         if self.occasion(record) is Occasion.RETRY:
             return record
         return replace(record, max_tries=self.max_tries, deadline=now + timeout)
 
     def batch_tries(self) -> int | None:
-        """Return ``max_tries`` when this task last began its batch, None where it has not."""
+        """Return ``max_tries`` as of when this task last started its batch; None if it has not."""
         record = self.load()
         return record.max_tries if record else None
 
     def note_batch(self) -> None:
-        """Note that this try has begun its batch; what became of the files, the manifest says."""
+        """Record that this try has started its batch. The state of each file is in the manifest."""
         self.save(GenerationRecord(_BATCH, self.max_tries, 0.0))
 
     def _read(self) -> GenerationRecord | None:
@@ -103,7 +103,7 @@ class RecordStore:
         try:
             return GenerationRecord(**json.loads(stored))
         except (ValueError, TypeError):
-            log.warning("What an earlier try of this task noted cannot be read; it was another version's.")
+            log.warning("The record of an earlier try of this task cannot be read: another version wrote it.")
             return None
 
     def _write(self, record: GenerationRecord) -> None:

@@ -1,4 +1,4 @@
-"""Submit audio, or take up what an earlier try has submitted: never paid for twice."""
+"""Submit audio, or continue with an earlier try's submission, so that nothing is paid for twice."""
 
 import logging
 import time
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A reply that an earlier try, or its trigger, has kept, and where."""
+    """A reply that an earlier try, or its trigger, stored, and where."""
 
     reply: Mapping[str, Any] = field(repr=False)
     reference: Reference
@@ -43,9 +43,9 @@ class Stored:
 @dataclass(frozen=True, slots=True)
 class Begun:
     """
-    The generation that a try works on, and what was seen of it on the way.
+    The generation that a try works on, and what is known about it.
 
-    :ivar stored: its reply, where it is kept already
+    :ivar stored: its reply, if it is already stored
     :ivar outcome: of the one poll that was made, if any
     """
 
@@ -60,24 +60,24 @@ class Begun:
 
 
 def find_stored(record: GenerationRecord, place: Place) -> Stored | None:
-    """Return the reply of a record's generation, where one is kept that can be read."""
+    """Return the stored reply of a record's generation; None if there is none that can be read."""
     reference = record.result or place.find()
     try:
         return None if reference is None else Stored(load_reply(reference), reference)
     except LaplasArgumentError as error:
-        log.warning("The stored reply cannot be taken, so the API is asked: %s", error)
+        log.warning("The stored reply cannot be read; polling the API instead: %s", error)
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
     """
-    One piece of work: audio to be submitted with a model and options.
+    Audio to submit with a model and options.
 
     :ivar audio: what the user gave, rendered
-    :ivar shown: the same, as it may be shown
-    :ivar timeout: seconds that a wait for it may take
-    :ivar durable: whether an earlier try's generation is taken up
+    :ivar shown: the same, redacted
+    :ivar timeout: seconds to wait for the result
+    :ivar durable: whether to continue with an earlier try's generation
     """
 
     audio: str = field(repr=False)
@@ -92,17 +92,19 @@ class Submission:
         """
         Return the generation of an earlier try, or submit.
 
-        At most one look for a stored transcript and one poll are made, and only where something was noted.
+        Looks up a stored transcript and polls the API at most once each, and only if an earlier try left a record.
 
-        :param folder: where finished replies are kept
-        :raises LaplasAmbiguousSubmitError: a submission may have been made, and the user has not said to repeat it
-        :raises LaplasGenerationGoneError: the earlier generation is gone, and the user has not said to submit again
+        :param folder: where finished replies are stored
+        :raises LaplasAmbiguousSubmitError: a submission may have been made, and ``on_ambiguous`` is ``fail``
+        :raises LaplasGenerationGoneError: the earlier generation is gone, and ``on_expired`` is ``fail``
         """
         earlier_record = records.load() if self.durable else None
         source, work = self._source(earlier_record)
         if earlier_record is None or earlier_record.fingerprint != work:
             if earlier_record is not None:
-                log.info("Submitting: what an earlier try submitted was other audio, or with other options.")
+                log.info(
+                    "Submitting: an earlier try submitted different audio, or with a different model or options."
+                )
             return self._submit(hook, records, earlier_record, work, source)
         place = Place(str(earlier_record.generation_id), folder, task)
         begun = self._look_for(hook, records, earlier_record, place)
@@ -125,12 +127,12 @@ class Submission:
         return begun
 
     def _source(self, record: GenerationRecord | None) -> tuple[str | Upload, str]:
-        """Return what is to be submitted, and which work that is."""
+        """Return the audio to submit, and the fingerprint of the work."""
         work = fingerprint_request(self.audio, self.model, self.options)
         try:
             source = open_source(self.audio, object_storage())
         except LaplasArgumentError:
-            # The audio may have been moved away since: what was submitted is paid for all the same.
+            # The audio may have been moved since, but its generation is paid for.
             if record is None or record.generation_id is None or not record.fingerprint.startswith(work):
                 raise
             return self.audio, record.fingerprint
@@ -153,7 +155,7 @@ class Submission:
         if begun.outcome is None:
             return Earlier.UNANSWERED
         earlier = judge(begun.outcome)
-        # An id may only not have arrived everywhere yet.
+        # The API may not know a new id everywhere yet.
         settling = time.time() - (begun.record.submitted_at or 0.0) < SETTLING
         return Earlier.SUBMITTED if earlier is Earlier.GONE and settling else earlier
 
@@ -170,7 +172,7 @@ class Submission:
     def _failure(self, earlier: Earlier, begun: Begun, folder: str | None) -> LaplasError:
         if earlier is Earlier.GONE and isinstance(begun.outcome, LaplasGenerationGoneError):
             where = f"in {redacted(folder)}" if folder else "anywhere: no `results_path` is set"
-            hint = f'No transcript of it was found {where}. To submit it again in such a case, set on_expired="resubmit".'
+            hint = f'No transcript of it was found {where}. To submit it again, set on_expired="resubmit".'
             return rebuild(LaplasGenerationGoneError, f"{begun.outcome} {hint}", vars(begun.outcome))
         return ambiguous_submission(
             "An earlier try was cut off between submitting and learning the generation's id."
@@ -185,7 +187,7 @@ class Submission:
         source: str | Upload,
     ) -> Begun:
         intent = GenerationRecord(work, records.max_tries, time.time() + self.timeout)
-        # A try that finds it without an id knows that the submission may have been made.
+        # A later try that finds a record without an id knows that the submission may have been made.
         records.save(intent)
         try:
             generation_id = hook.client.submit(source, model=self.model, options=self.options)
@@ -195,18 +197,18 @@ class Submission:
             log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
             generation_id = hook.client.submit(source, model=self.model, options=self.options)
         except LaplasError:
-            # It was surely not made, so that a retry may make it.
+            # The submission was certainly not made, so a retry may make it.
             records.restore(earlier)
             raise
         METRICS.submitted()
         now = time.time()
-        # Logged before it is stored: should that fail, the log is where the id can be found.
+        # Logged first: if saving the record fails, the id is still in the log.
         log.info("Submitted %s as generation %s.", self.shown, generation_id)
         record = replace(intent, generation_id=generation_id, submitted_at=now, deadline=now + self.timeout)
         try:
             records.save(record)
         except Exception:
             log.exception(
-                "Generation %s could not be noted: a retry of this task would not know of it.", generation_id
+                "Generation %s could not be recorded: a retry of this task would submit again.", generation_id
             )
         return Begun(record)

@@ -42,7 +42,7 @@ def test_a_written_transcript_is_not_taken_for_a_reply():
 def test_a_file_that_is_no_reply_is_named_and_not_quoted(tmp_path, content, load):
     stored = tmp_path / "a.json"
     stored.write_text(content)
-    with pytest.raises(LaplasArgumentError, match="is no ") as caught:
+    with pytest.raises(LaplasArgumentError, match="is not a ") as caught:
         load(str(stored))
     assert caught.value.argument == "result"
     assert SECRET not in repr(caught.value)
