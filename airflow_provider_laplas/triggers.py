@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import BaseTrigger, TriggerEvent
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, Poller
@@ -14,6 +14,9 @@ from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, akeep_reply
 from airflow_provider_laplas.storage import object_storage
+
+if TYPE_CHECKING:
+    from airflow_provider_laplas.manifest.state import BatchState
 
 log = logging.getLogger(__name__)
 
@@ -235,23 +238,34 @@ class STTBatchTrigger(BaseTrigger):
         # Imported here to keep DAG parsing fast: the HTTP clients take half a second.
         from airflow_provider_laplas.batch.wait import wait_for_submitted  # noqa: PLC0415
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
-        from airflow_provider_laplas.manifest.manifest import Manifest  # noqa: PLC0415
 
         event = BatchEvent()
         try:
             await asyncio.sleep(self.first_poll)
-            manifest = await object_storage().off_loop(
-                self.manifest, Manifest.resumed, self.manifest, self.lease_token
-            )
-            await wait_for_submitted(
-                shared_client(self.conn_id),
-                manifest,
-                poll_interval=self.poll_interval,
-                resume_at=self.resume_at,
-            )
+            state = await object_storage().off_loop(self.manifest, self._load)
+            # Else the worker takes over what it finds.
+            if state is not None:
+                await wait_for_submitted(
+                    shared_client(self.conn_id),
+                    state,
+                    poll_interval=self.poll_interval,
+                    resume_at=self.resume_at,
+                )
         except LaplasError as error:
             event = BatchEvent(error)
         yield TriggerEvent(event.to_payload())
+
+    def _load(self) -> "BatchState | None":
+        from airflow_provider_laplas.manifest.lease import check_lease, read_lease  # noqa: PLC0415
+        from airflow_provider_laplas.manifest.state import BatchState  # noqa: PLC0415
+
+        if not self.lease_token.isdigit():
+            # A batch that version 0.1 has deferred.
+            return None
+        storage = object_storage()
+        lease = read_lease(self.manifest, int(self.lease_token), storage)
+        check_lease(lease, storage)
+        return BatchState.resumed(lease, storage)
 
     async def on_kill(self) -> None:
         """Log that the generations keep running: the API cannot cancel them."""

@@ -19,7 +19,10 @@ class Earlier(StrEnum):
     """There is no record, or it is of different audio, another model or other options."""
 
     UNANSWERED = "unanswered"
-    """A submission was started, and its id is unknown: the API may have accepted and billed it."""
+    """A submission was started, and its id is unknown: the API may have accepted and billed it. No task said so yet."""
+
+    AMBIGUOUS = "ambiguous"
+    """The same, and a task has ended with an error, or a manifest, that said so."""
 
     SUBMITTED = "submitted"
     """A generation that is running or completed at the API, or whose state a failed poll could not tell."""
@@ -80,8 +83,10 @@ def resume(earlier: Earlier, occasion: Occasion, policy: ResumePolicy) -> Action
             return Action.TAKE
         case Earlier.SUBMITTED:
             return Action.ATTACH
-        # Clearing the task is consent to submit again: the error tells users to check the usage page first.
-        case Earlier.UNANSWERED if occasion is not Occasion.CLEAR and policy.on_ambiguous != "resubmit":
+        case Earlier.UNANSWERED if policy.on_ambiguous != "resubmit":
+            return Action.FAIL
+        # Clearing the task is consent to submit again: the error told the user to check the usage page first.
+        case Earlier.AMBIGUOUS if occasion is not Occasion.CLEAR and policy.on_ambiguous != "resubmit":
             return Action.FAIL
         case Earlier.GONE if policy.on_expired != "resubmit":
             return Action.FAIL

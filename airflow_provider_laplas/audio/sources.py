@@ -1,18 +1,20 @@
 """The argument ``audio``: what is valid, and how it is prepared for submission."""
 
 import fnmatch
+import io
 import math
 import mimetypes
 import os
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from airflow_provider_laplas.api.calls import Upload
-from airflow_provider_laplas.backends import FileInfo
+from airflow_provider_laplas.backends import READ_AT_ONCE, FileInfo
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasConfigurationError, LaplasStorageError
 from airflow_provider_laplas.redaction import redact_url, redacted
 from airflow_provider_laplas.storage import Storage, is_local, local_path
@@ -97,9 +99,7 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
     try:
         found = info or storage.info(text)
     except FileNotFoundError:
-        raise LaplasArgumentError(
-            f"`audio` is not a file on this worker: {shown}", argument="audio"
-        ) from None
+        raise _not_there(shown) from None
     except LaplasConfigurationError as error:
         raise LaplasArgumentError(f"`audio` cannot be read: {error}", argument="audio") from None
     except LaplasStorageError as error:
@@ -116,6 +116,10 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
         open=lambda: storage.open(text, found),
         version=found.version,
     )
+
+
+def _not_there(shown: str) -> LaplasArgumentError:
+    return LaplasArgumentError(f"`audio` is not a file on this worker: {shown}", argument="audio")
 
 
 def _content_type(name: str) -> str:
@@ -197,6 +201,32 @@ def open_source(audio: Any, storage: Storage, info: FileInfo | None = None) -> s
         return audio
     audio = check_audio(audio)
     return audio if is_web_url(audio) else open_upload(audio, storage, info)
+
+
+def open_listed(audio: str, fingerprint: str, storage: Storage) -> Upload:
+    """
+    Return the upload of a file that was listed earlier, as it is now, with one request if it is small.
+
+    :param fingerprint: what :func:`~airflow_provider_laplas.audio.fingerprint.fingerprint` made of it then
+    :raises LaplasArgumentError: naming ``audio``, if it is gone, empty or may not be read
+    :raises LaplasStorageError: if its storage does not work
+    """
+    size, _, version = fingerprint.partition("-")[2].partition("-")
+    if is_local(audio) or not size.isdigit() or int(size) > READ_AT_ONCE:
+        return open_upload(audio, storage)
+    upload = open_upload(audio, storage, FileInfo(int(size), 0.0, version))
+    with _opened(upload, audio) as file:
+        content = file.read()
+    if len(content) != upload.size:
+        return open_upload(audio, storage)
+    return replace(upload, open=lambda: io.BytesIO(content))
+
+
+def _opened(upload: Upload, audio: str) -> BinaryIO:
+    try:
+        return upload.open()
+    except FileNotFoundError:
+        raise _not_there(redacted(audio)) from None
 
 
 def _is_glob(text: str) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from airflow_provider_laplas.batch import timing
-from airflow_provider_laplas.manifest.files import UNFINISHED, FileState
-from airflow_provider_laplas.manifest.manifest import Manifest
+from airflow_provider_laplas.manifest.files import FileState
+from airflow_provider_laplas.manifest.state import Tally
 
 log = logging.getLogger(__name__)
 
@@ -18,10 +18,10 @@ class Progress:
     """
     Logs a batch's progress at intervals: files done and under way, the rate, and the time left.
 
-    :param manifest: the batch; files that are already done do not count towards the rate
+    :param tally: the batch's; files that are already done do not count towards the rate
     """
 
-    manifest: Manifest
+    tally: Tally
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     _began: float = field(init=False, repr=False)
     _said: float = field(init=False, repr=False)
@@ -34,12 +34,11 @@ class Progress:
     def say(self, *, now: bool = False) -> None:
         """Log a line, at most once per interval unless ``now`` is set."""
         clock = self.clock()
-        # Before counting, which is slow: this is called whenever one of thousands of files finishes.
         if not now and clock - self._said < timing.REPORT_EVERY:
             return
         self._said = clock
-        total, done = len(self.manifest.entries), self._done()
-        under_way = sum(1 for _ in self.manifest.having(FileState.SUBMITTED))
+        total, done = self.tally.total, self._done()
+        under_way = self.tally.states[FileState.SUBMITTED]
         # A rate over a second or two means nothing.
         took = clock - self._began
         rate = (done - self._done_before) / took if took >= timing.SHORTEST_RATE else 0.0
@@ -50,4 +49,4 @@ class Progress:
         log.info("%d of %d files done, %d under way%s%s.", done, total, under_way, how_fast, left)
 
     def _done(self) -> int:
-        return sum(entry.state not in UNFINISHED for entry in self.manifest.entries)
+        return self.tally.total - self.tally.unfinished

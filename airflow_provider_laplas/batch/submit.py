@@ -1,20 +1,20 @@
-"""The worker's half of a batch: submit files concurrently and record their ids. On an event loop."""
+"""The worker's half of a batch: submit files concurrently, and note their intents and ids."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, resume
 from airflow_provider_laplas.audio.fingerprint import fingerprint
-from airflow_provider_laplas.audio.sources import is_web_url, open_source
+from airflow_provider_laplas.audio.sources import is_web_url, open_listed
 from airflow_provider_laplas.batch import timing
-from airflow_provider_laplas.batch.notes import end, try_to_save
+from airflow_provider_laplas.batch.notes import Notes, end
 from airflow_provider_laplas.batch.progress import Progress
 from airflow_provider_laplas.client.rate_limited import RateLimitedClient
 from airflow_provider_laplas.errors import (
@@ -25,8 +25,7 @@ from airflow_provider_laplas.errors import (
     LaplasValidationError,
 )
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
-from airflow_provider_laplas.manifest.manifest import Manifest
-from airflow_provider_laplas.storage import Storage
+from airflow_provider_laplas.manifest.state import BatchState
 
 log = logging.getLogger(__name__)
 
@@ -46,124 +45,186 @@ class Request:
     policy: ResumePolicy
 
 
-async def submit_pending(
-    client: RateLimitedClient,
-    manifest: Manifest,
-    sources: Mapping[str, str],
+def submit_pending(
+    client: Callable[[], RateLimitedClient],
+    state: BatchState,
+    audio_of: Callable[[FileRecord], str | None],
     request: Request,
     *,
     room: int,
     stopped: Callable[[], object],
 ) -> None:
     """
-    Submit pending files until ``room`` are submitted or none is left.
+    Submit pending files until ``room`` are submitted or none is left. Blocking.
 
-    A file that the API refuses is marked as failed. A refused key, missing credits or an unreachable API ends the
-    submissions, after the ids received so far are saved.
+    A file that the API refuses is failed; a refused key, missing credits and an API that cannot be reached end it for
+    all, after what was submitted is noted. If the task is ended from outside, nothing more is sent, and what is under way
+    is given some seconds to be answered.
 
-    :param sources: the audio by the entry's output, because entries contain only redacted URLs
-    :param stopped: called before each group; true if nothing more is to be submitted
+    :param client: makes the client, on the event loop
+    :param audio_of: a file's audio: records hold only what may be shown
+    :param stopped: asked before each file; true if nothing more is to be submitted
     """
-    # If the task is killed, a whole group without ids is ambiguous, so only one group is submitted at a time.
-    limit = asyncio.Semaphore(timing.CONCURRENT_SUBMISSIONS)
-    progress = Progress(manifest)
-    while not stopped() and (
-        group := list(islice(manifest.having(FileState.PENDING), min(max(room, 0), timing.GROUP)))
-    ):
-        for entry in group:
-            entry.transition(FileState.INTENT)
-        await manifest.storage.off_loop(manifest.uri, manifest.save)
-        tasks = [
-            asyncio.create_task(
-                _submit(client, entry, sources.get(entry.output), request, manifest.storage, limit)
-            )
-            for entry in group
-        ]
-        await _note_ids(manifest, tasks)
-        progress.say()
-        if errors := [error for task in tasks if (error := task.exception())]:
+    submissions = Submissions(state, audio_of, request, room=room, stopped=stopped)
+    with asyncio.Runner() as runner:
+        try:
+            runner.run(submissions.run(client))
+        except BaseException:
+            # A time-out or a signal of Airflow comes up here while submissions are under way.
+            runner.run(submissions.wind_down())
+            raise
+
+
+class Submissions:
+    """Submit files, several at a time, each after its intent is noted."""
+
+    def __init__(
+        self,
+        state: BatchState,
+        audio_of: Callable[[FileRecord], str | None],
+        request: Request,
+        *,
+        room: int,
+        stopped: Callable[[], object],
+    ) -> None:
+        self._state = state
+        self._audio_of = audio_of
+        self._request = request
+        self._room = room
+        self._stopped = stopped
+        self._next: deque[FileRecord] = deque()
+        self._reading = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._progress = Progress(state.tally)
+        self._over = False
+        self._noting: asyncio.Task[Exception | None] | None = None
+
+    async def run(self, client: Callable[[], RateLimitedClient]) -> None:
+        """
+        Submit.
+
+        :raises LaplasError: what ends it for all files
+        """
+        self._notes, self._client = Notes(self._state), client()
+        count = min(self._room, timing.CONCURRENT_SUBMISSIONS)
+        self._tasks = [asyncio.create_task(self._submit_files()) for _ in range(count)]
+        await asyncio.wait(self._tasks)
+        errors = [error for task in self._tasks if (error := task.exception())]
+        await self._note_rest()
+        if errors:
             raise errors[0]
-        # Ambiguous submissions may have been accepted, so they count as well.
-        room -= sum(entry.state in {FileState.SUBMITTED, FileState.AMBIGUOUS} for entry in group)
 
+    async def wind_down(self) -> None:
+        """Send nothing more, wait some seconds for the answers to what was sent, and note them."""
+        self._over = True
+        if left := [task for task in self._tasks if not task.done()]:
+            log.warning("The task is ended: nothing more is submitted.")
+            await asyncio.wait(left, timeout=timing.GRACE)
+            await self._note_rest()
 
-async def _note_ids(manifest: Manifest, tasks: Sequence["asyncio.Task[None]"]) -> None:
-    """
-    Wait for a group's submissions, saving ids as they arrive, because large uploads take minutes.
-
-    If saving fails, the submissions under way are still waited for, because they are billed.
-    """
-    left, failure = set(tasks), None
-    try:
-        while left:
-            _, left = await asyncio.wait(left, timeout=timing.SAVE_EVERY)
-            failure = await try_to_save(manifest)
-    except asyncio.CancelledError:
-        # A timeout: save the ids received so far. Submissions still under way stay in the state INTENT.
-        failure = await try_to_save(manifest)
-        raise
-    finally:
-        if failure is not None:
-            ids = {entry.output: entry.generation_id for entry in manifest.having(FileState.SUBMITTED)}
+    async def _note_rest(self) -> None:
+        if failure := await self._notes.try_to_note():
+            ids = {record.output: record.generation_id for record in self._state.having(FileState.SUBMITTED)}
             log.error(
                 "The manifest cannot be written. These generations were submitted and are billed: %s", ids
             )
-    if failure is not None:
-        raise failure
+            raise failure
 
-
-async def _submit(
-    client: RateLimitedClient,
-    entry: FileRecord,
-    source: str | None,
-    request: Request,
-    storage: Storage,
-    limit: asyncio.Semaphore,
-) -> None:
-    async with limit:
+    async def _submit_files(self) -> None:
         try:
-            audio = await _open(entry, source, storage)
+            while (record := await self._take()) is not None:
+                await self._submit(record)
+                self._progress.say()
+        except BaseException:
+            self._over = True
+            raise
+
+    async def _take(self) -> FileRecord | None:
+        async with self._reading:
+            if self._over or self._room <= 0 or self._stopped():
+                return None
+            if not self._next:
+                count = min(self._room, timing.CONCURRENT_SUBMISSIONS)
+                self._next.extend(
+                    await self._state.storage.off_loop(self._state.uri, self._state.next_pending, count)
+                )
+            if not self._next:
+                return None
+            self._room -= 1
+            return self._next.popleft()
+
+    async def _submit(self, record: FileRecord) -> None:
+        state = self._state
+        try:
+            audio = await self._open(record)
             # The file may have changed since it was listed.
-            entry.fingerprint = fingerprint(entry.fingerprint, audio)
-            generation_id = await _submit_once_or_twice(client, audio, request)
+            changed = fingerprint(record.fingerprint, audio)
+            generation_id = await self._submit_once_or_twice(record, changed, audio)
         except LaplasAmbiguousSubmitError as error:
-            end(entry, FileState.AMBIGUOUS, error)
+            end(state, record, FileState.AMBIGUOUS, error)
+        except _Ended as ended:
+            if ended.__cause__ is not None:
+                raise ended.__cause__ from None
         except (LaplasArgumentError, LaplasTooLargeError, LaplasValidationError) as error:
-            end(entry, FileState.FAILED, error)
+            end(state, record, FileState.FAILED, error)
         except LaplasError:
-            entry.transition(FileState.PENDING)
+            state.transition(record, FileState.PENDING)
             raise
         else:
             METRICS.submitted()
             now = time.time()
-            entry.transition(
+            state.transition(
+                record,
                 FileState.SUBMITTED,
                 generation_id=generation_id,
                 submitted_at=now,
-                deadline=now + request.timeout,
+                deadline=now + self._request.timeout,
             )
+            # Not waited for: the next file's intent is noted with it.
+            self._noting = asyncio.create_task(self._notes.try_to_note())
+        if record.state not in {FileState.SUBMITTED, FileState.AMBIGUOUS}:
+            # What may have been accepted takes its room.
+            self._room += 1
 
-
-async def _open(entry: FileRecord, source: str | None, storage: Storage) -> str | Upload:
-    if source is None:
-        raise LaplasArgumentError(
-            "`audio`: the file is no longer where it was when the task started.", argument="audio"
-        )
-    try:
+    async def _open(self, record: FileRecord) -> str | Upload:
+        source = self._audio_of(record)
+        if source is None:
+            raise LaplasArgumentError(
+                "`audio`: the file is no longer where it was when the task started.", argument="audio"
+            )
         if is_web_url(source):
             return source
-        return await storage.off_loop(source, open_source, source, storage)
-    except BaseException:
-        # Nothing was sent, so this must not look like an interrupted submission.
-        entry.transition(FileState.PENDING)
-        raise
+        storage = self._state.storage
+        return await storage.off_loop(source, open_listed, source, record.fingerprint, storage)
 
+    async def _submit_once_or_twice(self, record: FileRecord, changed: str, audio: str | Upload) -> str:
+        async def intend() -> None:
+            if self._over:
+                raise _Ended
+            if record.state is not FileState.INTENT:
+                self._state.transition(record, FileState.INTENT, fingerprint=changed)
+            try:
+                await self._notes.noted(check=True)
+            except Exception as error:
+                raise _Ended from error
 
-async def _submit_once_or_twice(client: RateLimitedClient, audio: Any, request: Request) -> str:
-    try:
-        return await client.submit(audio, model=request.model, options=request.options)
-    except LaplasAmbiguousSubmitError as error:
-        if resume(Earlier.UNANSWERED, Occasion.RETRY, request.policy) is Action.FAIL:
+        model, options = self._request.model, self._request.options
+        try:
+            return await self._client.submit(audio, model=model, options=options, before=intend)
+        except _Ended:
+            # Nothing was sent.
+            if record.state is FileState.INTENT:
+                self._state.transition(record, FileState.PENDING)
             raise
-        log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
-    return await client.submit(audio, model=request.model, options=request.options)
+        except LaplasAmbiguousSubmitError as error:
+            if resume(Earlier.UNANSWERED, Occasion.RETRY, self._request.policy) is Action.FAIL:
+                raise
+            log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
+            try:
+                return await self._client.submit(audio, model=model, options=options, before=intend)
+            except _Ended:
+                raise error from None
+
+
+class _Ended(Exception):
+    """Nothing more is submitted; the cause, if there is one, is to be raised."""

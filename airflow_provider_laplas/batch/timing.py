@@ -1,11 +1,15 @@
 """Intervals and group sizes of a batch."""
 
-from airflow_provider_laplas.manifest.manifest import ABANDONED_AFTER
-
-GROUP = 100
-"""Files that are submitted together, after their intents are written."""
+from airflow_provider_laplas.manifest.summary import ABANDONED_AFTER
 
 CONCURRENT_SUBMISSIONS = 16
+"""Files that are submitted at a time. No more than that are ambiguous if the worker is killed."""
+
+LEASE_VALID = 5.0
+"""Seconds for which a check of the lease is good."""
+
+GRACE = 5.0
+"""Seconds for which a task that is ended waits for answers to what it has submitted."""
 
 SAVE_EVERY = 3.0
 """Seconds between two writes of the manifest while files finish."""

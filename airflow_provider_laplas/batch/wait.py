@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,7 @@ from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.api.poller import Poller
 from airflow_provider_laplas.api.responses import RETENTION, Generation
 from airflow_provider_laplas.batch import timing
-from airflow_provider_laplas.batch.notes import end, try_to_save
+from airflow_provider_laplas.batch.notes import Notes, end
 from airflow_provider_laplas.batch.progress import Progress
 from airflow_provider_laplas.client.rate_limited import RateLimitedClient
 from airflow_provider_laplas.errors import (
@@ -22,8 +22,8 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationTimeoutError,
 )
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
-from airflow_provider_laplas.manifest.manifest import Manifest
-from airflow_provider_laplas.manifest.takeover import adopt_outputs
+from airflow_provider_laplas.manifest.state import BatchState
+from airflow_provider_laplas.manifest.summary import SummaryWriter
 from airflow_provider_laplas.persistence import apersistently
 from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.results.keeping import load_reply, write_reply
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 async def wait_for_submitted(
     client: RateLimitedClient,
-    manifest: Manifest,
+    state: BatchState,
     *,
     poll_interval: float,
     resume_at: int,
@@ -43,100 +43,127 @@ async def wait_for_submitted(
     """
     Wait for the submitted files and write each transcript as it finishes.
 
-    :param resume_at: return once this many are left, if there are pending files for the worker to submit
+    :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
+    :raises LaplasArgumentError: if somebody else has taken the lease
     """
     finished: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
-    await manifest.storage.off_loop(manifest.uri, adopt_outputs, manifest, seconds_of)
-    progress = Progress(manifest)
-    submitted = list(manifest.having(FileState.SUBMITTED))
-    tasks = [asyncio.create_task(_finish(entry, client, manifest, poll_interval)) for entry in submitted]
+    notes, progress, summary = Notes(state), Progress(state.tally), SummaryWriter(state)
+    submitted = list(state.having(FileState.SUBMITTED))
+    tasks = [asyncio.create_task(_finish(record, client, state, poll_interval)) for record in submitted]
     for task in tasks:
         task.add_done_callback(finished.put_nowait)
-    more = any(manifest.having(FileState.PENDING))
-    left, saved_at, unsaved = len(tasks), time.monotonic(), False
+    more = state.tally.states[FileState.PENDING] > 0
+    left, noted_at, unnoted = len(tasks), time.monotonic(), False
     try:
         while left > (resume_at if more else 0):
-            ended = await _take_finished(finished, timing.SAVE_EVERY if unsaved else timing.HEARTBEAT)
+            ended = await _take_finished(finished, timing.SAVE_EVERY if unnoted else timing.HEARTBEAT)
             left -= ended
-            unsaved = unsaved or ended > 0
+            unnoted = unnoted or ended > 0
             progress.say(now=left == 0)
-            if time.monotonic() - saved_at >= timing.SAVE_EVERY:
-                await _save_progress(manifest)
-                saved_at, unsaved = time.monotonic(), False
+            if time.monotonic() - noted_at >= timing.SAVE_EVERY:
+                await _note_progress(notes, summary)
+                noted_at, unnoted = time.monotonic(), False
     finally:
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        await _save_progress(manifest)
+        await _note_progress(notes, summary)
     for outcome in outcomes:
         if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
             raise outcome
 
 
 async def _take_finished(finished: "asyncio.Queue[asyncio.Task[None]]", patience: float) -> int:
-    """Wait up to ``patience`` seconds for files to finish, and return how many did."""
+    """Wait up to ``patience`` seconds for a file to finish, and return how many did."""
     ends = []
     with suppress(TimeoutError):
         async with asyncio.timeout(patience):
             ends.append(await finished.get())
     while not finished.empty():
         ends.append(finished.get_nowait())
-    # Airflow's task timeout is not an Exception. It can be raised in any of the tasks, and has to end all of them.
+    # Airflow's own timeout, which is not an Exception, can be raised in any of the tasks, and ends them all.
     for task in ends:
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, Exception):
             raise error
     return len(ends)
 
 
-async def _save_progress(manifest: Manifest) -> None:
+async def _note_progress(notes: Notes, summary: SummaryWriter) -> None:
     """
-    Write the manifest. A storage failure does not end the wait, because the outputs are found again later.
+    Note how far the wait has come. A storage that is away does not end it, as it is noted later.
 
-    :raises LaplasArgumentError: if another task or try has taken the lease
+    :raises LaplasArgumentError: if somebody else has taken the lease
     """
-    failure = await try_to_save(manifest)
+    failure = await notes.try_to_note(check=True)
+    if failure is None:
+        failure = await summary.try_to_write()
     if isinstance(failure, LaplasArgumentError):
         raise failure
     if failure is not None:
-        log.warning("The manifest cannot be written now; still waiting: %s", redact(repr(failure)))
+        log.warning("The journal cannot be written now, but the wait goes on: %s", redact(repr(failure)))
 
 
 async def _finish(
-    entry: FileRecord, client: RateLimitedClient, manifest: Manifest, poll_interval: float
+    record: FileRecord, client: RateLimitedClient, state: BatchState, poll_interval: float
 ) -> None:
-    wait = Poller(
-        str(entry.generation_id),
-        entry.deadline or 0.0,
+    poller = Poller(
+        str(record.generation_id),
+        record.deadline or 0.0,
         poll_interval,
-        entry.submitted_at,
-        # Thousands of files would flood the log; the batch logs its progress instead.
+        record.submitted_at,
+        # Thousands of files would flood the log; the batch logs its own progress.
         log_level=logging.DEBUG,
     )
     try:
-        generation = await client.wait_for(wait)
+        generation = await client.wait_for(poller)
     except LaplasGenerationFailedError as error:
-        end(entry, FileState.FAILED, error)
+        end(state, record, FileState.FAILED, error)
     except LaplasGenerationGoneError as error:
-        end(entry, FileState.GONE, error)
+        if not await _adopt(record, state):
+            end(state, record, FileState.GONE, error)
     except LaplasGenerationTimeoutError as error:
-        end(entry, FileState.TIMED_OUT, error)
+        end(state, record, FileState.TIMED_OUT, error)
     else:
-        # Shielded, so that the paid reply is stored even if the trigger is being moved to another triggerer.
-        await asyncio.shield(_store(entry, generation, manifest.uri_of(entry), manifest.storage))
+        # Shielded: what is paid for is stored even if the trigger is moved right now.
+        await asyncio.shield(_store(record, generation, state))
 
 
-async def _store(entry: FileRecord, generation: Generation, uri: str, storage: Storage) -> None:
-    # Retry for as long as the API keeps the reply: until it is stored, only this process has a copy.
-    until = (entry.submitted_at or time.time()) + RETENTION
+async def _adopt(record: FileRecord, state: BatchState) -> bool:
+    """Count a file as completed whose transcript another process has stored, and was killed before it noted it."""
+
+    def adopt() -> Callable[[], None] | None:
+        try:
+            info = state.storage.info(state.uri_of(record))
+        except FileNotFoundError:
+            return None
+        if info.modified == record.replaces:
+            return None
+        seconds = seconds_of(state.uri_of(record), state.storage)
+        return lambda: state.transition(
+            record, FileState.COMPLETED, audio_seconds=seconds, completed_at=info.modified, error=None
+        )
+
+    found = await state.storage.off_loop(state.uri, adopt)
+    if found is not None:
+        found()
+    return found is not None
+
+
+async def _store(record: FileRecord, generation: Generation, state: BatchState) -> None:
+    # The API keeps it for so long, and nobody else has it.
+    until = (record.submitted_at or time.time()) + RETENTION
+    uri, storage = state.uri_of(record), state.storage
     await apersistently(storage.off_loop, uri, write_reply, uri, generation.reply, storage, until=until)
     duration = _duration(generation.reply)
     METRICS.finished(duration)
-    entry.transition(FileState.COMPLETED, audio_seconds=duration, completed_at=time.time(), error=None)
+    state.transition(
+        record, FileState.COMPLETED, audio_seconds=duration, completed_at=time.time(), error=None
+    )
 
 
-def seconds_of(uri: str) -> float | None:
+def seconds_of(uri: str, storage: Storage) -> float | None:
     """Return the seconds of audio of a stored reply. Blocking."""
-    return _duration(load_reply(uri))
+    return _duration(load_reply(uri, storage))
 
 
 def _duration(reply: Mapping[str, Any]) -> float | None:

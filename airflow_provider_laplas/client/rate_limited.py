@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -70,16 +70,27 @@ class RateLimitedClient:
                     self._when_idle(self)
                 await self._client.close_session()
 
-    async def submit(self, audio: Audio, *, model: str, options: Mapping[str, Any]) -> str:
+    async def submit(
+        self,
+        audio: Audio,
+        *,
+        model: str,
+        options: Mapping[str, Any],
+        before: Callable[[], Awaitable[object]] | None = None,
+    ) -> str:
         """
         Submit within the rate limit; see :meth:`~airflow_provider_laplas.client.client.LaplasClient.submit` for errors.
 
         A 429 lowers the rate for the whole process, and the submission waits for another permit.
+
+        :param before: awaited right before each request; if it raises, nothing is sent
         """
         for attempt in count(1):
             if error := await self._connect():
                 raise error
             await self._limiter.acquire()
+            if before is not None:
+                await before()
             try:
                 return await self._client.asubmit(audio, model=model, options=options, repeat_refused=False)
             except LaplasRateLimitError as refused:

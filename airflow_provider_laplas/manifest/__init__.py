@@ -8,7 +8,8 @@ from airflow_provider_laplas.manifest.files import (
     FileState,
     output_names,
 )
-from airflow_provider_laplas.manifest.manifest import ABANDONED_AFTER, NAME, Manifest
+from airflow_provider_laplas.manifest.manifest import NAME, Manifest
+from airflow_provider_laplas.manifest.summary import ABANDONED_AFTER, read_summary
 
 __all__ = [
     "ABANDONED_AFTER",
@@ -20,4 +21,5 @@ __all__ = [
     "FileState",
     "Manifest",
     "output_names",
+    "read_summary",
 ]

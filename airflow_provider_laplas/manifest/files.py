@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -68,6 +68,7 @@ class FileRecord:
     :ivar reported: whether a task that ended has reported that the submission is ambiguous: a Clear is then consent
     :ivar other_ids: generation ids that are known of this output beside its own: given up, or of a late answer
     :ivar listed: whether it is among the files that the last task was to transcribe
+    :ivar lease: the number of the lease under which it finished or failed
     """
 
     source: str
@@ -89,37 +90,76 @@ class FileRecord:
     reported: bool = False
     other_ids: list[str] | None = None
     listed: bool = True
+    lease: int = 0
 
     def names(self, formats: Iterable[str] | None = None) -> list[str]:
         """Return the paths of the file's formats below the batch's folder, by default of those already written."""
         stem = self.output.removesuffix(".json")
         return [f"{stem}.{name}" for name in (formats or self.formats or ())]
 
-    def transition(self, state: FileState, **facts: Any) -> None:
-        """Put the file into a state, with what is known of it then."""
-        for name, value in facts.items():
-            setattr(self, name, value)
-        self.state = state
+    def transition(self, state: FileState, **facts: Any) -> set[str]:
+        """
+        Put the file into a state, with what is known of it then, and return the names of the fields that changed.
 
+        An id that is given up stays among :attr:`other_ids`.
+        """
+        facts["state"] = state
+        given_up = self.generation_id
+        if given_up is not None and facts.get("generation_id", given_up) != given_up:
+            facts["other_ids"] = [*(self.other_ids or ()), given_up][-MOST_OTHER_IDS:]
+        changed = {name for name, value in facts.items() if getattr(self, name) != value}
+        for name in changed:
+            setattr(self, name, facts[name])
+        return changed
 
-    def to_line(self) -> str:
-        """Return the record as a line of JSON; what is as it is by default is left out."""
-        return json.dumps({name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS.get(name)})
+    def to_line(self, names: Collection[str] | None = None) -> str:
+        """
+        Return the record as a line of JSON, without what is as it is by default.
+
+        :param names: the fields that changed. Default: all. Those that tell one submission from another are always there
+        """
+        if names is None:
+            return json.dumps(
+                {name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS.get(name)}
+            )
+        return json.dumps(
+            {name: getattr(self, name) for name in (*_IDENTITY, *sorted(set(names) - _IDENTITY_SET))}
+        )
 
     @classmethod
     def from_fields(cls, content: Mapping[str, Any]) -> "FileRecord":
         """
-        Read what :meth:`to_line` wrote, parsed.
+        Read what :meth:`to_line` wrote of a whole record, parsed.
 
-        :raises ValueError: or a TypeError or KeyError, if it is something else
+        :raises ValueError: or a TypeError, if it is something else
         """
         record = cls(**content)
         record.state = FileState(record.state)
         return record
 
+    def changed(self, content: Mapping[str, Any]) -> "FileRecord":
+        """Return the record with the changes that :meth:`to_line` wrote, parsed."""
+        return replace(self, **{**content, "state": FileState(content["state"])})
 
+
+MOST_OTHER_IDS = 5
+"""How many ids are remembered of one output, beside its own."""
+
+
+def differences(one: FileRecord, other: FileRecord) -> set[str]:
+    """Return the names of the fields in which two records differ."""
+    return {name for name in _NAMES if getattr(one, name) != getattr(other, name)}
+
+
+_IDENTITY = ("output", "state", "attempt", "generation_id")
+_IDENTITY_SET = frozenset(_IDENTITY)
 _NAMES = tuple(item.name for item in fields(FileRecord))
-_DEFAULTS = {item.name: item.default for item in fields(FileRecord) if item.default is not MISSING}
+# The state is always written: it is what people read.
+_DEFAULTS = {
+    item.name: item.default
+    for item in fields(FileRecord)
+    if item.default is not MISSING and item.name != "state"
+}
 
 
 def merge(older: FileRecord, newer: FileRecord) -> FileRecord:

@@ -132,9 +132,7 @@ class Journal:
 
         def write(item: tuple[int, list[str]]) -> None:
             number, page = item
-            persistently(
-                self.storage.write_text, self._page(number), "".join(f"{line}\n" for line in page)
-            )
+            persistently(self.storage.write_text, self._page(number), "".join(f"{line}\n" for line in page))
 
         with ThreadPoolExecutor(READERS) as threads:
             list(threads.map(write, enumerate(pages)))

@@ -51,7 +51,11 @@ class Lease:
 
 def find_lease(manifest: str, storage: Storage) -> Lease | None:
     """Return the lease that is held, or was last; None if none was ever taken. Blocking."""
-    numbers = [int(stem) for name in storage.list_files(_folder(manifest)) if (stem := name.partition(".")[0]).isdigit()]
+    numbers = [
+        int(stem)
+        for name in storage.list_files(_folder(manifest))
+        if (stem := name.partition(".")[0]).isdigit()
+    ]
     return read_lease(manifest, max(numbers), storage) if numbers else None
 
 
@@ -61,9 +65,7 @@ def read_lease(manifest: str, number: int, storage: Storage) -> Lease:
     return Lease(manifest, number, content["owner"], content["taken_at"])
 
 
-def take_lease(
-    manifest: str, owner: Mapping[str, Any], storage: Storage, *, after: Lease | None
-) -> Lease:
+def take_lease(manifest: str, owner: Mapping[str, Any], storage: Storage, *, after: Lease | None) -> Lease:
     """
     Take the lease from whoever has it. Blocking.
 

@@ -1,49 +1,54 @@
 """
-The state of each file of a batch, from which a retry, a Clear or another run continues.
+What became of each file of a batch, as a document.
 
-The manifest is a JSON file beside the outputs. Intents are written before a group is submitted, ids right after, and
-finished files every few seconds. Nothing is lost if it lags behind: an output in the folder counts as finished.
-
-Several tries of a task can run at once: see :mod:`~airflow_provider_laplas.manifest.lease`.
+``manifest.json`` lies beside the outputs. A task writes it when it ends; what writers note meanwhile lies in journals
+(:mod:`~airflow_provider_laplas.manifest.journal`). :meth:`Manifest.load` reads all of them, so it is up to date at any
+time.
 """
 
 import json
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest.files import FIELDS, TRANSCRIBED, FileRecord, FileState
-from airflow_provider_laplas.manifest.lease import check_lease, journal_uri, journals, take_lease
+from airflow_provider_laplas.manifest.files import TRANSCRIBED, FileRecord, FileState, merge
+from airflow_provider_laplas.manifest.journal import (
+    Segment,
+    delete_segments,
+    meta_folder,
+    read_lines,
+    segments,
+)
 from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage, object_storage
 
-VERSION = 1
+VERSION = 2
 NAME = "manifest.json"
 """The manifest's name in the folder of outputs."""
 
-ABANDONED_AFTER = 300.0
-"""Seconds without a write after which another task may take over a manifest."""
-
-MOST_UNLISTED = 10_000
-"""How many files that are no longer listed are kept: the newest ones."""
+_VERSION_1 = re.compile(r"\d{6}-[0-9a-f]{32}\.json")
+_HEADER = ("owner", "max_tries", "began_at", "began_lease", "written_at", "folded")
 
 
 @dataclass(slots=True)
 class Manifest:
     """
-    All files of a batch, in the order in which they were given.
+    All files of a batch.
 
-    :ivar uri: where it is stored
-    :ivar owner: the task that writes it: dag_id, run_id, task_id, map_index
-    :ivar max_tries: Airflow's ``max_tries``, which a Clear raises
-    :ivar began_at: epoch seconds at which the owner first started
-    :ivar unlisted: files of earlier runs that are not listed now, but may be listed again
-    :ivar lease_token: the token of the writer's lease; not in the file
-    :ivar storage: where it is stored; not in the file
+    :ivar uri: where it lies
+    :ivar owner: the task that wrote it: dag_id, run_id, task_id, map_index
+    :ivar max_tries: Airflow's count of allowed tries, which a user's Clear raises
+    :ivar entries: the files that are to be transcribed, in the order in which they were given
+    :ivar unlisted: files that were transcribed, or begun, by an earlier run and are not listed any more
+    :ivar written_at: epoch seconds
+    :ivar began_at: epoch seconds at which the owner first began
+    :ivar began_lease: the number of the lease with which the owner first began
+    :ivar folded: how many of each lease's segments it holds
     """
 
     uri: str
@@ -53,107 +58,30 @@ class Manifest:
     unlisted: list[FileRecord] = field(default_factory=list)
     written_at: float = 0.0
     began_at: float = field(default_factory=time.time)
-    lease_token: str | None = None
-    storage: Storage = field(default_factory=object_storage, repr=False, compare=False)
+    began_lease: int = 0
+    folded: dict[str, int] = field(default_factory=dict)
 
-    def save(self) -> None:
-        """
-        Write the manifest, atomically. Blocking; retried for a few seconds, because it is the record of paid work.
-
-        :raises LaplasArgumentError: if another task or try has taken the lease: nothing more may be submitted then
-        """
-        self._save(time.time())
-
-    def leave(self) -> None:
-        """Write the manifest as unused, so that another task may take it over at once. Blocking."""
-        self._save(0.0)
-
-    def _save(self, written_at: float) -> None:
-        def write() -> None:
-            self.written_at = written_at
-            text = self.to_json()
-            if self.lease_token is not None:
-                self.storage.write_text(journal_uri(self.uri, self.lease_token), text)
-                check_lease(self.uri, self.lease_token, self.storage)
-            self.storage.write_text(self.uri, text)
-
-        persistently(write)
+    def save(self, storage: Storage | None = None) -> None:
+        """Write it, whole or not at all. Blocking; repeated if it fails."""
+        self.written_at = time.time()
+        persistently((storage or object_storage()).write_text, self.uri, self.to_json())
 
     def to_json(self) -> str:
-        """Return the manifest as JSON."""
-        content = {
-            "version": VERSION,
-            **{
-                f.name: getattr(self, f.name)
-                for f in fields(self)
-                if f.name not in {"uri", "lease_token", "storage"}
-            },
-        }
+        """Return the file's text: JSON, with a line for each file."""
+        header = {name: getattr(self, name) for name in _HEADER}
+        parts = [json.dumps({"version": VERSION, **header})[:-1]]
         for name in ("entries", "unlisted"):
-            content[name] = [{name: getattr(entry, name) for name in FIELDS} for entry in content[name]]
-        return json.dumps(content)
-
-    @classmethod
-    def take_over(
-        cls, uri: str, owner: Mapping[str, Any], storage: Storage | None = None
-    ) -> "tuple[str, Manifest | None]":
-        """
-        Take a batch's lease and merge the journals of all its writers. Blocking.
-
-        :param owner: the ids of the task that takes it
-        :return: the lease's token, and the manifest to be written with it; None if there is no manifest
-        """
-        storage = storage or object_storage()
-        token = take_lease(uri, owner, storage)
-        found = cls._read_journals(uri, storage)
-        known = list(found.values()) or [
-            manifest for manifest in (cls.find(uri, storage),) if manifest is not None
-        ]
-        if not known:
-            return token, None
-        manifest, *others = known
-        for other in others:
-            manifest.learn_from(other)
-        manifest.lease_token = token
-        mine = journal_uri(uri, token)
-        persistently(storage.write_text, mine, manifest.to_json())
-        for journal in found:
-            # A journal of a newer lease is in use.
-            if journal < mine:
-                storage.delete(journal)
-        return token, manifest
-
-    @classmethod
-    def _read_journals(cls, uri: str, storage: Storage) -> "dict[str, Manifest]":
-        """Read all journals, the newest lease's first."""
-        while True:
-            found = {journal: cls._read(journal, uri, storage) for journal in journals(uri, storage)}
-            known = {journal: manifest for journal, manifest in found.items() if manifest}
-            # A journal that vanished has just been merged into another one, so list them again.
-            if len(known) == len(found):
-                return known
-
-    def learn_from(self, other: "Manifest") -> None:
-        """Take over submissions that another writer knows more about."""
-        mine = {entry.output: entry for entry in self.entries}
-        for theirs in other.entries:
-            entry = mine.get(theirs.output)
-            begun = theirs.generation_id is not None or theirs.state in {
-                FileState.INTENT,
-                FileState.AMBIGUOUS,
-            }
-            if entry is None and begun:
-                self.entries.append(theirs)
-            elif entry is not None and begun and entry.knows_less_than(theirs):
-                entry.transition(**{name: getattr(theirs, name) for name in FIELDS})
+            lines = ",\n".join(record.to_line() for record in getattr(self, name))
+            parts.append(f', "{name}": [\n{lines}\n]' if lines else f', "{name}": []')
+        return "".join(parts) + "}\n"
 
     @classmethod
     def load(cls, uri: str, storage: Storage | None = None) -> "Manifest":
         """
-        Read a manifest. Blocking.
+        Read the manifest, and what was noted since it was written. Blocking.
 
-        :param storage: where it is stored. Default Airflow's object storage
-        :raises LaplasArgumentError: if there is none, or the file is not a manifest of this version
+        :param storage: where it lies. Default Airflow's object storage
+        :raises LaplasArgumentError: if there is none, or the file is not a manifest of this package
         """
         manifest = cls.find(uri, storage)
         if manifest is None:
@@ -163,57 +91,125 @@ class Manifest:
     @classmethod
     def find(cls, uri: str, storage: Storage | None = None) -> "Manifest | None":
         """
-        Read a manifest; return None if there is none. Blocking.
+        Do what :meth:`load` does; None if there is none. Blocking.
 
-        :raises LaplasArgumentError: if the file is not a manifest of this version
+        :raises LaplasArgumentError: if the file is not a manifest of this package
         """
-        return cls._read(uri, uri, storage or object_storage())
+        return cls.gather(uri, storage or object_storage())[0]
 
     @classmethod
-    def resumed(cls, uri: str, token: str, storage: Storage | None = None) -> "Manifest":
+    def gather(
+        cls, uri: str, storage: Storage, outputs: Iterable[str] | None = None
+    ) -> "tuple[Manifest | None, list[Segment]]":
         """
-        Read the manifest of a lease holder, to continue with the same lease. Blocking.
+        Return the manifest with all that was noted since, and the segments that it did not hold. Blocking.
 
-        :raises LaplasArgumentError: if another task or try has taken the lease
+        :param outputs: what was listed of its folder just now
         """
-        storage = storage or object_storage()
-        manifest = cls._read(journal_uri(uri, token), uri, storage)
-        if manifest is None:
-            check_lease(uri, token, storage)
-            manifest = cls.load(uri, storage)
-        manifest.lease_token = token
-        return manifest
+        if outputs is None:
+            names = list(storage.list_files(meta_folder(uri)))
+        else:
+            names = [name.partition("/")[2] for name in outputs if name.startswith(".manifest/")]
+        manifest = cls._read(uri, storage)
+        if manifest is None or not manifest.folded:
+            manifest = cls._with_version_1(uri, manifest, names, storage)
+        new = [s for s in segments(uri, names) if manifest is None or not s.folded_into(manifest.folded)]
+        if new:
+            manifest = manifest or cls(uri, {}, 0)
+            manifest.take_in(new, storage)
+        return manifest, new
 
     @classmethod
-    def _read(cls, file: str, uri: str, storage: Storage) -> "Manifest | None":
+    def _with_version_1(
+        cls, uri: str, manifest: "Manifest | None", names: list[str], storage: Storage
+    ) -> "Manifest | None":
+        """Return a manifest with what the writers of version 0.1 noted, each in a whole manifest of its own."""
+        folder = meta_folder(uri)
+        journals = sorted((name for name in names if _VERSION_1.fullmatch(name)), reverse=True)
+        found = [each for name in journals if (each := cls._read(f"{folder}/{name}", storage, uri))]
+        if not found:
+            return manifest
+        newest = found[0]
+        records = {record.output: record for record in newest.entries}
+        for other in found[1:]:
+            for record in other.entries:
+                known = records.get(record.output)
+                records[record.output] = record if known is None else merge(record, known)
+        newest.entries = list(records.values())
+        return newest
+
+    def take_in(self, new: list[Segment], storage: Storage) -> None:
+        """Take in what was noted since it was written. Blocking."""
+        # What was written under a lease that is older than the newest that the manifest holds came too late for it.
+        newest = max(map(int, self.folded), default=0)
+        records = {record.output: record for record in (*self.entries, *self.unlisted)}
+        late = [segment for segment in new if segment.lease < newest]
+        for content in read_lines(late, storage):
+            record = records.get(content.get("output", ""))
+            if record is not None:
+                records[record.output] = merge(record.changed(content), record)
+        for content in read_lines([s for s in new if s.lease >= newest], storage):
+            if "output" in content:
+                apply(records, content)
+            else:
+                # The first line of a plan says whose it is.
+                for name, value in content.items():
+                    setattr(self, name, value)
+        for segment in new:
+            lease = str(segment.lease)
+            self.folded[lease] = max(segment.number, self.folded.get(lease, segment.number))
+        self.entries = [record for record in records.values() if record.listed]
+        self.unlisted = [record for record in records.values() if not record.listed]
+
+    @classmethod
+    def _read(cls, file: str, storage: Storage, uri: str | None = None) -> "Manifest | None":
         try:
-            content = json.loads(storage.read_text(file))
+            text = storage.read_text(file)
         except FileNotFoundError:
             return None
-        except ValueError:
-            raise _no_manifest(file) from None
-        if not isinstance(content, dict) or content.pop("version", None) != VERSION:
-            raise _no_manifest(file)
+        return cls.from_json(uri or file, text)
+
+    @classmethod
+    def from_json(cls, uri: str, text: str) -> "Manifest":
+        """
+        Read what :meth:`to_json` wrote, or version 1.
+
+        :raises LaplasArgumentError: if it is something else
+        """
         try:
+            content = json.loads(text)
+            version = content.pop("version")
+            if version not in {1, VERSION}:
+                raise _no_manifest(uri)
             for name in ("entries", "unlisted"):
-                content[name] = [
-                    FileRecord(**each | {"state": FileState(each["state"])}) for each in content[name]
-                ]
-            return cls(uri, **content, storage=storage)
+                content[name] = [FileRecord.from_fields(each) for each in content[name]]
+            manifest = cls(uri, **content)
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise _no_manifest(file) from None
+            raise _no_manifest(uri) from None
+        if version == 1:
+            for record in manifest.unlisted:
+                record.listed = False
+            for record in manifest.having(FileState.AMBIGUOUS):
+                # Version 0.1 reported each.
+                record.reported = True
+        return manifest
+
+    def fold(self, held: Iterable[Segment], storage: Storage) -> None:
+        """Write it, and delete the segments that it holds. Blocking."""
+        self.save(storage)
+        delete_segments(held, storage)
 
     @property
     def folder(self) -> str:
-        """The folder of the manifest and the outputs."""
+        """The folder of the outputs, in which it lies."""
         return self.uri.rpartition("/")[0]
 
     def uri_of(self, entry: FileRecord) -> str:
-        """Return the URI of a file's transcript, whether or not it exists."""
+        """Return where a file's transcript lies, or would."""
         return f"{self.folder}/{entry.output}"
 
     def having(self, *states: FileState) -> Iterator[FileRecord]:
-        """Iterate over the entries in any of the states."""
+        """Iterate over the entries in one of some states."""
         return (entry for entry in self.entries if entry.state in states)
 
     def counts(self) -> dict[str, int]:
@@ -222,7 +218,7 @@ class Manifest:
 
     @property
     def task(self) -> str:
-        """The owner, for messages: the DAG's, the run's and the task's id."""
+        """The owner, for people: the DAG's, the run's and the task's id."""
         return "/".join(str(self.owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
 
     def audio_seconds(self) -> float:
@@ -230,12 +226,22 @@ class Manifest:
         return sum(entry.audio_seconds or 0.0 for entry in self.having(*TRANSCRIBED))
 
     def new_audio_seconds(self) -> float:
-        """Return the seconds of audio that this DAG run transcribed and was billed for."""
+        """Return the seconds of audio that were transcribed, and billed, in the owner's DAG run."""
         return sum(entry.audio_seconds or 0.0 for entry in self.new(*TRANSCRIBED))
 
     def new(self, *states: FileState) -> list[FileRecord]:
-        """Return the entries in any of the states that this DAG run, not an earlier one, brought there."""
-        return [e for e in self.having(*states) if (e.completed_at or 0.0) >= self.began_at]
+        """Return the entries that came into one of some states by the owner's doing, and not by an earlier run's."""
+        return [e for e in self.having(*states) if e.lease >= self.began_lease]
+
+
+def apply(records: dict[str, FileRecord], content: Mapping[str, Any]) -> None:
+    """Put a journal's line into what is known."""
+    output = content["output"]
+    known = records.get(output)
+    if known is not None:
+        records[output] = merge(known, known.changed(content))
+    elif "source" in content:
+        records[output] = FileRecord.from_fields(content)
 
 
 def _no_manifest(uri: str) -> LaplasArgumentError:

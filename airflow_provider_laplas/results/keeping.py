@@ -141,13 +141,14 @@ def write_reply(uri: str, reply: Mapping[str, Any], storage: Storage) -> None:
     storage.write_text(uri, _text(reply))
 
 
-def load_reply(reference: Reference) -> dict[str, Any]:
+def load_reply(reference: Reference, storage: Storage | None = None) -> dict[str, Any]:
     """
     Load a stored reply.
 
+    :param storage: where files are. Default: Airflow's object storage
     :raises LaplasArgumentError: if the reference is invalid, or the reply is no longer there
     """
-    reply = read_object(_load(reference))
+    reply = read_object(_load(reference, storage))
     if reply is None:
         raise LaplasArgumentError(f"The content of {_shown(reference)} is not a reply.", argument="result")
     return reply
@@ -178,10 +179,10 @@ def inline(reply: Mapping[str, Any]) -> Reference | None:
     return {"inline": packed} if len(packed) <= INLINE_LIMIT else None
 
 
-def _load(reference: Any) -> str:
+def _load(reference: Any, storage: Storage | None = None) -> str:
     if isinstance(reference, str):
         try:
-            return object_storage().read_text(reference)
+            return (storage or object_storage()).read_text(reference)
         except FileNotFoundError:
             raise LaplasArgumentError(
                 f"There is no transcript at {redacted(reference)} (any more).", argument="result"

@@ -26,6 +26,11 @@ class Output:
     captions: CaptionLimits | None
     quality: QualitySettings | None
 
+    @property
+    def only_json(self) -> bool:
+        """Whether nothing is made of a transcript beside its reply, and nothing checked."""
+        return set(self.formats) <= {"json"} and self.quality is None
+
     @classmethod
     def read(cls, formats: Any, captions: Any, quality: Any) -> "Output":
         """

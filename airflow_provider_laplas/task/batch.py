@@ -14,6 +14,7 @@ from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError
 from airflow_provider_laplas.links import asset_uri
 from airflow_provider_laplas.manifest.files import FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
+from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.results.output import Output, check_results_path
@@ -89,21 +90,23 @@ class BatchTask:
         """List the files, skip those already done, submit the others, and wait."""
         records = RecordStore(self.context)
         # A later run may own the manifest by now, so the task keeps its own record of having started.
-        manifest = self.batch.begin(
+        state = self.batch.begin(
             self._key, records.max_tries, durable=self.durable, last_tries=records.batch_tries()
         )
-        if not manifest.entries:
+        if state is None:
             return Skip("There is nothing to transcribe: `audio` contains no files.")
         # Recorded only now: a try that dies before this point has not used up a Clear.
         records.note_batch()
-        return self._go_on(manifest)
+        return self._go_on(state)
 
     def resume(self, event: Any) -> Outcome:
         """Continue after the trigger's event."""
         error = BatchEvent.from_payload(event).error
         if error is not None:
             raise error
-        return self._go_on(self.batch.load(self._key))
+        state = self.batch.load(self._key)
+        # Version 0.1 has deferred it, or somebody has deleted the journal: what is known is taken over.
+        return self._go_on(state) if state is not None else self.start()
 
     def trigger_failed(self, failure: TriggerFailure) -> Outcome:
         """
@@ -114,17 +117,20 @@ class BatchTask:
         """
         if not failure.timed_out:
             return LeaveToAirflow()
-        manifest = self.batch.load(self._key)
-        open_yet = [e for e in manifest.having(FileState.SUBMITTED) if (e.deadline or 0.0) > time.time()]
+        state = self.batch.load(self._key)
+        if state is None:
+            return self.start()
+        open_yet = [e for e in state.having(FileState.SUBMITTED) if (e.deadline or 0.0) > time.time()]
         if open_yet and self.execution_timeout is not None:
             raise LaplasBatchError(
                 f"`execution_timeout` passed while waiting for {len(open_yet)} files. The API still transcribes and "
-                f"bills them. Clear the task to resume from {redacted(manifest.uri)}.",
-                manifest=redacted(manifest.uri),
+                f"bills them. Clear the task to resume from {redacted(state.uri)}.",
+                manifest=redacted(state.uri),
             )
         self._under_way = True
         log.warning("The trigger timed out; polling every file once more.")
-        return self._go_on(self.batch.wait(manifest))
+        self.batch.wait(state)
+        return self._go_on(state)
 
     def on_kill(self) -> None:
         """Log that the generations keep running: the API cannot cancel them."""
@@ -152,38 +158,51 @@ class BatchTask:
     def _key(self) -> TaskKey:
         return TaskKey.from_context(self.context)
 
-    def _go_on(self, manifest: Manifest) -> Outcome:
+    def _go_on(self, state: BatchState) -> Outcome:
         self._under_way = True
+        try:
+            outcome = self._work(state)
+        except Exception:
+            self.batch.abandon(state)
+            raise
+        return outcome
+
+    def _work(self, state: BatchState) -> Outcome:
         while True:
             # First, so that files that fail a quality check count before more are submitted.
-            self.batch.publish(manifest)
-            if not self.batch.submit(manifest):
+            self.batch.publish(state)
+            if self.batch.submit(state):
+                if self.deferrable:
+                    return self._defer(state)
+                self.batch.wait(state)
+            elif finished := self.batch.finish(state):
                 self._under_way = False
-                return self._hand_on(manifest)
-            if self.deferrable:
-                return self._defer(manifest)
-            manifest = self.batch.wait(manifest)
+                return self._hand_on(*finished)
 
-    def _defer(self, manifest: Manifest) -> Defer:
-        latest = max((entry.deadline or 0.0 for entry in manifest.having(FileState.SUBMITTED)), default=0.0)
+    def _defer(self, state: BatchState) -> Defer:
+        state.hand_over()
+        latest = max((entry.deadline or 0.0 for entry in state.having(FileState.SUBMITTED)), default=0.0)
         trigger = STTBatchTrigger(
             conn_id=self.conn_id,
-            manifest=manifest.uri,
-            lease_token=str(manifest.lease_token),
+            manifest=state.uri,
+            lease_token=str(state.lease.number),
             poll_interval=self.poll_interval,
-            resume_at=self.batch.resume_at(manifest),
+            resume_at=self.batch.resume_at(state),
         )
         return Defer.until(max(latest, time.time() + self.timeout), trigger, self.execution_timeout)
 
-    def _hand_on(self, manifest: Manifest) -> Done:
-        """Push the usage, emit the asset event, and return the summary."""
+    def _hand_on(self, manifest: Manifest, news: bool) -> Done:
+        """
+        Push the usage, emit the asset event, and return the summary.
+
+        :param news: whether there are files of which no asset event has told
+        """
         self._manifest, self.written = manifest, manifest.uri
         seconds = manifest.new_audio_seconds()
         # Before anything can fail, because the audio is billed.
         self.context["ti"].xcom_push(key=USAGE_KEY, value=usage(seconds, self._price()))
         summary = self.batch.summarise(manifest)
-        # This includes files of an earlier run that failed before it emitted its event.
-        if self.batch.announce(manifest):
+        if news:
             counts = {name: summary[name] for name in ("files", "completed", "new", "failed")}
             emit_asset(
                 self.context,

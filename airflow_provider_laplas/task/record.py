@@ -31,6 +31,7 @@ class GenerationRecord:
     :ivar deadline: epoch seconds at which waiting ends, across all tries
     :ivar generation_id: None until the API has answered
     :ivar submitted_at: epoch seconds
+    :ivar ambiguity_reported: whether a try has failed with the error that the submission is ambiguous
     :ivar result: where the finished reply is stored
     """
 
@@ -40,6 +41,7 @@ class GenerationRecord:
     generation_id: str | None = None
     submitted_at: float | None = None
     result: Reference | None = None
+    ambiguity_reported: bool = False
 
 
 _BATCH = "batch"

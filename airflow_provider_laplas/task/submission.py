@@ -112,10 +112,14 @@ class Submission:
         occasion = records.occasion(earlier_record)
         match resume(earlier, occasion, self.policy):
             case Action.SUBMIT:
-                level = logging.WARNING if earlier is Earlier.UNANSWERED else logging.INFO
+                ambiguous = earlier in {Earlier.UNANSWERED, Earlier.AMBIGUOUS}
+                level = logging.WARNING if ambiguous else logging.INFO
                 log.log(level, "Submitting: %s.", self._why(earlier, begun, occasion))
                 return self._submit(hook, records, earlier_record, work, source)
             case Action.FAIL:
+                if earlier is not Earlier.GONE:
+                    # From here on a Clear is consent.
+                    records.save(replace(begun.record, ambiguity_reported=True))
                 raise self._failure(earlier, begun, folder)
         log.info(
             "Not submitting: %s.",
@@ -153,7 +157,7 @@ class Submission:
         if begun.stored is not None:
             return Earlier.STORED
         if begun.outcome is None:
-            return Earlier.UNANSWERED
+            return Earlier.AMBIGUOUS if begun.record.ambiguity_reported else Earlier.UNANSWERED
         earlier = judge(begun.outcome)
         # The API may not know a new id everywhere yet.
         settling = time.time() - (begun.record.submitted_at or 0.0) < SETTLING
@@ -193,6 +197,7 @@ class Submission:
             generation_id = hook.client.submit(source, model=self.model, options=self.options)
         except LaplasAmbiguousSubmitError as error:
             if resume(Earlier.UNANSWERED, Occasion.RETRY, self.policy) is Action.FAIL:
+                records.save(replace(intent, ambiguity_reported=True))
                 raise
             log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
             generation_id = hook.client.submit(source, model=self.model, options=self.options)

@@ -1,13 +1,14 @@
 """Batches of seven URLs, or of three recordings; and what their manifest says."""
 
-import json
 from itertools import chain, repeat
 
 import pytest
 
-from airflow_provider_laplas.manifest import Manifest
+from airflow_provider_laplas.manifest import FileState, Manifest
+from airflow_provider_laplas.manifest.lease import find_lease, take_lease
+from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.operators import TranscribeBatchOperator
-from airflow_provider_laplas.storage import write_text
+from airflow_provider_laplas.storage import object_storage
 
 URLS = [f"https://example.com/{n}.mp3" for n in range(7)]
 
@@ -54,16 +55,23 @@ def manifest_of(out):
     return Manifest.load(f"{out}/manifest.json")
 
 
-def manifest_to_change(out):
-    """Take the lease of the batch, and return its manifest."""
-    _, manifest = Manifest.take_over(f"{out}/manifest.json", OTHER)
-    return manifest
-
-
-def rewrite(out, **changes):
-    """Change the manifest and all journals, which no writer does."""
-    for path in (out / "manifest.json", *(out / ".manifest").glob("*.json")):
-        write_text(str(path), json.dumps(json.loads(path.read_text()) | changes))
+def begin_as(owner, out, records):
+    """Begin a batch as another task does, which is at work from here on."""
+    uri, storage = f"{out}/manifest.json", object_storage()
+    lease = take_lease(uri, owner, storage, after=find_lease(uri, storage))
+    tally = Tally(lease.number)
+    for record in records:
+        tally.add(record)
+    state = BatchState(lease, storage, tally, max_tries=0)
+    for record in records:
+        if record.state is not FileState.PENDING:
+            state.add(record)
+    state.begin(
+        [record for record in records if record.state is FileState.PENDING],
+        [record.to_line() for record in records if record.state is not FileState.PENDING],
+        {"owner": owner, "max_tries": 0, "began_lease": lease.number},
+    )
+    return state
 
 
 def states_of(out):

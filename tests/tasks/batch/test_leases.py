@@ -3,17 +3,22 @@
 import pytest
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
-from airflow_provider_laplas.manifest.lease import take_lease
+from airflow_provider_laplas.manifest import FileRecord, FileState
+from airflow_provider_laplas.manifest.lease import find_lease, take_lease
+from airflow_provider_laplas.manifest.summary import ABANDONED_AFTER
 from airflow_provider_laplas.storage import Storage, object_storage
 from tests.fake_api import answer_healthily, reply
-from tests.tasks.batch.conftest import OTHER, URLS, batch, manifest_of, manifest_to_change, rewrite
+from tests.tasks.batch.conftest import OTHER, URLS, batch, begin_as, manifest_of, states_of
+
+
+def take(out, owner=OTHER):
+    uri, storage = f"{out}/manifest.json", object_storage()
+    return take_lease(uri, owner, storage, after=find_lease(uri, storage))
 
 
 def test_two_tasks_do_not_write_into_one_folder(api, dag, run_dag, out):
     owner = {"dag_id": "other", "run_id": "r", "task_id": "t"}
-    entries = [FileRecord("x", "f", "x.json", state=FileState.SUBMITTED, generation_id="g")]
-    Manifest(f"{out}/manifest.json", owner, 0, entries).save()
+    begin_as(owner, out, [FileRecord("x", "f", "x.json", state=FileState.SUBMITTED, generation_id="g")])
     batch(out, audio=URLS[:1])
     (error,) = run_dag(dag).errors
     assert isinstance(error, LaplasArgumentError)
@@ -21,22 +26,34 @@ def test_two_tasks_do_not_write_into_one_folder(api, dag, run_dag, out):
     assert api.count("POST") == 0
 
 
-def test_a_batch_that_another_task_has_taken_over_is_left_to_it(api, dag, run_dag, out, monkeypatch):
+def test_a_folder_that_a_task_has_abandoned_is_free_and_its_work_is_taken_over(
+    api, dag, run_dag, out, monkeypatch
+):
+    owner = {"dag_id": "other", "run_id": "r", "task_id": "t"}
+    begin_as(owner, out, [FileRecord("x", "f", "x.json", state=FileState.SUBMITTED, generation_id=api.create())])
+    monkeypatch.setattr("airflow_provider_laplas.manifest.summary.ABANDONED_AFTER", 0.0)
+    assert ABANDONED_AFTER > 0
+    batch(out, audio=URLS[:1])
+    assert run_dag(dag).xcom("batch")["completed"] == 2
+    assert api.count("POST") == 1
+
+
+def test_a_task_that_fails_as_it_begins_holds_nobody_else_up(api, dag, run_dag, out):
+    operator = batch(out, audio=URLS[:2], max_files=1)
+    assert run_dag(dag).state == "failed"
+    operator.max_files = None
+    assert run_dag(dag).xcom("batch")["completed"] == 2
+
+
+def test_a_batch_that_another_task_has_taken_over_is_left_to_it(api, dag, run_dag, out):
     batch(out, audio=URLS[:4], max_in_flight=2)
+    owner = {"dag_id": "other", "run_id": "r", "task_id": "t", "map_index": -1}
 
     async def take_over(api, request):
-        rewrite(out, owner={"dag_id": "other", "run_id": "r", "task_id": "t", "map_index": -1})
+        take(out, owner)
         await answer_healthily(api, request)
 
     api.script("GET", take_over)
-    save_anyway = Manifest.save
-
-    def save(self):
-        # The trigger of the first task is on another machine, and killed by now.
-        if not (out / "manifest.json").exists() or manifest_of(out).owner == self.owner:
-            save_anyway(self)
-
-    monkeypatch.setattr(Manifest, "save", save)
     (error,) = run_dag(dag).errors
     assert error.argument == "results_path"
     assert "other/r/t" in str(error)
@@ -44,74 +61,70 @@ def test_a_batch_that_another_task_has_taken_over_is_left_to_it(api, dag, run_da
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_a_try_that_is_still_at_work_when_another_has_taken_its_lease_writes_and_submits_no_more(
+def test_a_try_that_is_still_at_work_when_another_has_taken_its_lease_submits_no_more(
     api, dag, run_dag, out, monkeypatch, method
 ):
-    found = []
-
     async def take_it(api, request):
-        take_lease(f"{out}/manifest.json", OTHER, object_storage())
-        found.append(manifest_of(out))
+        take(out)
         await answer_healthily(api, request)
 
-    monkeypatch.setattr("airflow_provider_laplas.batch.timing.GROUP", 2)
+    monkeypatch.setattr("airflow_provider_laplas.batch.timing.CONCURRENT_SUBMISSIONS", 2)
     api.script(method, take_it)
     batch(out, audio=URLS, max_in_flight=2 if method == "GET" else 7)
     (error,) = run_dag(dag).errors
     assert error.argument == "results_path"
     assert "another try" in str(error)
     assert api.count("POST") == 2
-    assert manifest_of(out) == found[0]
+    assert sorted(states_of(out)) == ["pending"] * 5 + ["submitted"] * 2
 
 
 @pytest.fixture
-def taken_late(out, monkeypatch):
-    """Have somebody else write the manifest between the look at it and the taking of the lease."""
-    read_text = Storage.read_text
+def taken_late(monkeypatch):
+    """Have somebody else write between the look at the lease and the taking of it."""
+    create = Storage.create
 
     def use(write):
-        def read_late(storage, uri):
-            if uri.endswith("/.manifest/claim"):
-                monkeypatch.setattr(Storage, "read_text", read_text)
-                write()
-            return read_text(storage, uri)
+        def create_late(storage, uri, text):
+            monkeypatch.setattr(Storage, "create", create)
+            write()
+            return create(storage, uri, text)
 
-        monkeypatch.setattr(Storage, "read_text", read_late)
+        monkeypatch.setattr(Storage, "create", create_late)
 
     return use
 
 
-def test_what_the_writer_before_wrote_until_its_lease_was_taken_is_not_submitted_again(
-    api, dag, run_dag, out, taken_late
-):
+def test_of_two_tasks_that_begin_in_one_folder_at_once_one_submits(api, dag, run_dag, out, taken_late):
+    taken_late(lambda: begin_as(OTHER, out, [FileRecord(URLS[0], "f", "a.json")]))
+    batch(out, audio=URLS[:2])
+    (error,) = run_dag(dag).errors
+    assert "d/r/other" in str(error)
+    assert api.count("POST") == 0
+    assert states_of(out) == ["pending"]
+
+
+def test_what_a_try_that_lost_its_lease_still_notes_is_found_at_the_end(api, dag, run_dag, out):
+    """Its answer comes after another try has reported the submission as ambiguous."""
     batch(out, audio=URLS[:2], max_failed=2)
     api.script("POST", *[reply(403)] * 2)
     run_dag(dag)
+    output = manifest_of(out).entries[0].output
+    first = begin_as(OTHER, out, [])
+    (record,) = [entry for entry in manifest_of(out).entries if entry.output == output]
+    first.tally.add(record)
+    first.add(record)
+    first.transition(record, FileState.INTENT)
+    first.note()
 
-    def begin_all():
-        earlier = manifest_to_change(out)
-        for entry in earlier.entries:
-            entry.transition(FileState.INTENT)
-        earlier.save()
-        rewrite(out, written_at=0.0)
+    async def answer_late(api, request):
+        first.transition(record, FileState.SUBMITTED, generation_id=api.create())
+        first.note()
+        await answer_healthily(api, request)
 
-    taken_late(begin_all)
-    rewrite(out, written_at=0.0)
-    submitted = api.count("POST")
-    assert run_dag(dag).xcom("batch")["counts"] == {"ambiguous": 2}
-    assert api.count("POST") == submitted
+    api.script("POST", answer_late)
+    from airflow_provider_laplas.manifest.summary import leave
 
-
-def test_of_two_tasks_that_begin_in_one_folder_at_once_the_later_one_submits_nothing(
-    api, dag, run_dag, out, taken_late
-):
-    def begin():
-        uri, storage = f"{out}/manifest.json", object_storage()
-        lease = take_lease(uri, OTHER, storage)
-        Manifest(uri, OTHER, 0, [FileRecord(URLS[0], "f", "a.json")], lease_token=lease).save()
-
-    taken_late(begin)
-    batch(out, audio=URLS[:2])
-    (error,) = run_dag(dag).errors
-    assert "d/r/other is at work in this folder" in str(error)
-    assert api.count("POST") == 0
+    leave(first.lease, first.storage)
+    assert run_dag(dag).xcom("batch")["counts"] == {"completed": 2}
+    assert manifest_of(out).entries[0].generation_id == record.generation_id
+    assert api.count("POST") == 3

@@ -6,13 +6,13 @@ import pytest
 
 from airflow_provider_laplas.manifest import FileState
 from tests.fake_api import answer_healthily, error_body, reply
-from tests.tasks.batch.conftest import URLS, batch, manifest_of, manifest_to_change
+from tests.tasks.batch.conftest import URLS, batch, manifest_of
 
 
 def test_a_finished_output_counts_though_the_manifest_missed_it(api, dag, run_and_clear, out):
     batch(out, audio=URLS[:2])
     run_and_clear()
-    manifest = manifest_to_change(out)
+    manifest = manifest_of(out)
     manifest.entries[0].state = FileState.SUBMITTED
     manifest.save()
     api.generations.clear()

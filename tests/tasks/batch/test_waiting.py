@@ -11,10 +11,10 @@ from airflow.sdk.exceptions import TaskDeferralError
 from airflow_provider_laplas import persistence
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.errors import LaplasBatchError
-from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest, output_names
+from airflow_provider_laplas.manifest import FileRecord, FileState, output_names
 from airflow_provider_laplas.storage import Storage
 from tests.fake_api import answer_healthily
-from tests.tasks.batch.conftest import URLS, batch
+from tests.tasks.batch.conftest import URLS, batch, begin_as
 
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
 """The method and the arguments with which Airflow resumes a task whose trigger took too long."""
@@ -50,12 +50,15 @@ def context_of(dag):
 
 
 def interrupt(dag, out, generation_id, *, deadline):
-    """Write the manifest of three files, of which one is submitted, as a triggerer's death leaves it."""
+    """Hand over a batch of three files, of which one is submitted, as a triggerer's death leaves it."""
     owner = {"dag_id": dag.dag_id, "run_id": "r", "task_id": "batch", "map_index": -1}
     names = output_names(URLS[:3], None)
-    entries = [FileRecord(url, "f", name) for url, name in zip(URLS[:3], names, strict=True)]
-    entries[0].transition(FileState.SUBMITTED, generation_id=generation_id, deadline=deadline)
-    Manifest(f"{out}/manifest.json", owner, 0, entries).save()
+    records = [FileRecord(url, "f", name) for url, name in zip(URLS[:3], names, strict=True)]
+    state = begin_as(owner, out, records)
+    state.transition(
+        *state.next_pending(1), FileState.SUBMITTED, generation_id=generation_id, deadline=deadline
+    )
+    state.hand_over()
 
 
 @pytest.mark.parametrize("make", ["operator", "decorator"])

@@ -1,4 +1,4 @@
-"""Batches of a few URLs, whose halves run against a scripted API, with a manifest in a local folder."""
+"""Batches of a few URLs, whose halves run against a scripted API, with a journal in a local folder."""
 
 import pytest
 from upath import UPath
@@ -7,6 +7,7 @@ from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.hooks import shared_client
 from airflow_provider_laplas.manifest import FileRecord, Manifest, output_names
 from airflow_provider_laplas.manifest.lease import take_lease
+from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.storage import Storage
 
 OWNER = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
@@ -25,19 +26,20 @@ def noted(tmp_path, storage):
 
 @pytest.fixture
 def begin(tmp_path, storage):
-    """Make the manifest of so many files that are to come, and write it."""
+    """Begin a batch of so many files that are to come."""
 
     def begin(count):
-        uri = f"{tmp_path}/manifest.json"
+        lease = take_lease(f"{tmp_path}/manifest.json", OWNER, storage, after=None)
         urls = [f"https://example.com/{n}.mp3" for n in range(count)]
-        entries = [
+        records = [
             FileRecord(url, "f", name) for url, name in zip(urls, output_names(urls, None), strict=True)
         ]
-        manifest = Manifest(
-            uri, OWNER, 0, entries, lease_token=take_lease(uri, OWNER, storage), storage=storage
-        )
-        manifest.save()
-        return manifest
+        tally = Tally(lease.number)
+        for record in records:
+            tally.add(record)
+        state = BatchState(lease, storage, tally, max_tries=0)
+        state.begin(records, [], {"owner": OWNER, "max_tries": 0, "began_lease": lease.number})
+        return state
 
     return begin
 

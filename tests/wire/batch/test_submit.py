@@ -16,31 +16,20 @@ from tests.wire.batch.conftest import client
 REQUEST = Request(DEFAULT_MODEL, {}, 600.0, ResumePolicy())
 
 
-def submit(manifest):
-    sources = {entry.output: entry.source for entry in manifest.entries}
-
-    async def run():
-        await submit_pending(client(), manifest, sources, REQUEST, room=len(sources), stopped=lambda: False)
-
-    asyncio.run(run())
+def submit(state, room=100, request=REQUEST):
+    submit_pending(client, state, lambda record: record.source, request, room=room, stopped=lambda: False)
 
 
 class Away(Storage):
-    """Storage that takes the manifest so many times, and then no longer."""
-
-    def __init__(self, times):
-        super().__init__(UPath)
-        self.times = times
+    """Storage that takes no ids."""
 
     def write_text(self, uri, text):
-        if uri.endswith("/manifest.json"):
-            self.times -= 1
-        if self.times < 0:
+        if '"submitted"' in text:
             raise OSError("the storage is away")
         super().write_text(uri, text)
 
 
-def test_ids_are_noted_while_others_of_their_group_are_still_being_submitted(api, begin, noted, monkeypatch):
+def test_ids_are_noted_while_other_files_are_still_being_submitted(api, begin, noted):
     ids = []
 
     async def answer_when_noted(api, request):
@@ -50,11 +39,10 @@ def test_ids_are_noted_while_others_of_their_group_are_still_being_submitted(api
                 ids.extend(entry.generation_id for entry in noted().having(FileState.SUBMITTED))
         await answer_healthily(api, request)
 
-    monkeypatch.setattr("airflow_provider_laplas.batch.timing.SAVE_EVERY", 0.05)
     api.script("POST", answer_when_noted)
-    manifest = begin(3)
-    submit(manifest)
-    assert manifest.counts() == {"submitted": 3}
+    state = begin(3)
+    submit(state)
+    assert state.tally.counts() == {"submitted": 3}
     assert ids
     assert all(ids)
 
@@ -66,21 +54,19 @@ def test_ids_are_in_the_log_where_the_manifest_cannot_be_written_and_nothing_und
         await asyncio.sleep(0.5)
         await answer_healthily(api, request)
 
-    monkeypatch.setattr("airflow_provider_laplas.batch.timing.SAVE_EVERY", 0.05)
     monkeypatch.setattr("airflow_provider_laplas.persistence.WRITE_ATTEMPTS", 1)
     api.script("POST", *[answer_late] * 2)
-    manifest = begin(4)
-    # The intents are written.
-    manifest.storage = Away(times=1)
+    state = begin(4)
+    state.journal.storage = Away(UPath)
     with pytest.raises(OSError, match="away"):
-        submit(manifest)
-    assert len(api.generations) == 4
+        submit(state)
+    assert len(api.generations) >= 2
     assert all(generation_id in caplog.text for generation_id in api.generations)
 
 
 def test_a_429_to_a_submission_slows_all_of_them_down_and_ends_none(api, begin, caplog):
     api.script("POST", *[reply(429, headers=[("Retry-After", "0")])] * 3)
-    manifest = begin(7)
-    submit(manifest)
-    assert manifest.counts() == {"submitted": 7}
+    state = begin(7)
+    submit(state)
+    assert state.tally.counts() == {"submitted": 7}
     assert "fewer requests" in caplog.text

@@ -15,21 +15,21 @@ from tests.wire.batch.conftest import client
 
 @pytest.fixture
 def submitted(api, begin):
-    """A manifest of so many files that are submitted."""
+    """A batch of so many files that are submitted."""
 
     def make(count):
-        manifest = begin(count)
-        for entry in manifest.entries:
-            entry.transition(FileState.SUBMITTED, generation_id=api.create(), deadline=time.time() + 60)
-        manifest.save()
-        return manifest
+        state = begin(count)
+        for record in state.next_pending(count):
+            state.transition(record, FileState.SUBMITTED, generation_id=api.create(), deadline=time.time() + 60)
+        state.note()
+        return state
 
     return make
 
 
-def wait(manifest):
+def wait(state):
     async def run():
-        await wait_for_submitted(client(), manifest, poll_interval=0.1, resume_at=0)
+        await wait_for_submitted(client(), state, poll_interval=0.1, resume_at=0)
 
     asyncio.run(run())
 
@@ -48,9 +48,9 @@ def test_what_finished_is_noted_though_nothing_else_finishes(api, submitted, not
     monkeypatch.setattr("airflow_provider_laplas.batch.timing.SAVE_EVERY", 2.0)
     api.polls_until_done = 0
     api.script("GET", answer_when_noted)
-    manifest = submitted(2)
-    wait(manifest)
-    assert manifest.counts() == {"completed": 2}
+    state = submitted(2)
+    wait(state)
+    assert state.tally.counts() == {"completed": 2}
     assert len(seen) == 1
 
 
@@ -59,7 +59,7 @@ def test_a_time_out_of_airflow_that_comes_up_in_a_wait_ends_it(api, submitted, n
         raise AirflowTaskTimeout
 
     monkeypatch.setattr(Poller, "observe", time_out)
-    manifest = submitted(2)
+    state = submitted(2)
     with pytest.raises(AirflowTaskTimeout):
-        wait(manifest)
+        wait(state)
     assert [entry.state for entry in noted().entries] == ["submitted"] * 2
