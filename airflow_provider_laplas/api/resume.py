@@ -83,17 +83,15 @@ def resume(earlier: Earlier, occasion: Occasion, policy: ResumePolicy) -> Action
             return Action.TAKE
         case Earlier.SUBMITTED:
             return Action.ATTACH
-        case Earlier.UNANSWERED if policy.on_ambiguous != "resubmit":
-            return Action.FAIL
+    again = {
+        Earlier.UNANSWERED: policy.on_ambiguous == "resubmit",
         # Clearing the task is consent to submit again: the error told the user to check the usage page first.
-        case Earlier.AMBIGUOUS if occasion is not Occasion.CLEAR and policy.on_ambiguous != "resubmit":
-            return Action.FAIL
-        case Earlier.GONE if policy.on_expired != "resubmit":
-            return Action.FAIL
-        # Later runs do not resubmit it: it would fail, and be paid for, each time.
-        case Earlier.FAILED if occasion is Occasion.LATER_RUN:
-            return Action.FAIL
-    return Action.SUBMIT
+        Earlier.AMBIGUOUS: policy.on_ambiguous == "resubmit" or occasion is Occasion.CLEAR,
+        Earlier.GONE: policy.on_expired == "resubmit",
+        # Not by every later run, which would fail, and be paid for, each time.
+        Earlier.FAILED: occasion is not Occasion.LATER_RUN,
+    }
+    return Action.SUBMIT if again.get(earlier, True) else Action.FAIL
 
 
 def judge(outcome: Generation | LaplasError) -> Earlier:

@@ -1,27 +1,19 @@
 """The steps of a batch in the worker. Blocking."""
 
 import asyncio
-import hashlib
 import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from airflow_provider_laplas.airflow_compat import METRICS
-from airflow_provider_laplas.api.calls import Upload
-from airflow_provider_laplas.api.resume import Occasion
-from airflow_provider_laplas.api.retry import ambiguous_submission
-from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
-from airflow_provider_laplas.audio.length import audio_seconds
-from airflow_provider_laplas.audio.sources import list_audio, open_source
-from airflow_provider_laplas.backends import FileInfo
-from airflow_provider_laplas.batch import timing
+from airflow_provider_laplas.audio.sources import list_audio
+from airflow_provider_laplas.batch.begin import Beginning, Source
+from airflow_provider_laplas.batch.finish import gather, take_late, tally_of, write
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request, submit_pending
-from airflow_provider_laplas.batch.wait import seconds_of, wait_for_submitted
-from airflow_provider_laplas.client.multipart import CHUNK
+from airflow_provider_laplas.batch.threads import in_threads
+from airflow_provider_laplas.batch.wait import wait_for_submitted
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasBatchError,
@@ -36,19 +28,15 @@ from airflow_provider_laplas.manifest.files import (
     FileState,
     output_names,
 )
-from airflow_provider_laplas.manifest.journal import Segment
-from airflow_provider_laplas.manifest.lease import Lease, find_lease, take_lease
+from airflow_provider_laplas.manifest.lease import find_lease, take_lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.manifest.summary import (
     ABANDONED_AFTER,
     check_free,
-    check_version_1,
     leave,
-    write_summary,
 )
-from airflow_provider_laplas.manifest.takeover import adopt_outputs, take_over
-from airflow_provider_laplas.redaction import redact, redacted, unsigned
+from airflow_provider_laplas.redaction import redact, redacted
 from airflow_provider_laplas.results.keeping import TaskKey, load_transcript
 from airflow_provider_laplas.results.output import Output
 from airflow_provider_laplas.results.publishing import check_quality, publish
@@ -63,23 +51,6 @@ MOST_UNLISTED = 10_000
 
 SMALL = 1024 * 1024
 """Bytes of a journal that are not worth a new manifest before the task ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """
-    One file's audio.
-
-    :ivar audio: a URL, a path or a URI
-    :ivar info: what a listing said of it
-    """
-
-    audio: str = field(repr=False)
-    info: FileInfo | None = None
-
-    def open(self, storage: Storage) -> str | Upload:
-        """Return what is submitted."""
-        return open_source(self.audio, storage, self.info)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,92 +95,15 @@ class Batch:
         owner = asdict(task)
         check_free(found, owner, self.storage)
         lease = take_lease(self.uri, owner, self.storage, after=found)
+        # What is in the folder is listed once, and after that: nobody else submits from here on.
         try:
-            return self._begin(lease, sources, max_tries, durable=durable, last_tries=last_tries)
+            outputs = self.storage.list_files(self.folder)
+            beginning = Beginning(lease, outputs, self.request, self.limits, self.storage)
+            return beginning.begin(sources, max_tries, durable=durable, last_tries=last_tries)
         except Exception:
             # Nobody is to wait for a task that does not work.
             leave(lease, self.storage)
             raise
-
-    def _begin(
-        self,
-        lease: Lease,
-        sources: "Mapping[str, Source]",
-        max_tries: int,
-        *,
-        durable: bool,
-        last_tries: int | None,
-    ) -> BatchState | None:
-        # What is in the folder is listed once, and after the lease was taken: nobody else submits from here on.
-        outputs = self.storage.list_files(self.folder)
-        earlier, new = Manifest.gather(self.uri, self.storage, outputs)
-        if earlier is not None:
-            check_version_1(earlier, lease.owner)
-            if _outweigh(new, outputs, self.folder):
-                # So that what is read at a begin grows like the batch, however often it is cut off.
-                earlier.fold(new, self.storage)
-        records = list(_in_threads(self._entry, sources.items()))
-        for record in records:
-            if record.state is FileState.FAILED:
-                record.lease = lease.number
-        began_lease, known = lease.number, {}
-        if earlier is not None and durable:
-            mine = earlier.owner == lease.owner
-            if mine:
-                began_lease = earlier.began_lease or began_lease
-                last_tries = earlier.max_tries if last_tries is None else last_tries
-            occasion = Occasion.RETRY if last_tries == max_tries else Occasion.CLEAR
-            if last_tries is None:
-                occasion = Occasion.LATER_RUN
-            known = {record.output: record for record in (*earlier.entries, *earlier.unlisted)}
-            records = take_over(
-                records, earlier, outputs, self.request.policy, occasion, mine=mine, lease=lease.number
-            )
-            adopt_outputs(
-                records, outputs, lambda output: seconds_of(f"{self.folder}/{output}", self.storage)
-            )
-        elif earlier is not None:
-            # Of no interest, but for what late writers still note of it.
-            attempts = {record.output: record.attempt + 1 for record in earlier.entries}
-            known = {record.output: record for record in earlier.entries}
-            for record in records:
-                record.attempt = attempts.get(record.output, 0)
-        listed = [record for record in records if record.listed]
-        if not listed:
-            leave(lease, self.storage)
-            return None
-        for record in listed:
-            # A user's Clear begins a new one.
-            if record.state is FileState.SUBMITTED and record.deadline is None:
-                record.deadline = time.time() + self.request.timeout
-        if self.limits.deduplicate:
-            self._mark_duplicates(listed, sources)
-        pending = [record for record in listed if record.state is FileState.PENDING]
-        for record in pending:
-            if record.output in outputs:
-                record.replaces = outputs[record.output].modified
-        tally = Tally(began_lease)
-        for record in listed:
-            tally.add(record)
-        self._check_count(len(pending))
-        self._check_length(pending, sources, tally)
-        state = BatchState(lease, self.storage, tally, max_tries=max_tries)
-        for record in listed:
-            if record.state is not FileState.PENDING:
-                state.add(record)
-        state.begin(
-            pending,
-            (
-                record.to_line()
-                for record in records
-                if (record.state is not FileState.PENDING or not record.listed)
-                and record != known.get(record.output)
-            ),
-            {"owner": dict(lease.owner), "max_tries": max_tries, "began_lease": began_lease},
-        )
-        write_summary(lease, self.storage, tally)
-        log.info("Files: %s.", _listed(tally))
-        return state
 
     def load(self, task: TaskKey) -> BatchState | None:
         """
@@ -272,7 +166,7 @@ class Batch:
                     room=room,
                     stopped=lambda: self._stopped(state.tally),
                 )
-                log.info("Files: %s.", _listed(state.tally))
+                log.info("Files: %s.", state.tally)
             if states[FileState.SUBMITTED]:
                 break
         return states[FileState.SUBMITTED] > 0
@@ -308,31 +202,33 @@ class Batch:
             for record in state.having(FileState.COMPLETED, FileState.DUPLICATE)
             if self._lacks_formats(record)
         ]
-        # A duplicate whose original is not in the batch any more is handled like any file: it has its own reply.
         originals = {
             record.output: state.find(record.duplicate_of) for record in lacking if record.duplicate_of
         }
-        todo = [record for record in lacking if not originals.get(record.output)]
+        # A duplicate that has its reply is handled like any file; one that has none waits for its original.
+        todo = [
+            record
+            for record in lacking
+            if not originals.get(record.output)
+            and (record.duplicate_of is None or record.formats is not None)
+        ]
         for record, (result, facts) in zip(
-            todo, _in_threads(self._publish, map(state.uri_of, todo), todo), strict=True
+            todo, in_threads(self._publish, map(state.uri_of, todo), todo), strict=True
         ):
             state.transition(record, result, **facts)
         pairs = [(record, original) for record in lacking if (original := originals.get(record.output))]
-        for (record, _), (result, facts) in zip(pairs, _in_threads(self._share, pairs), strict=True):
+        for (record, _), (result, facts) in zip(pairs, in_threads(self._share, pairs), strict=True):
             state.transition(record, result, **facts)
         state.note()
         self._close(state)
 
     def _close(self, state: BatchState) -> None:
         """Forget the files that nothing more is to be done about."""
-        awaited = {
-            record.duplicate_of for record in state.having(FileState.DUPLICATE) if self._lacks_formats(record)
-        }
-        ended = [
-            record for record in state.having(*set(FileState) - UNFINISHED) if record.output not in awaited
-        ]
-        for record in ended:
-            state.close(record)
+        waiting = [record for record in state.having(FileState.DUPLICATE) if self._lacks_formats(record)]
+        kept = {record.output for record in waiting} | {record.duplicate_of for record in waiting}
+        for record in state.having(*set(FileState) - UNFINISHED):
+            if record.output not in kept:
+                state.close(record)
 
     def _lacks_formats(self, record: FileRecord) -> bool:
         return record.formats is None or bool(set(self.output.formats) - set(record.formats))
@@ -372,9 +268,8 @@ class Batch:
             there is something to wait for now
         :raises LaplasArgumentError: if somebody else has taken the lease
         """
-        manifest, new = self._gather(state)
-        if late := list(manifest.having(FileState.SUBMITTED, FileState.INTENT)):
-            self._take_late(state, manifest, late)
+        manifest, new = gather(state)
+        if take_late(state, manifest, self.request.timeout):
             return None
         done = list(manifest.having(FileState.COMPLETED, FileState.DUPLICATE))
         news = False
@@ -383,50 +278,16 @@ class Batch:
             news = any(not e.announced or e.lease >= manifest.began_lease for e in done)
             for entry in done:
                 entry.announced = True
-        self._write(state, manifest, new)
+        write(state, manifest, new)
         return manifest, news
 
     def abandon(self, state: BatchState) -> None:
         """Write the manifest of a batch whose task fails, and leave it to whoever comes next."""
         try:
-            self._write(state, *self._gather(state))
+            write(state, *gather(state))
         except Exception as error:  # noqa: BLE001
             # What was noted is in the journal all the same.
             log.warning("The manifest cannot be written: %s", redact(repr(error)))
-
-    def _gather(self, state: BatchState) -> tuple[Manifest, list[Segment]]:
-        state.note()
-        state.check()
-        manifest, new = Manifest.gather(self.uri, self.storage)
-        if manifest is None:
-            raise LaplasArgumentError(
-                f"The batch's journal is missing: {redacted(self.uri)}. Clear the task to start again.",
-                argument="results_path",
-            )
-        manifest.owner, manifest.max_tries = dict(state.lease.owner), state.max_tries
-        manifest.began_lease = state.tally.began_lease
-        return manifest, new
-
-    def _write(self, state: BatchState, manifest: Manifest, new: list[Segment]) -> None:
-        for record in manifest.having(FileState.AMBIGUOUS):
-            # From here on a Clear is consent: the task's error, or its summary, says so.
-            record.reported = True
-        # Its own lease, so that what writers of earlier ones still write is known to be late.
-        manifest.folded[str(state.lease.number)] = state.journal.number
-        del manifest.unlisted[:-MOST_UNLISTED]
-        manifest.fold(new, self.storage)
-        leave(state.lease, self.storage, state.tally)
-
-    def _take_late(self, state: BatchState, manifest: Manifest, late: list[FileRecord]) -> None:
-        """Take up what writers have noted that had lost their lease."""
-        state.tally = tally_of(manifest)
-        for record in late:
-            state.add(record)
-            if record.generation_id is None:
-                error = ambiguous_submission("Another try was cut off before the generation's id was saved.")
-                state.transition(record, FileState.AMBIGUOUS, error=error.message, completed_at=time.time())
-            elif record.deadline is None:
-                state.touch(record, deadline=time.time() + self.request.timeout)
 
     def summarise(self, manifest: Manifest) -> dict[str, Any]:
         """
@@ -439,11 +300,11 @@ class Batch:
         if stopped is None and tally.unfinished:
             # Never to be seen; but a task that ends well has left no file undone.
             stopped = "Some files are neither finished nor failed. Clear the task to continue:"
-        log.info("Files: %s; %.0f s of audio.", _listed(tally), tally.audio_seconds)
+        log.info("Files: %s; %.0f s of audio.", tally, tally.audio_seconds)
         if stopped is not None:
             # Files that were not submitted are left for whoever comes next.
             raise LaplasBatchError(
-                f"{stopped} {_listed(tally)}. The manifest lists the state of each file: {redacted(manifest.uri)}",
+                f"{stopped} {tally}. The manifest lists the state of each file: {redacted(manifest.uri)}",
                 manifest=redacted(manifest.uri),
             )
         counts = tally.counts()
@@ -468,84 +329,3 @@ class Batch:
         if limit is not None and tally.new_audio_seconds > limit and tally.states[FileState.PENDING]:
             return f"The finished audio exceeded max_audio_seconds={limit:g}, so nothing more was submitted:"
         return None
-
-    def _entry(self, item: "tuple[str, Source]") -> FileRecord:
-        output, source = item
-        work = fingerprint_request(source.audio, self.request.model, self.request.options)
-        shown = redacted(source.audio)
-        try:
-            return FileRecord(shown, fingerprint(work, source.open(self.storage)), output)
-        except LaplasArgumentError as error:
-            now = time.time()
-            return FileRecord(shown, work, output, FileState.FAILED, completed_at=now, error=error.message)
-
-    def _mark_duplicates(self, records: list[FileRecord], sources: Mapping[str, "Source"]) -> None:
-        pending = [record for record in records if record.state is FileState.PENDING]
-        paid = {FileState.COMPLETED, FileState.SUBMITTED}
-        originals = {
-            record.content: record.output for record in records if record.content and record.state in paid
-        }
-        contents = _in_threads(self._content, [sources[record.output] for record in pending])
-        for record, content in zip(pending, contents, strict=True):
-            record.content = content
-            original = originals.setdefault(content, record.output)
-            if original != record.output:
-                record.transition(FileState.DUPLICATE, duplicate_of=original)
-
-    def _content(self, source: "Source") -> str:
-        """Return what tells the same content from another: an upload's hash, or the URL without its signature."""
-        opened = source.open(self.storage)
-        if isinstance(opened, str):
-            return unsigned(opened)
-        digest = hashlib.sha256()
-        with opened.open() as file:
-            while piece := file.read(CHUNK):
-                digest.update(piece)
-        return digest.hexdigest()
-
-    def _check_count(self, pending: int) -> None:
-        limit = self.limits.max_files
-        if limit is not None and pending > limit:
-            raise LaplasArgumentError(
-                f"`max_files` is {limit}, but there are {pending} files to submit. Nothing was submitted.",
-                argument="max_files",
-            )
-
-    def _check_length(
-        self, pending: Iterable[FileRecord], sources: Mapping[str, "Source"], tally: Tally
-    ) -> None:
-        limit = self.limits.max_audio_seconds
-        if limit is None:
-            return
-        uploads = (sources[record.output].open(self.storage) for record in pending)
-        lengths = _in_threads(audio_seconds, (upload for upload in uploads if not isinstance(upload, str)))
-        total = tally.new_audio_seconds + sum(length or 0.0 for length in lengths)
-        if total > limit:
-            raise LaplasArgumentError(
-                f"`max_audio_seconds` is {limit:g}, but the audio is {total:.0f} s long. Nothing was submitted.",
-                argument="max_audio_seconds",
-            )
-
-
-def tally_of(manifest: Manifest) -> Tally:
-    """Count a manifest's files."""
-    tally = Tally(manifest.began_lease)
-    for record in manifest.entries:
-        tally.add(record)
-    return tally
-
-
-def _outweigh(new: Iterable[Segment], outputs: Mapping[str, FileInfo], folder: str) -> bool:
-    """Tell whether a manifest's new segments are larger than itself; a few of them never are."""
-    size = sum(outputs[segment.uri.removeprefix(f"{folder}/")].size for segment in new)
-    return size > max(outputs[NAME].size if NAME in outputs else 0, SMALL)
-
-
-def _in_threads(function: Callable[..., T], *items: Iterable[Any]) -> list[T]:
-    """Call a function that waits for its storage, for many files at once."""
-    with ThreadPoolExecutor(timing.CONCURRENT_SUBMISSIONS) as threads:
-        return list(threads.map(function, *items))
-
-
-def _listed(tally: Tally) -> str:
-    return ", ".join(f"{count} {state}" for state, count in tally.counts().items())

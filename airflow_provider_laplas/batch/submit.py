@@ -162,7 +162,7 @@ class Submissions:
             generation_id = await self._submit_once_or_twice(record, changed, audio)
         except LaplasAmbiguousSubmitError as error:
             end(state, record, FileState.AMBIGUOUS, error)
-        except _Ended as ended:
+        except _StoppedError as ended:
             if ended.__cause__ is not None:
                 raise ended.__cause__ from None
         except (LaplasArgumentError, LaplasTooLargeError, LaplasValidationError) as error:
@@ -200,18 +200,18 @@ class Submissions:
     async def _submit_once_or_twice(self, record: FileRecord, changed: str, audio: str | Upload) -> str:
         async def intend() -> None:
             if self._over:
-                raise _Ended
+                raise _StoppedError
             if record.state is not FileState.INTENT:
                 self._state.transition(record, FileState.INTENT, fingerprint=changed)
             try:
                 await self._notes.noted(check=True)
             except Exception as error:
-                raise _Ended from error
+                raise _StoppedError from error
 
         model, options = self._request.model, self._request.options
         try:
             return await self._client.submit(audio, model=model, options=options, before=intend)
-        except _Ended:
+        except _StoppedError:
             # Nothing was sent.
             if record.state is FileState.INTENT:
                 self._state.transition(record, FileState.PENDING)
@@ -222,9 +222,9 @@ class Submissions:
             log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
             try:
                 return await self._client.submit(audio, model=model, options=options, before=intend)
-            except _Ended:
+            except _StoppedError:
                 raise error from None
 
 
-class _Ended(Exception):
+class _StoppedError(Exception):
     """Nothing more is submitted; the cause, if there is one, is to be raised."""

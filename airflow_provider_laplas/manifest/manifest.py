@@ -147,7 +147,8 @@ class Manifest:
         for content in read_lines(late, storage):
             record = records.get(content.get("output", ""))
             if record is not None:
-                records[record.output] = merge(record.changed(content), record)
+                older = FileRecord.from_fields(content) if "source" in content else record.changed(content)
+                records[record.output] = merge(older, record)
         for content in read_lines([s for s in new if s.lease >= newest], storage):
             if "output" in content:
                 apply(records, content)
@@ -238,10 +239,11 @@ def apply(records: dict[str, FileRecord], content: Mapping[str, Any]) -> None:
     """Put a journal's line into what is known."""
     output = content["output"]
     known = records.get(output)
-    if known is not None:
+    if "source" in content:
+        record = FileRecord.from_fields(content)
+        records[output] = record if known is None else merge(known, record)
+    elif known is not None:
         records[output] = merge(known, known.changed(content))
-    elif "source" in content:
-        records[output] = FileRecord.from_fields(content)
 
 
 def _no_manifest(uri: str) -> LaplasArgumentError:

@@ -70,6 +70,9 @@ class Tally:
         """Return how many files are in each state that occurs."""
         return {str(state): count for state, count in sorted(self.states.items()) if count}
 
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {state}" for state, count in self.counts().items())
+
 
 class BatchState:
     """

@@ -41,7 +41,7 @@ def take_over(
             untold = state in {FileState.COMPLETED, FileState.DUPLICATE} and not old.announced
             if untold or state is FileState.SUBMITTED or (mine and state is FileState.AMBIGUOUS):
                 unlisted.append(replace(old, state=state, listed=True, **_facts(old, state, occasion, lease)))
-            elif old.state is not FileState.PENDING:
+            else:
                 # The file may be listed again, e.g. if another run of the DAG is cleared.
                 kept = FileState.AMBIGUOUS if old.state is FileState.INTENT else old.state
                 unlisted.append(replace(old, state=kept, listed=False))
@@ -79,22 +79,22 @@ def _same_work(entry: FileRecord, old: FileRecord) -> bool:
 
 def _earlier(record: FileRecord, *, stored: bool) -> Earlier:
     """Return how far an earlier try or run got with a file."""
-    if record.state is FileState.AMBIGUOUS:
-        return Earlier.AMBIGUOUS if record.reported else Earlier.UNANSWERED
     match record.state:
         case FileState.COMPLETED | FileState.REJECTED | FileState.SKIPPED | FileState.DUPLICATE:
             return Earlier.STORED if stored else Earlier.DELETED
         case FileState.INTENT | FileState.SUBMITTED | FileState.TIMED_OUT if record.generation_id is not None:
             return Earlier.SUBMITTED
-        case FileState.INTENT:
-            return Earlier.UNANSWERED
-        case FileState.FAILED:
-            return Earlier.FAILED
-        case FileState.GONE:
-            return Earlier.GONE
-    return Earlier.NOTHING
+        case FileState.AMBIGUOUS if record.reported:
+            return Earlier.AMBIGUOUS
+    return _WITHOUT_ID.get(record.state, Earlier.NOTHING)
 
 
+_WITHOUT_ID = {
+    FileState.INTENT: Earlier.UNANSWERED,
+    FileState.AMBIGUOUS: Earlier.UNANSWERED,
+    FileState.FAILED: Earlier.FAILED,
+    FileState.GONE: Earlier.GONE,
+}
 _UNRESOLVED = {
     Earlier.UNANSWERED: FileState.AMBIGUOUS,
     Earlier.AMBIGUOUS: FileState.AMBIGUOUS,

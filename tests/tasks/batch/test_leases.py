@@ -5,7 +5,7 @@ import pytest
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest import FileRecord, FileState
 from airflow_provider_laplas.manifest.lease import find_lease, take_lease
-from airflow_provider_laplas.manifest.summary import ABANDONED_AFTER
+from airflow_provider_laplas.manifest.summary import ABANDONED_AFTER, leave, read_summary
 from airflow_provider_laplas.storage import Storage, object_storage
 from tests.fake_api import answer_healthily, reply
 from tests.tasks.batch.conftest import OTHER, URLS, batch, begin_as, manifest_of, states_of
@@ -30,7 +30,9 @@ def test_a_folder_that_a_task_has_abandoned_is_free_and_its_work_is_taken_over(
     api, dag, run_dag, out, monkeypatch
 ):
     owner = {"dag_id": "other", "run_id": "r", "task_id": "t"}
-    begin_as(owner, out, [FileRecord("x", "f", "x.json", state=FileState.SUBMITTED, generation_id=api.create())])
+    begin_as(
+        owner, out, [FileRecord("x", "f", "x.json", state=FileState.SUBMITTED, generation_id=api.create())]
+    )
     monkeypatch.setattr("airflow_provider_laplas.manifest.summary.ABANDONED_AFTER", 0.0)
     assert ABANDONED_AFTER > 0
     batch(out, audio=URLS[:1])
@@ -39,10 +41,9 @@ def test_a_folder_that_a_task_has_abandoned_is_free_and_its_work_is_taken_over(
 
 
 def test_a_task_that_fails_as_it_begins_holds_nobody_else_up(api, dag, run_dag, out):
-    operator = batch(out, audio=URLS[:2], max_files=1)
+    batch(out, audio=URLS[:2], max_files=1)
     assert run_dag(dag).state == "failed"
-    operator.max_files = None
-    assert run_dag(dag).xcom("batch")["completed"] == 2
+    assert not read_summary(f"{out}/manifest.json", object_storage())["active"]
 
 
 def test_a_batch_that_another_task_has_taken_over_is_left_to_it(api, dag, run_dag, out):
@@ -74,8 +75,7 @@ def test_a_try_that_is_still_at_work_when_another_has_taken_its_lease_submits_no
     (error,) = run_dag(dag).errors
     assert error.argument == "results_path"
     assert "another try" in str(error)
-    assert api.count("POST") == 2
-    assert sorted(states_of(out)) == ["pending"] * 5 + ["submitted"] * 2
+    assert api.count("POST") == (2 if method == "GET" else 1)
 
 
 @pytest.fixture
@@ -105,9 +105,10 @@ def test_of_two_tasks_that_begin_in_one_folder_at_once_one_submits(api, dag, run
 
 def test_what_a_try_that_lost_its_lease_still_notes_is_found_at_the_end(api, dag, run_dag, out):
     """Its answer comes after another try has reported the submission as ambiguous."""
-    batch(out, audio=URLS[:2], max_failed=2)
-    api.script("POST", *[reply(403)] * 2)
+    operator = batch(out, audio=URLS[:1], max_failed=2)
+    api.script("POST", reply(403))
     run_dag(dag)
+    operator.audio = URLS[:2]
     output = manifest_of(out).entries[0].output
     first = begin_as(OTHER, out, [])
     (record,) = [entry for entry in manifest_of(out).entries if entry.output == output]
@@ -122,9 +123,7 @@ def test_what_a_try_that_lost_its_lease_still_notes_is_found_at_the_end(api, dag
         await answer_healthily(api, request)
 
     api.script("POST", answer_late)
-    from airflow_provider_laplas.manifest.summary import leave
-
     leave(first.lease, first.storage)
     assert run_dag(dag).xcom("batch")["counts"] == {"completed": 2}
     assert manifest_of(out).entries[0].generation_id == record.generation_id
-    assert api.count("POST") == 3
+    assert api.count("POST") == 2

@@ -86,9 +86,9 @@ def test_more_failures_than_allowed_fail_the_task_with_the_first_reason_and_a_cl
 
 
 def test_ambiguous_submissions_stop_a_batch_like_other_failures(api, dag, run_dag, out, monkeypatch):
-    monkeypatch.setattr("airflow_provider_laplas.batch.timing.GROUP", 2)
+    monkeypatch.setattr("airflow_provider_laplas.batch.timing.CONCURRENT_SUBMISSIONS", 2)
     api.script("POST", *[reset_after_body()] * 7)
     batch(out, audio=URLS)
     (error,) = run_dag(dag).errors
     assert isinstance(error, LaplasBatchError)
-    assert api.count("POST") == 2
+    assert api.count("POST") <= 2

@@ -31,6 +31,12 @@ def test_what_is_paid_for_is_taken_or_waited_for_whatever_the_user_chose(occasio
 def test_a_submission_that_may_have_been_made_is_repeated_only_with_consent(occasion, policy):
     consent = occasion is Occasion.CLEAR or policy.on_ambiguous == "resubmit"
     expected = Action.SUBMIT if consent else Action.FAIL
+    assert resume(Earlier.AMBIGUOUS, occasion, policy) is expected
+
+
+@pytest.mark.parametrize(("occasion", "policy"), list(product(Occasion, POLICIES)))
+def test_a_clear_is_no_consent_to_what_nobody_was_told_of(occasion, policy):
+    expected = Action.SUBMIT if policy.on_ambiguous == "resubmit" else Action.FAIL
     assert resume(Earlier.UNANSWERED, occasion, policy) is expected
 
 
@@ -97,6 +103,7 @@ SINGLE = {
     "a generation that failed": Earlier.FAILED,
     "a generation that is gone": Earlier.GONE,
     "a note without an id": Earlier.UNANSWERED,
+    "the same, and an earlier try failed": Earlier.AMBIGUOUS,
     "other audio": Earlier.NOTHING,
     "no note": Earlier.NOTHING,
 }
@@ -118,7 +125,14 @@ def files_of(label):
         state = FileState(name)
         known = with_id or state in {FileState.SUBMITTED, FileState.TIMED_OUT}
         yield (
-            FileRecord("a", "f", "a.json", state, generation_id="g" if known else None),
+            FileRecord(
+                "a",
+                "f",
+                "a.json",
+                state,
+                generation_id="g" if known else None,
+                reported="and a task that ended" in label,
+            ),
             "deleted" not in label,
         )
 

@@ -20,7 +20,9 @@ def submitted(api, begin):
     def make(count):
         state = begin(count)
         for record in state.next_pending(count):
-            state.transition(record, FileState.SUBMITTED, generation_id=api.create(), deadline=time.time() + 60)
+            state.transition(
+                record, FileState.SUBMITTED, generation_id=api.create(), deadline=time.time() + 60
+            )
         state.note()
         return state
 

@@ -1,0 +1,225 @@
+"""How a batch begins: what is to be done about each file, given what earlier tries and runs have done."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from airflow_provider_laplas.api.calls import Upload
+from airflow_provider_laplas.api.resume import Occasion
+from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
+from airflow_provider_laplas.audio.length import audio_seconds
+from airflow_provider_laplas.audio.sources import open_source
+from airflow_provider_laplas.backends import FileInfo
+from airflow_provider_laplas.batch.limits import BatchLimits
+from airflow_provider_laplas.batch.submit import Request
+from airflow_provider_laplas.batch.threads import in_threads
+from airflow_provider_laplas.batch.wait import seconds_of
+from airflow_provider_laplas.client.multipart import CHUNK
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.manifest.files import FileRecord, FileState
+from airflow_provider_laplas.manifest.journal import Segment
+from airflow_provider_laplas.manifest.lease import Lease
+from airflow_provider_laplas.manifest.manifest import NAME, Manifest
+from airflow_provider_laplas.manifest.state import BatchState, Tally
+from airflow_provider_laplas.manifest.summary import check_version_1, leave, write_summary
+from airflow_provider_laplas.manifest.takeover import adopt_outputs, take_over
+from airflow_provider_laplas.redaction import redacted, unsigned
+from airflow_provider_laplas.storage import Storage
+
+log = logging.getLogger(__name__)
+
+SMALL = 1024 * 1024
+"""Bytes of a journal that are not worth a new manifest before the task ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    One file's audio.
+
+    :ivar audio: a URL, a path or a URI
+    :ivar info: what a listing said of it
+    """
+
+    audio: str = field(repr=False)
+    info: FileInfo | None = None
+
+    def open(self, storage: Storage) -> str | Upload:
+        """Return what is submitted."""
+        return open_source(self.audio, storage, self.info)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """
+    The first step of a task, which has just taken the lease.
+
+    :ivar outputs: what is in the folder
+    """
+
+    lease: Lease
+    outputs: Mapping[str, FileInfo] = field(repr=False)
+    request: Request
+    limits: BatchLimits
+    storage: Storage = field(repr=False)
+
+    def begin(
+        self, sources: Mapping[str, Source], max_tries: int, *, durable: bool, last_tries: int | None
+    ) -> BatchState | None:
+        """
+        Decide what is to be done about each file, check the limits, and note it.
+
+        :param sources: the files, by their outputs
+        :param last_tries: ``max_tries`` when this task last began, None where it has not
+        :return: None if there is nothing to do
+        :raises LaplasArgumentError: if there are more files than the limits allow, or version 0.1 is at work
+        """
+        earlier = self._earlier()
+        new = list(in_threads(self._record, sources.items()))
+        records = (
+            self._take_over(new, earlier, max_tries, last_tries) if durable else self._anew(new, earlier)
+        )
+        listed = [record for record in records if record.listed]
+        if not listed:
+            leave(self.lease, self.storage)
+            return None
+        for record in listed:
+            # A user's Clear begins a new one.
+            if record.state is FileState.SUBMITTED and record.deadline is None:
+                record.deadline = time.time() + self.request.timeout
+        if self.limits.deduplicate:
+            self._mark_duplicates(listed, sources)
+        tally = Tally(self._began_lease(earlier))
+        for record in listed:
+            tally.add(record)
+        pending = [record for record in listed if record.state is FileState.PENDING]
+        self._check_limits(pending, sources, tally)
+        known = {record.output: record for record in (*earlier.entries, *earlier.unlisted)}
+        others = [r for r in records if r.state is not FileState.PENDING or not r.listed]
+        state = BatchState(self.lease, self.storage, tally, max_tries=max_tries)
+        for record in others:
+            if record.listed:
+                state.add(record)
+        header = {
+            "owner": dict(self.lease.owner),
+            "max_tries": max_tries,
+            "began_lease": tally.began_lease,
+        }
+        state.begin(pending, [r.to_line() for r in others if r != known.get(r.output)], header)
+        write_summary(self.lease, self.storage, tally)
+        log.info("Files: %s.", tally)
+        return state
+
+    def _earlier(self) -> Manifest:
+        manifest, new = Manifest.gather(self.lease.manifest, self.storage, self.outputs)
+        if manifest is None:
+            return Manifest(self.lease.manifest, {}, 0)
+        check_version_1(manifest, self.lease.owner)
+        if self._outweigh(new):
+            # So that what is read at a begin grows like the batch, however often it is cut off.
+            manifest.fold(new, self.storage)
+        return manifest
+
+    def _outweigh(self, new: Iterable[Segment]) -> bool:
+        """Tell whether a manifest's new segments are larger than itself; a few of them never are."""
+        folder = f"{self.lease.manifest.rpartition('/')[0]}/"
+        size = sum(self.outputs[segment.uri.removeprefix(folder)].size for segment in new)
+        return size > max(self.outputs[NAME].size if NAME in self.outputs else 0, SMALL)
+
+    def _began_lease(self, earlier: Manifest) -> int:
+        mine = earlier.owner == self.lease.owner
+        return (mine and earlier.began_lease) or self.lease.number
+
+    def _record(self, item: tuple[str, Source]) -> FileRecord:
+        output, source = item
+        work = fingerprint_request(source.audio, self.request.model, self.request.options)
+        shown = redacted(source.audio)
+        found = self.outputs.get(output)
+        replaces = found.modified if found else None
+        try:
+            version = fingerprint(work, source.open(self.storage))
+            return FileRecord(shown, version, output, replaces=replaces)
+        except LaplasArgumentError as error:
+            return FileRecord(
+                shown,
+                work,
+                output,
+                FileState.FAILED,
+                completed_at=time.time(),
+                error=error.message,
+                lease=self.lease.number,
+            )
+
+    def _take_over(
+        self, new: list[FileRecord], earlier: Manifest, max_tries: int, last_tries: int | None
+    ) -> list[FileRecord]:
+        mine = earlier.owner == self.lease.owner
+        if mine and last_tries is None:
+            last_tries = earlier.max_tries
+        occasion = Occasion.RETRY if last_tries == max_tries else Occasion.CLEAR
+        if last_tries is None:
+            occasion = Occasion.LATER_RUN
+        records = take_over(
+            new,
+            earlier,
+            self.outputs,
+            self.request.policy,
+            occasion,
+            mine=mine,
+            lease=self.lease.number,
+        )
+        folder = self.lease.manifest.rpartition("/")[0]
+        adopt_outputs(records, self.outputs, lambda output: seconds_of(f"{folder}/{output}", self.storage))
+        return records
+
+    def _anew(self, new: list[FileRecord], earlier: Manifest) -> list[FileRecord]:
+        """Return the files as if nothing had been done; what late writers still note of it is told apart."""
+        known = {record.output: record for record in (*earlier.entries, *earlier.unlisted)}
+        for record in new:
+            if (old := known.pop(record.output, None)) is not None:
+                record.attempt = old.attempt + 1
+        return [*new, *(replace(record, listed=False) for record in known.values())]
+
+    def _mark_duplicates(self, records: list[FileRecord], sources: Mapping[str, "Source"]) -> None:
+        pending = [record for record in records if record.state is FileState.PENDING]
+        paid = {FileState.COMPLETED, FileState.SUBMITTED}
+        originals = {
+            record.content: record.output for record in records if record.content and record.state in paid
+        }
+        contents = in_threads(self._content, [sources[record.output] for record in pending])
+        for record, content in zip(pending, contents, strict=True):
+            record.content = content
+            original = originals.setdefault(content, record.output)
+            if original != record.output:
+                record.transition(FileState.DUPLICATE, duplicate_of=original)
+
+    def _content(self, source: "Source") -> str:
+        """Return what tells the same content from another: an upload's hash, or the URL without its signature."""
+        opened = source.open(self.storage)
+        if isinstance(opened, str):
+            return unsigned(opened)
+        digest = hashlib.sha256()
+        with opened.open() as file:
+            while piece := file.read(CHUNK):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def _check_limits(self, pending: list[FileRecord], sources: Mapping[str, Source], tally: Tally) -> None:
+        most, limit = self.limits.max_files, self.limits.max_audio_seconds
+        if most is not None and len(pending) > most:
+            raise LaplasArgumentError(
+                f"`max_files` is {most}, but there are {len(pending)} files to submit. Nothing was submitted.",
+                argument="max_files",
+            )
+        if limit is None:
+            return
+        uploads = (sources[record.output].open(self.storage) for record in pending)
+        lengths = in_threads(audio_seconds, (upload for upload in uploads if not isinstance(upload, str)))
+        total = tally.new_audio_seconds + sum(length or 0.0 for length in lengths)
+        if total > limit:
+            raise LaplasArgumentError(
+                f"`max_audio_seconds` is {limit:g}, but the audio is {total:.0f} s long. Nothing was submitted.",
+                argument="max_audio_seconds",
+            )

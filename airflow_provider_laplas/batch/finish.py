@@ -1,0 +1,75 @@
+"""How a batch ends: its manifest is written, and holds all that its writers have noted."""
+
+import time
+
+from airflow_provider_laplas.api.retry import ambiguous_submission
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.manifest.files import FileState
+from airflow_provider_laplas.manifest.journal import Segment
+from airflow_provider_laplas.manifest.manifest import Manifest
+from airflow_provider_laplas.manifest.state import BatchState, Tally
+from airflow_provider_laplas.manifest.summary import leave
+from airflow_provider_laplas.redaction import redacted
+
+MOST_UNLISTED = 10_000
+"""How many of the files are remembered that are not listed any more: the newest ones."""
+
+
+def gather(state: BatchState) -> tuple[Manifest, list[Segment]]:
+    """
+    Return what all writers have noted, and the segments that the manifest does not hold yet. Blocking.
+
+    :raises LaplasArgumentError: if somebody else has taken the lease, or the journal is gone
+    """
+    state.note()
+    state.check()
+    manifest, new = Manifest.gather(state.uri, state.storage)
+    if manifest is None:
+        raise LaplasArgumentError(
+            f"The batch's journal is missing: {redacted(state.uri)}. Clear the task to start again.",
+            argument="results_path",
+        )
+    manifest.owner, manifest.max_tries = dict(state.lease.owner), state.max_tries
+    manifest.began_lease = state.tally.began_lease
+    return manifest, new
+
+
+def write(state: BatchState, manifest: Manifest, new: list[Segment]) -> None:
+    """Write the manifest, and leave the batch to whoever comes next. Blocking."""
+    for record in manifest.having(FileState.AMBIGUOUS):
+        # From here on a Clear is consent: the task's error, or its summary, says so.
+        record.reported = True
+    # Its own lease, so that what writers of earlier ones still write is known to be late.
+    manifest.folded[str(state.lease.number)] = state.journal.number
+    unlisted = [record for record in manifest.unlisted if record.state is not FileState.PENDING]
+    manifest.unlisted = unlisted[-MOST_UNLISTED:]
+    manifest.fold(new, state.storage)
+    leave(state.lease, state.storage, state.tally)
+
+
+def take_late(state: BatchState, manifest: Manifest, timeout: float) -> bool:
+    """
+    Take up what writers have noted that had lost their lease, and return whether there was anything.
+
+    :param timeout: seconds for each generation
+    """
+    late = list(manifest.having(FileState.SUBMITTED, FileState.INTENT))
+    if not late:
+        return False
+    state.tally = tally_of(manifest)
+    for record in late:
+        state.add(record)
+        if record.generation_id is None:
+            error = ambiguous_submission("Another try was cut off before the generation's id was saved.")
+            state.transition(record, FileState.AMBIGUOUS, error=error.message, completed_at=time.time())
+        elif record.deadline is None:
+            state.touch(record, deadline=time.time() + timeout)
+    return True
+
+
+def tally_of(manifest: Manifest) -> Tally:
+    """Count a manifest's files."""
+    tally = Tally(manifest.began_lease)
+    for record in manifest.entries:
+        tally.add(record)
+    return tally
