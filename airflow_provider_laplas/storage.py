@@ -191,9 +191,17 @@ class _Root:
     def call(self, operation: str, uri: str, *args: Any) -> Any:
         try:
             result = getattr(self._backend, operation)(*args)
-        except (FileNotFoundError, FileExistsError):
+        except FileExistsError:
             self._answered()
             raise
+        except FileNotFoundError as error:
+            self._answered()
+            if operation not in {"write", "create"}:
+                raise
+            raise LaplasStorageError(
+                f"{redacted(uri)} could not be written: there is no such bucket or folder. Create it. "
+                f"({redact(repr(error))})"
+            ) from None
         except (IsADirectoryError, NotADirectoryError):
             self._answered()
             raise FileNotFoundError(redacted(uri)) from None

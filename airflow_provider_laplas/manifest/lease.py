@@ -86,8 +86,12 @@ def check_lease(lease: Lease, storage: Storage) -> None:
 
     :raises LaplasArgumentError: if somebody else has taken it since
     """
-    if storage.exists(_uri(lease.manifest, lease.number + 1)):
-        raise lost(read_lease(lease.manifest, lease.number + 1, storage))
+    # Read and not asked for: of a missing file, that is one request less.
+    try:
+        other = read_lease(lease.manifest, lease.number + 1, storage)
+    except FileNotFoundError:
+        return
+    raise lost(other)
 
 
 def lost(by: Lease) -> LaplasArgumentError:
