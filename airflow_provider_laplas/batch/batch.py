@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from threading import Event
 from typing import Any, TypeVar
 
 from airflow_provider_laplas.airflow_compat import METRICS
@@ -72,6 +73,11 @@ class Batch:
     poll_interval: float
     min_age: float = 0.0
     storage: Storage = field(default_factory=object_storage, repr=False)
+    _ended: Event = field(default_factory=Event, repr=False, compare=False)
+
+    def end(self) -> None:
+        """Submit nothing more: the task is being killed, and has a few seconds to note the answers under way."""
+        self._ended.set()
 
     @property
     def uri(self) -> str:
@@ -322,6 +328,8 @@ class Batch:
 
     def _stopped(self, tally: Tally) -> str | None:
         """Return why nothing more is submitted, or None if nothing prevents it."""
+        if self._ended.is_set() and tally.unfinished:
+            return "The task was killed. What was submitted goes on and is billed. Clear the task to resume:"
         # What failed in an earlier run was reported by that.
         if tally.failed > self.limits.max_failed:
             return f"{tally.failed} files failed (max_failed={self.limits.max_failed}), the first: {tally.failure}"

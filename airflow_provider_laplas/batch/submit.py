@@ -209,7 +209,7 @@ class Submissions:
 
     async def _submit_once_or_twice(self, record: FileRecord, changed: str, audio: str | Upload) -> str:
         async def intend() -> None:
-            if self._over:
+            if self._over or self._stopped():
                 raise _StoppedError
             if record.state is not FileState.INTENT:
                 self._state.transition(record, FileState.INTENT, fingerprint=changed)

@@ -133,7 +133,8 @@ class BatchTask:
         return self._go_on(state)
 
     def on_kill(self) -> None:
-        """Log that the generations keep running: the API cannot cancel them."""
+        """Submit nothing more, and log that the generations keep running: the API cannot cancel them."""
+        self.batch.end()
         if self._under_way:
             log.warning(
                 "The task was killed while its batch was running. The API cannot cancel what was submitted: it goes on "
@@ -163,6 +164,7 @@ class BatchTask:
         try:
             outcome = self._work(state)
         except Exception:
+            self._under_way = False
             self.batch.abandon(state)
             raise
         return outcome

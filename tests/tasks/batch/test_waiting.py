@@ -14,7 +14,7 @@ from airflow_provider_laplas.errors import LaplasBatchError
 from airflow_provider_laplas.manifest import FileRecord, FileState, output_names
 from airflow_provider_laplas.storage import Storage
 from tests.fake_api import answer_healthily
-from tests.tasks.batch.conftest import URLS, batch, begin_as
+from tests.tasks.batch.conftest import URLS, batch, begin_as, states_of
 
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
 """The method and the arguments with which Airflow resumes a task whose trigger took too long."""
@@ -104,7 +104,9 @@ def resume_timed_out(operator, dag, out, api):
     [lambda operator, dag, out, api: operator.execute(context_of(dag)), resume_timed_out],
     ids=["first", "after the trigger's time-out"],
 )
-def test_a_task_that_is_killed_while_its_batch_is_at_work_says_what_goes_on(api, dag, out, caplog, work):
+def test_a_task_that_is_killed_while_its_batch_is_at_work_submits_no_more_and_says_what_goes_on(
+    api, dag, out, caplog, work
+):
     # One at a time: with room for more, the rest would be submitted before anything is waited for.
     operator = batch(out, audio=URLS[:3], deferrable=False, max_in_flight=1)
     said = []
@@ -120,7 +122,9 @@ def test_a_task_that_is_killed_while_its_batch_is_at_work_says_what_goes_on(api,
 
     kill()
     api.script("GET", kill_meanwhile)
-    assert work(operator, dag, out, api)["completed"] == 3
+    with pytest.raises(LaplasBatchError, match="was killed"):
+        work(operator, dag, out, api)
+    assert sorted(states_of(out)) == ["completed", "pending", "pending"]
     kill()
     before, meanwhile, after = said
     assert "goes on and is billed" in meanwhile
