@@ -27,10 +27,10 @@ from airflow_provider_laplas.manifest.files import (
     UNFINISHED,
     FileRecord,
     FileState,
-    output_names,
 )
 from airflow_provider_laplas.manifest.lease import find_lease, take_lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
+from airflow_provider_laplas.manifest.names import legacy_output_name, output_name
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.manifest.summary import (
     ABANDONED_AFTER,
@@ -143,16 +143,10 @@ class Batch:
         :param min_age: seconds; files in a folder that were changed more recently are left out
         """
         if not isinstance(self.audio, str):
-            return {
-                output: Source(audio)
-                for output, audio in zip(output_names(self.audio, None), self.audio, strict=True)
-            }
+            return {output_name(audio, None): Source(audio, None) for audio in self.audio}
         folder, found = list_audio(self.audio, self.storage, min_age=min_age)
-        uris = [f"{folder.rstrip('/')}/{name}" for name in found]
-        return {
-            output: Source(uri, info)
-            for output, uri, info in zip(output_names(uris, folder), uris, found.values(), strict=True)
-        }
+        uris = {f"{folder.rstrip('/')}/{name}": info for name, info in found.items()}
+        return {output_name(uri, folder): Source(uri, folder, info) for uri, info in uris.items()}
 
     def submit(self, state: BatchState) -> bool:
         """
@@ -182,7 +176,9 @@ class Batch:
         if isinstance(self.audio, str):
             # What may be shown of a file in a storage is all of it.
             return lambda record: record.source
-        sources = {output: source.audio for output, source in self.sources().items()}
+        sources = {
+            name(audio, None): audio for name in (legacy_output_name, output_name) for audio in self.audio
+        }
         return lambda record: sources.get(record.output)
 
     def resume_at(self, state: BatchState) -> int:
