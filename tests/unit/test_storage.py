@@ -63,7 +63,7 @@ def test_of_many_that_create_a_file_at_once_one_succeeds(tmp_path):
         created = list(threads.map(lambda n: LOCAL.create(uri, str(n)), range(8)))
     assert sum(created) == 1
     assert LOCAL.read_text(uri) == str(created.index(True))
-    assert os.listdir(tmp_path) == ["lease"]
+    assert [path.name for path in tmp_path.iterdir()] == ["lease"]
 
 
 def test_a_file_is_created_on_a_disk_without_links(tmp_path, monkeypatch):
