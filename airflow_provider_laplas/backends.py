@@ -196,6 +196,8 @@ class Objects:
     def __init__(self, filesystem: Any, timeout: float) -> None:
         self._fs = filesystem
         self._timeout = timeout
+        # A DirFileSystem is as asynchronous as what it wraps.
+        self._asynchronous = getattr(getattr(filesystem, "fs", filesystem), "async_impl", False)
         self._watched: ThreadPoolExecutor | None = None
 
     def read(self, path: str) -> bytes:
@@ -250,7 +252,7 @@ class Objects:
         return file
 
     def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        if getattr(self._fs, "async_impl", False):
+        if self._asynchronous:
             # On fsspec's own event loop, where it can be ended.
             call = getattr(self._fs, f"_{name}")
             return self._result(asyncio.run_coroutine_threadsafe(call(*args, **kwargs), self._fs.loop))
