@@ -15,9 +15,7 @@ def below(path):
     return output_name(f"s3://bucket/in/{path}", "s3://bucket/in/")
 
 
-@pytest.mark.parametrize(
-    "path", ["a.mp3", "talks/a b.mp3", "é.mp3", "2024-05-01_12.30 (2) & more.wav", "a//b"[:1]]
-)
+@pytest.mark.parametrize("path", ["a.mp3", "talks/a b.mp3", "é.mp3", "2024-05-01_12.30 (2) & more.wav"])
 def test_a_harmless_path_is_kept(path):
     assert below(path) == f"{path}.json"
 
@@ -30,7 +28,7 @@ def test_a_harmless_path_is_kept(path):
         ("what #1.mp3", "what _1.mp3"),
         ("a\tb.mp3", "a_b.mp3"),
         ("50%.mp3", "50_.mp3"),
-        ("../../evil.mp3", "_./_./evil.mp3"),
+        ("../../evil.mp3", "__/__/evil.mp3"),
         (".manifest/x.mp3", "_manifest/x.mp3"),
         ("~root/x.mp3", "_root/x.mp3"),
         ("a/./b.mp3", "a/_/b.mp3"),
@@ -73,7 +71,7 @@ def test_what_is_called_like_a_part_of_a_signature_and_is_none_tells_audio_apart
 
 NAMES = st.text(
     st.one_of(
-        st.sampled_from("aAbé/.~-_ #?*[]%:\\\t\n\u0301ßſKk"),
+        st.sampled_from("aAbé/.~-_ #?*[]%:\\\t\n\u0301ß\u017fKk"),
         st.characters(codec="utf-8", max_codepoint=0x2FFF),
         st.characters(categories=["Cs"]),
     ),
