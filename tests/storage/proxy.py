@@ -10,10 +10,11 @@ Left alone it passes everything on, to the letter::
         with proxy.hanging("PUT"): ...      # takes the connection and says nothing
 """
 
+import sys
 import threading
 from collections import Counter
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -30,6 +31,14 @@ class Request:
     kind: str
     path: str
     status: int
+
+
+@dataclass(eq=False)
+class _Rule:
+    status: int
+    kinds: frozenset[str]
+    left: int | None
+    over: threading.Event = field(default_factory=threading.Event)
 
 
 class CountingProxy:
@@ -58,8 +67,8 @@ class CountingProxy:
         return self
 
     def __exit__(self, *_):
-        for _, _, over in self._rules:
-            over.set()
+        for rule in self._rules:
+            rule.over.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -79,9 +88,9 @@ class CountingProxy:
             self._requests.clear()
 
     @contextmanager
-    def answering(self, status, *kinds):
-        """Answer requests of these kinds, or all, with an error, and do not pass them on."""
-        rule = (status, frozenset(kinds), threading.Event())
+    def answering(self, status, *kinds, times=None):
+        """Answer requests of these kinds, or all, with an error, so many times or all; they are not passed on."""
+        rule = _Rule(status, frozenset(kinds), times)
         with self._lock:
             self._rules.append(rule)
         try:
@@ -89,24 +98,56 @@ class CountingProxy:
         finally:
             with self._lock:
                 self._rules.remove(rule)
-            rule[2].set()
+            rule.over.set()
 
     def hanging(self, *kinds):
         """Take requests of these kinds, or all, and say nothing; at the end their connections are closed."""
         return self.answering(HANG, *kinds)
 
-    def _rule_for(self, kind):
-        with self._lock:
-            return next((rule for rule in self._rules if not rule[1] or kind in rule[1]), None)
+    def forward(self, method, path, headers, body):
+        """Pass a request on, and return the status, reason, headers and content of the answer."""
+        connection = HTTPConnection(self.upstream.hostname, self.upstream.port, timeout=UPSTREAM_SECONDS)
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers:
+                if name.lower() not in HOP_BY_HOP | {"content-length"}:
+                    connection.putheader(name, value)
+            if body or method in {"PUT", "POST", "PATCH"}:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+            return response.status, response.reason, response.getheaders(), response.read()
+        finally:
+            connection.close()
 
-    def _note(self, request):
+    def rule_for(self, kind):
+        """Return what is to be done with a request of that kind: None to pass it on."""
+        with self._lock:
+            return next(
+                (rule for rule in self._rules if rule.left != 0 and kind in (rule.kinds or {kind})), None
+            )
+
+    def note(self, request, rule):
         with self._lock:
             self._requests.append(request)
+            if rule and rule.left:
+                rule.left -= 1
+
+
+def _error(status):
+    """Say it as S3 and Azure do."""
+    code = {403: "AccessDenied", 503: "SlowDown"}.get(status, "InternalError")
+    return f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        # A client that goes away is none of a test's business.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -124,31 +165,42 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_expect_100(self):
         # A storage that hangs does not say "go on" either.
-        rule = self.server.proxy._rule_for(self._kind())
-        if not rule or rule[0] != HANG:
+        rule = self.server.proxy.rule_for(self._kind())
+        if not rule or rule.status != HANG:
             super().handle_expect_100()
             self.wfile.flush()
         return True
 
     def _handle(self):
         proxy, kind = self.server.proxy, self._kind()
-        rule = proxy._rule_for(kind)
-        if rule and rule[0] == HANG:
-            proxy._note(Request(kind, self.path, HANG))
-            rule[2].wait()
+        rule = proxy.rule_for(kind)
+        if rule and rule.status == HANG:
+            proxy.note(Request(kind, self.path, HANG), rule)
+            rule.over.wait()
             self.close_connection = True
             return
         body = self._read_body()
-        status, reason, headers, content = (rule[0], None, [], b"") if rule else self._pass_on(body)
+        if rule:
+            status, reason, headers, content = (
+                rule.status,
+                None,
+                [("Content-Type", "application/xml")],
+                _error(rule.status),
+            )
+        else:
+            status, reason, headers, content = proxy.forward(
+                self.command, self.path, self.headers.items(), body
+            )
         # Before the answer, after which a test may look.
-        proxy._note(Request(kind, self.path, status))
-        with suppress(ConnectionError):
-            self._answer(status, reason, headers, content)
+        proxy.note(Request(kind, self.path, status), rule)
+        self._answer(status, reason, headers, content)
 
     def _kind(self):
         query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
         path = urlsplit(self.path).path
-        if self.command == "GET" and ("list-type" in query or query.get("comp") == ["list"] or path.endswith("/o")):
+        if self.command == "GET" and (
+            "list-type" in query or query.get("comp") == ["list"] or path.endswith("/o")
+        ):
             return "LIST"
         if self.command == "PUT" and "x-amz-copy-source" in self.headers:
             return "COPY"
@@ -165,22 +217,6 @@ class _Handler(BaseHTTPRequestHandler):
             pass
         return body
 
-    def _pass_on(self, body):
-        upstream = self.server.proxy.upstream
-        connection = HTTPConnection(upstream.hostname, upstream.port, timeout=UPSTREAM_SECONDS)
-        try:
-            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
-                if name.lower() not in HOP_BY_HOP | {"content-length"}:
-                    connection.putheader(name, value)
-            if body or self.command in {"PUT", "POST", "PATCH"}:
-                connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
-            response = connection.getresponse()
-            return response.status, response.reason, response.getheaders(), response.read()
-        finally:
-            connection.close()
-
     def _answer(self, status, reason, headers, content):
         self.send_response_only(status, reason)
         announced = False
@@ -191,4 +227,5 @@ class _Handler(BaseHTTPRequestHandler):
         if not announced:
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
