@@ -288,7 +288,7 @@ class Objects:
     def _check_name(self, path: str) -> None:
         """Refuse a name that the storage's library would change in silence: Azure's drops a ``?`` at the end."""
         split = getattr(self._fs, "split_path", None)
-        if split is not None and tuple(split(path)[:2]) != tuple(path.rstrip("/").split("/", 1)):
+        if split is not None and "/".join(split(path)[:2]).rstrip("/") != path.rstrip("/"):
             raise OSError("the storage's library cannot take this name as it is")
 
     def _result(self, future: "Future[Any]") -> Any:
