@@ -14,7 +14,7 @@ from airflow_provider_laplas.batch.finish import gather, take_late, tally_of, wr
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request, submit_pending
 from airflow_provider_laplas.batch.threads import in_threads
-from airflow_provider_laplas.batch.wait import wait_for_submitted
+from airflow_provider_laplas.batch.wait import is_done, wait_for_submitted
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasBatchError,
@@ -195,6 +195,7 @@ class Batch:
             state,
             poll_interval=self.poll_interval,
             resume_at=self.resume_at(state),
+            is_done=is_done(self.output.only_json, self.output.quality),
         )
 
     def publish(self, state: BatchState) -> None:
@@ -236,9 +237,6 @@ class Batch:
         return record.formats is None or bool(set(self.output.formats) - set(record.formats))
 
     def _publish(self, uri: str, record: FileRecord) -> tuple[FileState, dict[str, Any]]:
-        if self.output.only_json and record.audio_seconds is not None:
-            # The reply is there, and was understood when it was stored.
-            return FileState.COMPLETED, {"formats": ["json"]}
         try:
             transcript = load_transcript(uri)
             if why := check_quality(transcript, self.output.quality, str(record.generation_id)):
