@@ -10,7 +10,7 @@ from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.api.resume import Occasion
 from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
 from airflow_provider_laplas.audio.length import audio_seconds
-from airflow_provider_laplas.audio.sources import open_source
+from airflow_provider_laplas.audio.sources import is_web_url, open_source
 from airflow_provider_laplas.backends import FileInfo
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request
@@ -46,6 +46,11 @@ class Source:
     audio: str = field(repr=False)
     info: FileInfo | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether its storage has to be asked about it."""
+        return self.info is None and not is_web_url(self.audio)
+
     def open(self, storage: Storage) -> str | Upload:
         """Return what is submitted."""
         return open_source(self.audio, storage, self.info)
@@ -77,7 +82,9 @@ class Beginning:
         :raises LaplasArgumentError: if there are more files than the limits allow, or version 0.1 is at work
         """
         earlier = self._earlier()
-        new = list(in_threads(self._record, sources.items()))
+        asks = any(source.asks for source in sources.values())
+        # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
+        new = list((in_threads if asks else map)(self._record, sources.items()))
         records = (
             self._take_over(new, earlier, max_tries, last_tries) if durable else self._anew(new, earlier)
         )
