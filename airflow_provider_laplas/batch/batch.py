@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from threading import Event
 from typing import Any, TypeVar
 
 from airflow_provider_laplas.airflow_compat import METRICS
@@ -13,7 +14,7 @@ from airflow_provider_laplas.batch.finish import gather, take_late, tally_of, wr
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request, submit_pending
 from airflow_provider_laplas.batch.threads import in_threads
-from airflow_provider_laplas.batch.wait import wait_for_submitted
+from airflow_provider_laplas.batch.wait import is_done, wait_for_submitted
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasBatchError,
@@ -26,10 +27,10 @@ from airflow_provider_laplas.manifest.files import (
     UNFINISHED,
     FileRecord,
     FileState,
-    output_names,
 )
 from airflow_provider_laplas.manifest.lease import find_lease, take_lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
+from airflow_provider_laplas.manifest.names import legacy_output_name, output_name
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.manifest.summary import (
     ABANDONED_AFTER,
@@ -72,6 +73,11 @@ class Batch:
     poll_interval: float
     min_age: float = 0.0
     storage: Storage = field(default_factory=object_storage, repr=False)
+    _ended: Event = field(default_factory=Event, repr=False, compare=False)
+
+    def end(self) -> None:
+        """Submit nothing more: the task is being killed, and has a few seconds to note the answers under way."""
+        self._ended.set()
 
     @property
     def uri(self) -> str:
@@ -137,16 +143,10 @@ class Batch:
         :param min_age: seconds; files in a folder that were changed more recently are left out
         """
         if not isinstance(self.audio, str):
-            return {
-                output: Source(audio)
-                for output, audio in zip(output_names(self.audio, None), self.audio, strict=True)
-            }
+            return {output_name(audio, None): Source(audio, None) for audio in self.audio}
         folder, found = list_audio(self.audio, self.storage, min_age=min_age)
-        uris = [f"{folder.rstrip('/')}/{name}" for name in found]
-        return {
-            output: Source(uri, info)
-            for output, uri, info in zip(output_names(uris, folder), uris, found.values(), strict=True)
-        }
+        uris = {f"{folder.rstrip('/')}/{name}": info for name, info in found.items()}
+        return {output_name(uri, folder): Source(uri, folder, info) for uri, info in uris.items()}
 
     def submit(self, state: BatchState) -> bool:
         """
@@ -176,7 +176,9 @@ class Batch:
         if isinstance(self.audio, str):
             # What may be shown of a file in a storage is all of it.
             return lambda record: record.source
-        sources = {output: source.audio for output, source in self.sources().items()}
+        sources = {
+            name(audio, None): audio for name in (legacy_output_name, output_name) for audio in self.audio
+        }
         return lambda record: sources.get(record.output)
 
     def resume_at(self, state: BatchState) -> int:
@@ -193,6 +195,7 @@ class Batch:
             state,
             poll_interval=self.poll_interval,
             resume_at=self.resume_at(state),
+            is_done=is_done(self.output.only_json, self.output.quality),
         )
 
     def publish(self, state: BatchState) -> None:
@@ -234,9 +237,6 @@ class Batch:
         return record.formats is None or bool(set(self.output.formats) - set(record.formats))
 
     def _publish(self, uri: str, record: FileRecord) -> tuple[FileState, dict[str, Any]]:
-        if self.output.only_json and record.audio_seconds is not None:
-            # The reply is there, and was understood when it was stored.
-            return FileState.COMPLETED, {"formats": ["json"]}
         try:
             transcript = load_transcript(uri)
             if why := check_quality(transcript, self.output.quality, str(record.generation_id)):
@@ -322,6 +322,8 @@ class Batch:
 
     def _stopped(self, tally: Tally) -> str | None:
         """Return why nothing more is submitted, or None if nothing prevents it."""
+        if self._ended.is_set() and tally.unfinished:
+            return "The task was killed. What was submitted goes on and is billed. Clear the task to resume:"
         # What failed in an earlier run was reported by that.
         if tally.failed > self.limits.max_failed:
             return f"{tally.failed} files failed (max_failed={self.limits.max_failed}), the first: {tally.failure}"

@@ -22,6 +22,7 @@ from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.journal import Segment
 from airflow_provider_laplas.manifest.lease import Lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
+from airflow_provider_laplas.manifest.names import legacy_output_name
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.manifest.summary import check_version_1, leave, write_summary
 from airflow_provider_laplas.manifest.takeover import adopt_outputs, take_over
@@ -40,10 +41,12 @@ class Source:
     One file's audio.
 
     :ivar audio: a URL, a path or a URI
-    :ivar info: what a listing said of it
+    :ivar folder: the folder that was listed; None for an item of a list
+    :ivar info: what the listing said of it
     """
 
     audio: str = field(repr=False)
+    folder: str | None = None
     info: FileInfo | None = None
 
     @property
@@ -82,6 +85,7 @@ class Beginning:
         :raises LaplasArgumentError: if there are more files than the limits allow, or version 0.1 is at work
         """
         earlier = self._earlier()
+        sources = _with_legacy_names(sources, earlier)
         asks = any(source.asks for source in sources.values())
         # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
         new = list((in_threads if asks else map)(self._record, sources.items()))
@@ -230,3 +234,23 @@ class Beginning:
                 f"`max_audio_seconds` is {limit:g}, but the audio is {total:.0f} s long. Nothing was submitted.",
                 argument="max_audio_seconds",
             )
+
+
+def _with_legacy_names(sources: Mapping[str, Source], earlier: Manifest) -> Mapping[str, Source]:
+    """Return the sources by their outputs, under the names that version 0.1 has given to those that it knew."""
+    # Most names are the same in both.
+    others = {
+        output: legacy
+        for output, source in sources.items()
+        if (legacy := legacy_output_name(source.audio, source.folder)) != output
+    }
+    if not others:
+        return sources
+    known = {record.output: record.source for record in (*earlier.entries, *earlier.unlisted)}
+
+    def name(output: str, source: Source) -> str:
+        legacy = others.get(output, output)
+        # Version 0.1 gave two sources the same name now and then.
+        return legacy if known.get(legacy) == redacted(source.audio) else output
+
+    return {name(output, source): source for output, source in sources.items()}

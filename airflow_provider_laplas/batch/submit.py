@@ -26,6 +26,7 @@ from airflow_provider_laplas.errors import (
 )
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
+from airflow_provider_laplas.manifest.summary import WRITE_EVERY, SummaryWriter
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,9 @@ class Submissions:
         self._notes, self._client = Notes(self._state), client()
         count = min(self._room, timing.CONCURRENT_SUBMISSIONS)
         self._tasks = [asyncio.create_task(self._submit_files()) for _ in range(count)]
+        at_work = asyncio.create_task(self._show_that_it_works())
         await asyncio.wait(self._tasks)
+        at_work.cancel()
         errors = [error for task in self._tasks if (error := task.exception())]
         await self._note_rest()
         if errors:
@@ -129,6 +132,13 @@ class Submissions:
                 "The manifest cannot be written. These generations were submitted and are billed: %s", ids
             )
             raise failure
+
+    async def _show_that_it_works(self) -> None:
+        """Write the summary now and then: a large upload takes minutes, after which others would take the folder."""
+        summary = SummaryWriter(self._state)
+        while True:
+            await asyncio.sleep(WRITE_EVERY)
+            await summary.try_to_write()
 
     async def _submit_files(self) -> None:
         try:
@@ -199,7 +209,7 @@ class Submissions:
 
     async def _submit_once_or_twice(self, record: FileRecord, changed: str, audio: str | Upload) -> str:
         async def intend() -> None:
-            if self._over:
+            if self._over or self._stopped():
                 raise _StoppedError
             if record.state is not FileState.INTENT:
                 self._state.transition(record, FileState.INTENT, fingerprint=changed)

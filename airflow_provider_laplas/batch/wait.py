@@ -29,6 +29,7 @@ from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.results.keeping import load_reply, write_reply
 from airflow_provider_laplas.storage import Storage
 from airflow_provider_laplas.transcript.model import Transcript
+from airflow_provider_laplas.transcript.quality import QualitySettings, check
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +40,21 @@ async def wait_for_submitted(
     *,
     poll_interval: float,
     resume_at: int,
+    is_done: Callable[[Transcript], bool] = lambda _: False,
 ) -> None:
     """
     Wait for the submitted files and write each transcript as it finishes.
 
     :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
+    :param is_done: whether nothing is left for the worker to do about a transcript that is stored; called in a thread
     :raises LaplasArgumentError: if somebody else has taken the lease
     """
     finished: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
     notes, progress, summary = Notes(state), Progress(state.tally), SummaryWriter(state)
     submitted = list(state.having(FileState.SUBMITTED))
-    tasks = [asyncio.create_task(_finish(record, client, state, poll_interval)) for record in submitted]
+    tasks = [
+        asyncio.create_task(_finish(record, client, state, poll_interval, is_done)) for record in submitted
+    ]
     for task in tasks:
         task.add_done_callback(finished.put_nowait)
     more = state.tally.states[FileState.PENDING] > 0
@@ -104,7 +109,11 @@ async def _note_progress(notes: Notes, summary: SummaryWriter) -> None:
 
 
 async def _finish(
-    record: FileRecord, client: RateLimitedClient, state: BatchState, poll_interval: float
+    record: FileRecord,
+    client: RateLimitedClient,
+    state: BatchState,
+    poll_interval: float,
+    is_done: Callable[[Transcript], bool],
 ) -> None:
     poller = Poller(
         str(record.generation_id),
@@ -125,7 +134,7 @@ async def _finish(
         end(state, record, FileState.TIMED_OUT, error)
     else:
         # Shielded: what is paid for is stored even if the trigger is moved right now.
-        await asyncio.shield(_store(record, generation, state))
+        await asyncio.shield(_store(record, generation, state, is_done))
 
 
 async def _adopt(record: FileRecord, state: BatchState) -> bool:
@@ -149,16 +158,34 @@ async def _adopt(record: FileRecord, state: BatchState) -> bool:
     return found is not None
 
 
-async def _store(record: FileRecord, generation: Generation, state: BatchState) -> None:
+async def _store(
+    record: FileRecord, generation: Generation, state: BatchState, is_done: Callable[[Transcript], bool]
+) -> None:
+    def store() -> dict[str, Any]:
+        write_reply(uri, generation.reply, state.storage)
+        try:
+            transcript = Transcript.from_reply(generation.reply)
+        except LaplasError:
+            # A reply without a transcript: the worker reports it.
+            return {"audio_seconds": None}
+        return {"audio_seconds": transcript.duration, "formats": ["json"] if is_done(transcript) else None}
+
     # The API keeps it for so long, and nobody else has it.
     until = (record.submitted_at or time.time()) + RETENTION
-    uri, storage = state.uri_of(record), state.storage
-    await apersistently(storage.off_loop, uri, write_reply, uri, generation.reply, storage, until=until)
-    duration = _duration(generation.reply)
-    METRICS.finished(duration)
-    state.transition(
-        record, FileState.COMPLETED, audio_seconds=duration, completed_at=time.time(), error=None
-    )
+    uri = state.uri_of(record)
+    facts = await apersistently(state.storage.off_loop, uri, store, until=until)
+    METRICS.finished(facts["audio_seconds"])
+    state.transition(record, FileState.COMPLETED, completed_at=time.time(), error=None, **facts)
+
+
+def is_done(only_json: bool, quality: QualitySettings | None) -> Callable[[Transcript], bool]:
+    """
+    Return what tells whether a worker has nothing to do about a transcript: then it does not have to read it.
+
+    :param only_json: whether nothing is made of a transcript beside its reply
+    :param quality: the checks; what they find is the worker's to report
+    """
+    return lambda transcript: only_json and not (quality and check(transcript, quality))
 
 
 def seconds_of(uri: str, storage: Storage) -> float | None:

@@ -1,16 +1,10 @@
 """The files of a batch: their states and the names of their outputs. Pure."""
 
-import hashlib
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
-
-from airflow_provider_laplas.redaction import unsigned
 
 
 class FileState(StrEnum):
@@ -177,24 +171,3 @@ def merge(older: FileRecord, newer: FileRecord) -> FileRecord:
     if older.state is FileState.SUBMITTED:
         return replace(newer, other_ids=[*(newer.other_ids or ()), theirs])
     return newer
-
-
-def output_names(sources: Iterable[str], folder: str | None) -> list[str]:
-    """
-    Return the transcript's path for each source. The same source always gets the same path.
-
-    Sources in a folder keep their path (``talks/a.mp3.json``). Sources in a list may share a file name, so a hash of
-    the full source is appended.
-    """
-    names, seen = [], Counter[str]()
-    for source in sources:
-        if folder is not None:
-            name = source.removeprefix(folder.rstrip("/") + "/")
-        else:
-            plain = unsigned(source)
-            stem = PurePosixPath(urlsplit(plain).path if "://" in plain else plain).name or "audio"
-            name = f"{stem}-{hashlib.sha256(plain.encode()).hexdigest()[:10]}"
-        seen[name] += 1
-        # A source that is listed twice is transcribed twice.
-        names.append(f"{name}.json" if seen[name] == 1 else f"{name}-{seen[name]}.json")
-    return names

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +133,8 @@ class BatchTask:
         return self._go_on(state)
 
     def on_kill(self) -> None:
-        """Log that the generations keep running: the API cannot cancel them."""
+        """Submit nothing more, and log that the generations keep running: the API cannot cancel them."""
+        self.batch.end()
         if self._under_way:
             log.warning(
                 "The task was killed while its batch was running. The API cannot cancel what was submitted: it goes on "
@@ -163,6 +164,7 @@ class BatchTask:
         try:
             outcome = self._work(state)
         except Exception:
+            self._under_way = False
             self.batch.abandon(state)
             raise
         return outcome
@@ -188,6 +190,8 @@ class BatchTask:
             lease_token=str(state.lease.number),
             poll_interval=self.poll_interval,
             resume_at=self.batch.resume_at(state),
+            only_json=self.output.only_json,
+            quality=asdict(self.output.quality) if self.output.quality else None,
         )
         return Defer.until(max(latest, time.time() + self.timeout), trigger, self.execution_timeout)
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ SIZES = (1_000, 10_000, 100_000)
 IN_FLIGHT = 200
 """The operator's default."""
 
-SUBMISSION = 0.3
-"""Seconds that the API takes to accept a file."""
+SUBMISSION = (0.2, 0.4)
+"""Seconds that the API takes to accept a file, at least and at most."""
 
 JOB = (5.0, 20.0)
 """Seconds that a job lasts, at least and at most."""
@@ -59,7 +60,7 @@ class StandIn:
         await before()
         with audio.open() as file:
             file.read()
-        await asyncio.sleep(SUBMISSION / self._speed)
+        await asyncio.sleep(self._drawn.uniform(*SUBMISSION) / self._speed)
         self.submitted += 1
         return f"{self._drawn.getrandbits(128):032x}"
 
@@ -108,6 +109,8 @@ def run_batch(given: dict[str, Any]) -> dict[str, Any]:
                     poll_interval=10.0,
                     resume_at=batch.resume_at(state),
                     first_poll=0.0,
+                    only_json=batch.output.only_json,
+                    quality=asdict(batch.output.quality),
                 )
                 del state
                 event = asyncio.run(_fired(trigger))

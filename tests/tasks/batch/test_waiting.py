@@ -11,10 +11,10 @@ from airflow.sdk.exceptions import TaskDeferralError
 from airflow_provider_laplas import persistence
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.errors import LaplasBatchError
-from airflow_provider_laplas.manifest import FileRecord, FileState, output_names
+from airflow_provider_laplas.manifest import FileRecord, FileState, output_name
 from airflow_provider_laplas.storage import Storage
 from tests.fake_api import answer_healthily
-from tests.tasks.batch.conftest import URLS, batch, begin_as
+from tests.tasks.batch.conftest import URLS, batch, begin_as, states_of
 
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
 """The method and the arguments with which Airflow resumes a task whose trigger took too long."""
@@ -52,8 +52,7 @@ def context_of(dag):
 def interrupt(dag, out, generation_id, *, deadline):
     """Hand over a batch of three files, of which one is submitted, as a triggerer's death leaves it."""
     owner = {"dag_id": dag.dag_id, "run_id": "r", "task_id": "batch", "map_index": -1}
-    names = output_names(URLS[:3], None)
-    records = [FileRecord(url, "f", name) for url, name in zip(URLS[:3], names, strict=True)]
+    records = [FileRecord(url, "f", output_name(url, None)) for url in URLS[:3]]
     state = begin_as(owner, out, records)
     state.transition(
         *state.next_pending(1), FileState.SUBMITTED, generation_id=generation_id, deadline=deadline
@@ -104,7 +103,9 @@ def resume_timed_out(operator, dag, out, api):
     [lambda operator, dag, out, api: operator.execute(context_of(dag)), resume_timed_out],
     ids=["first", "after the trigger's time-out"],
 )
-def test_a_task_that_is_killed_while_its_batch_is_at_work_says_what_goes_on(api, dag, out, caplog, work):
+def test_a_task_that_is_killed_while_its_batch_is_at_work_submits_no_more_and_says_what_goes_on(
+    api, dag, out, caplog, work
+):
     # One at a time: with room for more, the rest would be submitted before anything is waited for.
     operator = batch(out, audio=URLS[:3], deferrable=False, max_in_flight=1)
     said = []
@@ -120,7 +121,9 @@ def test_a_task_that_is_killed_while_its_batch_is_at_work_says_what_goes_on(api,
 
     kill()
     api.script("GET", kill_meanwhile)
-    assert work(operator, dag, out, api)["completed"] == 3
+    with pytest.raises(LaplasBatchError, match="was killed"):
+        work(operator, dag, out, api)
+    assert sorted(states_of(out)) == ["completed", "pending", "pending"]
     kill()
     before, meanwhile, after = said
     assert "goes on and is billed" in meanwhile

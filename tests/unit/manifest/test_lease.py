@@ -1,82 +1,80 @@
-"""Several that are at work on one batch: who may write, and how what the others wrote is found."""
+"""Several that are at work on one batch: who may submit, and how what the others wrote is found."""
 
 import pytest
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
-from airflow_provider_laplas.manifest.lease import take_lease
-from tests.unit.manifest.conftest import OWNER, Interrupted
+from airflow_provider_laplas.manifest import FileState, Manifest
+from airflow_provider_laplas.manifest.files import merge
+from airflow_provider_laplas.manifest.lease import check_lease, find_lease, take_lease
+from tests.unit.manifest.conftest import OWNER, files
 
 
-@pytest.fixture
-def leased(uri, storage):
-    """Make a manifest whose lease is taken."""
-
-    def make(*entries, owner=OWNER, storage=storage):
-        return Manifest(
-            uri, owner, 0, list(entries), lease_token=take_lease(uri, OWNER, storage), storage=storage
-        )
-
-    return make
+def test_a_number_is_taken_once_and_the_other_is_told_by_whom(uri, storage, take):
+    assert find_lease(uri, storage) is None
+    first = take({"dag_id": "d", "run_id": "r", "task_id": "first"})
+    with pytest.raises(LaplasArgumentError, match=": d/r/first, since"):
+        take_lease(uri, OWNER, storage, after=None)
+    assert find_lease(uri, storage) == first
 
 
-def test_of_two_tries_that_begin_at_once_the_first_gives_way(leased, uri, storage):
-    first, second = (leased(owner={"try": n}) for n in (1, 2))
-    second.save()
+def test_a_lease_is_held_until_the_next_one_is_taken(storage, take):
+    first = take()
+    check_lease(first, storage)
+    second = take()
+    assert second.number == first.number + 1
     with pytest.raises(LaplasArgumentError, match=": d/r/other, since"):
-        first.save()
-    assert Manifest.load(uri, storage).owner == second.owner
+        check_lease(first, storage)
+    check_lease(second, storage)
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_writer_whose_lease_is_lost_while_it_writes_learns_it_and_the_next_one_reads_what_it_wrote(
-    leased, uri, storage, moment
-):
-    manifest = leased(FileRecord("a", "f", "a.json", FileState.INTENT))
-    manifest.storage = Interrupted(**{moment: lambda _: take_lease(uri, OWNER, storage)})
-    with pytest.raises(LaplasArgumentError, match=": d/r/other, since"):
-        manifest.save()
-    _, found = Manifest.take_over(uri, OWNER, storage)
-    assert [entry.state for entry in found.entries] == [FileState.INTENT]
+def test_a_lease_whose_answer_was_lost_is_the_writers_own(uri, storage):
+    create = storage.create
+
+    def lose_the_answer(uri, text):
+        storage.create = create
+        create(uri, text)
+        raise OSError("reset")
+
+    storage.create = lose_the_answer
+    assert take_lease(uri, OWNER, storage, after=None).number == 1
 
 
-def test_what_a_writer_notes_after_its_lease_was_lost_takes_nothing_back_and_its_ids_are_found(
-    leased, uri, storage
-):
-    first = leased(*(FileRecord(name, "f", name) for name in ("a.json", "b.json", "c.json")))
-    first.entries[0].transition(FileState.INTENT)
-    first.save()
-    _, second = Manifest.take_over(uri, OWNER, storage)
-    second.entries[0].transition(FileState.AMBIGUOUS)
-    second.entries[1].transition(FileState.SUBMITTED, generation_id="g-b")
-    second.save()
-    first.entries[0].transition(FileState.SUBMITTED, generation_id="g-a")
-    with pytest.raises(LaplasArgumentError):
-        first.save()
-    assert Manifest.load(uri, storage).entries[1].generation_id == "g-b"
-    assert Manifest.resumed(uri, second.lease_token, storage).entries[1].generation_id == "g-b"
-    _, third = Manifest.take_over(uri, OWNER, storage)
-    assert [(entry.state, entry.generation_id) for entry in third.entries] == [
+def test_an_id_that_is_noted_after_the_lease_was_lost_is_found(begin, uri, storage):
+    first = begin(*files("a.json", "b.json"))
+    a, _ = first.next_pending(2)
+    first.transition(a, FileState.INTENT)
+    first.note()
+    second = begin(*files("a.json", state=FileState.AMBIGUOUS, attempt=1), *files("b.json"))
+    (b,) = second.next_pending(1)
+    second.transition(b, FileState.SUBMITTED, generation_id="g-b")
+    second.note()
+    first.transition(a, FileState.SUBMITTED, generation_id="g-a")
+    first.note()
+    assert [(e.state, e.generation_id) for e in Manifest.load(uri, storage).entries] == [
         (FileState.SUBMITTED, "g-a"),
         (FileState.SUBMITTED, "g-b"),
-        (FileState.PENDING, None),
     ]
-    with pytest.raises(LaplasArgumentError, match="at work"):
-        Manifest.resumed(uri, second.lease_token, storage)
 
 
-def test_who_takes_a_lease_leaves_the_journal_of_one_that_has_taken_it_since(leased, uri, storage):
-    leased(FileRecord("a", "f", "a.json")).save()
-    later = []
+@pytest.mark.parametrize("folded", [False, True])
+def test_an_id_that_is_noted_after_a_newer_manifest_was_written_is_found(begin, uri, storage, folded):
+    first = begin(*files("a.json"))
+    (a,) = first.next_pending(1)
+    first.transition(a, FileState.INTENT)
+    first.note()
+    begin(*files("a.json", state=FileState.AMBIGUOUS, attempt=1))
+    if folded:
+        manifest, new = Manifest.gather(uri, storage)
+        manifest.fold(new, storage)
+    first.transition(a, FileState.SUBMITTED, generation_id="g-a")
+    first.note()
+    (entry,) = Manifest.load(uri, storage).entries
+    assert (entry.state, entry.generation_id) == (FileState.SUBMITTED, "g-a")
 
-    def overtake(written):
-        if written.endswith("/claim"):
-            later.append(Manifest.take_over(uri, OWNER, storage)[1])
-            later[0].entries[0].transition(FileState.SUBMITTED, generation_id="g")
-            later[0].save()
 
-    _, first = Manifest.take_over(uri, OWNER, Interrupted(after=overtake))
-    with pytest.raises(LaplasArgumentError):
-        first.save()
-    assert Manifest.resumed(uri, later[0].lease_token, storage) == later[0]
-    assert Manifest.take_over(uri, OWNER, storage)[1].entries == later[0].entries
+def test_an_id_of_a_submission_that_was_made_again_meanwhile_is_kept_beside_the_new_one():
+    (late,) = files("a.json", state=FileState.SUBMITTED, generation_id="g-1", attempt=1)
+    (new,) = files("a.json", state=FileState.COMPLETED, generation_id="g-2", attempt=2)
+    merged = merge(late, new)
+    assert (merged.state, merged.generation_id, merged.other_ids) == (FileState.COMPLETED, "g-2", ["g-1"])
+    assert merge(late, merged) == merged
