@@ -170,7 +170,7 @@ def _patched(speed: float, storage: Any, client: StandIn) -> Iterator[None]:
     from airflow_provider_laplas.batch import batch as steps, timing  # noqa: PLC0415
     from airflow_provider_laplas.manifest import summary  # noqa: PLC0415
 
-    clocks = [(timing, name) for name in ("LEASE_VALID", "SAVE_EVERY", "HEARTBEAT")]
+    clocks = [(timing, name) for name in ("PATIENCE", "LEASE_VALID", "SAVE_EVERY", "HEARTBEAT")]
     clocks.append((summary, "WRITE_EVERY"))
     with patch.object(storages, "_AIRFLOW", storage), patch.object(hooks, "shared_client", lambda _: client):
         with patch.object(steps, "shared_client", lambda _: client):
