@@ -148,7 +148,7 @@ class Journal:
 
     def write_checkpoint(self, content: Mapping[str, Any]) -> None:
         """Write what the trigger needs."""
-        text = json.dumps({**content, "number": self.number})
+        text = json.dumps({**content, "number": self.number}, separators=(",", ":"))
         persistently(self.storage.write_text, f"{self._folder}/checkpoint.json", text)
 
     def read_checkpoint(self) -> dict[str, Any] | None:
