@@ -8,7 +8,13 @@ from typing import Any
 from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, resume
 from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.backends import FileInfo
-from airflow_provider_laplas.manifest.files import MOST_OTHER_IDS, TRANSCRIBED, UNFINISHED, FileRecord, FileState
+from airflow_provider_laplas.manifest.files import (
+    MOST_OTHER_IDS,
+    TRANSCRIBED,
+    UNFINISHED,
+    FileRecord,
+    FileState,
+)
 from airflow_provider_laplas.manifest.manifest import Manifest
 
 

@@ -87,12 +87,12 @@ class Bucket(AbstractFileSystem):
                 name = f"{folder}/2026-01/call-{number:08}.mp3"
                 yield _info(name, len(AUDIO), CHANGED)
             return
-        root = self._local(folder)
+        root = str(self._local(folder))
         for parent, _, names in os.walk(root):
             for name in names:
-                found = os.stat(f"{parent}/{name}")
-                path = f"{folder}{parent[len(str(root)) :]}/{name}"
-                yield _info(path, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+                found = Path(parent, name).stat()
+                changed = datetime.fromtimestamp(found.st_mtime, UTC)
+                yield _info(f"{folder}{parent[len(root) :]}/{name}", found.st_size, changed)
 
     def _local(self, path: str) -> Path:
         return self.folder / path.lstrip("/")
