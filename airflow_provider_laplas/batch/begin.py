@@ -10,7 +10,7 @@ from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.api.resume import Occasion
 from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
 from airflow_provider_laplas.audio.length import audio_seconds
-from airflow_provider_laplas.audio.sources import open_source
+from airflow_provider_laplas.audio.sources import is_web_url, open_source
 from airflow_provider_laplas.backends import FileInfo
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request
@@ -49,6 +49,11 @@ class Source:
     folder: str | None = None
     info: FileInfo | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether its storage has to be asked about it."""
+        return self.info is None and not is_web_url(self.audio)
+
     def open(self, storage: Storage) -> str | Upload:
         """Return what is submitted."""
         return open_source(self.audio, storage, self.info)
@@ -81,7 +86,9 @@ class Beginning:
         """
         earlier = self._earlier()
         sources = _with_legacy_names(sources, earlier)
-        new = list(in_threads(self._record, sources.items()))
+        asks = any(source.asks for source in sources.values())
+        # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
+        new = list((in_threads if asks else map)(self._record, sources.items()))
         records = (
             self._take_over(new, earlier, max_tries, last_tries) if durable else self._anew(new, earlier)
         )
@@ -229,12 +236,20 @@ class Beginning:
             )
 
 
-def _with_legacy_names(sources: Mapping[str, Source], earlier: Manifest) -> dict[str, Source]:
+def _with_legacy_names(sources: Mapping[str, Source], earlier: Manifest) -> Mapping[str, Source]:
     """Return the sources by their outputs, under the names that version 0.1 has given to those that it knew."""
+    # Most names are the same in both.
+    others = {
+        output: legacy
+        for output, source in sources.items()
+        if (legacy := legacy_output_name(source.audio, source.folder)) != output
+    }
+    if not others:
+        return sources
     known = {record.output: record.source for record in (*earlier.entries, *earlier.unlisted)}
 
     def name(output: str, source: Source) -> str:
-        legacy = legacy_output_name(source.audio, source.folder)
+        legacy = others.get(output, output)
         # Version 0.1 gave two sources the same name now and then.
         return legacy if known.get(legacy) == redacted(source.audio) else output
 

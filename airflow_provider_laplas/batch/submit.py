@@ -106,7 +106,7 @@ class Submissions:
 
         :raises LaplasError: what ends it for all files
         """
-        self._notes, self._client = Notes(self._state), client()
+        self._notes, self._client = Notes(self._state, timing.PATIENCE), client()
         count = min(self._room, timing.CONCURRENT_SUBMISSIONS)
         self._tasks = [asyncio.create_task(self._submit_files()) for _ in range(count)]
         at_work = asyncio.create_task(self._show_that_it_works())

@@ -113,17 +113,19 @@ class FileRecord:
         :param names: the fields that changed. Default: all. Those that tell one submission from another are always there
         """
         if names is None:
-            return json.dumps(
-                {name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS.get(name)}
-            )
+            return json.dumps(self.to_fields())
         return json.dumps(
             {name: getattr(self, name) for name in (*_IDENTITY, *sorted(set(names) - _IDENTITY_SET))}
         )
 
+    def to_fields(self) -> dict[str, Any]:
+        """Return the record as JSON, without what is as it is by default."""
+        return {name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS.get(name)}
+
     @classmethod
     def from_fields(cls, content: Mapping[str, Any]) -> "FileRecord":
         """
-        Read what :meth:`to_line` wrote of a whole record, parsed.
+        Read what :meth:`to_fields` returned.
 
         :raises ValueError: or a TypeError, if it is something else
         """

@@ -19,6 +19,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from airflow_provider_laplas.errors import LaplasStorageError
@@ -69,10 +70,13 @@ def segments(manifest: str, names: Iterable[str]) -> list[Segment]:
 
 def read_lines(segments: Iterable[Segment], storage: Storage) -> Iterator[dict[str, Any]]:
     """Return the lines of some segments, in order; several are read at a time. Blocking."""
+    todo = iter(segments)
     with ThreadPoolExecutor(READERS) as threads:
-        for text in threads.map(lambda segment: _read(segment.uri, storage), segments):
-            for line in text.splitlines():
-                yield json.loads(line)
+        # Not all of them at once: they would wait in memory.
+        while some := list(islice(todo, 16 * READERS)):
+            for text in threads.map(lambda segment: _read(segment.uri, storage), some):
+                for line in text.splitlines():
+                    yield json.loads(line)
 
 
 def _read(uri: str, storage: Storage) -> str:
@@ -144,7 +148,7 @@ class Journal:
 
     def write_checkpoint(self, content: Mapping[str, Any]) -> None:
         """Write what the trigger needs."""
-        text = json.dumps({**content, "number": self.number})
+        text = json.dumps({**content, "number": self.number}, separators=(",", ":"))
         persistently(self.storage.write_text, f"{self._folder}/checkpoint.json", text)
 
     def read_checkpoint(self) -> dict[str, Any] | None:
