@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar
@@ -113,6 +113,15 @@ class Storage:
         root, path = self._locate(uri)
         file: BinaryIO = root.call("open", uri, path, info or self.info(uri))
         return file
+
+    def map(self, function: Callable[..., T], *items: Iterable[Any]) -> list[T]:
+        """
+        Call a function that blocks on a storage for many items, several at a time, and return the results in order.
+
+        :raises Exception: the first failure, after all calls have ended
+        """
+        with ThreadPoolExecutor(THREADS) as threads:
+            return list(threads.map(function, *items))
 
     async def off_loop(self, uri: str, function: Callable[..., T], *args: Any) -> T:
         """

@@ -17,7 +17,6 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,9 +26,6 @@ from airflow_provider_laplas.storage import Storage
 
 PAGE = 250
 """Files on a page of a plan."""
-
-READERS = 16
-"""Files that are read at a time."""
 
 _NAME = re.compile(r"(?:plan/(\d{6,})-(\d{4,})|journal/(\d{6,})/(\d{6,})-[0-9a-f]+)\.jsonl")
 
@@ -69,10 +65,9 @@ def segments(manifest: str, names: Iterable[str]) -> list[Segment]:
 
 def read_lines(segments: Iterable[Segment], storage: Storage) -> Iterator[dict[str, Any]]:
     """Return the lines of some segments, in order; several are read at a time. Blocking."""
-    with ThreadPoolExecutor(READERS) as threads:
-        for text in threads.map(lambda segment: _read(segment.uri, storage), segments):
-            for line in text.splitlines():
-                yield json.loads(line)
+    for text in storage.map(lambda segment: _read(segment.uri, storage), segments):
+        for line in text.splitlines():
+            yield json.loads(line)
 
 
 def _read(uri: str, storage: Storage) -> str:
@@ -96,8 +91,7 @@ def delete_segments(segments: Iterable[Segment], storage: Storage) -> None:
     todo = list(segments)
     # The first one tells whether it is permitted.
     if todo and delete(todo[0]):
-        with ThreadPoolExecutor(READERS) as threads:
-            list(threads.map(delete, todo[1:]))
+        storage.map(delete, todo[1:])
 
 
 def meta_folder(manifest: str) -> str:
@@ -130,12 +124,10 @@ class Journal:
         """Write the files with which the lease begins, and return how many pages they fill."""
         pages = [lines[start : start + PAGE] for start in range(0, len(lines), PAGE)]
 
-        def write(item: tuple[int, list[str]]) -> None:
-            number, page = item
+        def write(number: int, page: list[str]) -> None:
             persistently(self.storage.write_text, self._page(number), "".join(f"{line}\n" for line in page))
 
-        with ThreadPoolExecutor(READERS) as threads:
-            list(threads.map(write, enumerate(pages)))
+        self.storage.map(write, range(len(pages)), pages)
         return len(pages)
 
     def read_page(self, number: int) -> list[dict[str, Any]]:
