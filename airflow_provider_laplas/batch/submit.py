@@ -89,6 +89,7 @@ class Submissions:
         stopped: Callable[[], object],
     ) -> None:
         self._state = state
+        self._notes = Notes(state)
         self._audio_of = audio_of
         self._request = request
         self._room = room
@@ -106,7 +107,7 @@ class Submissions:
 
         :raises LaplasError: what ends it for all files
         """
-        self._notes, self._client = Notes(self._state), client()
+        self._client = client()
         count = min(self._room, timing.CONCURRENT_SUBMISSIONS)
         self._tasks = [asyncio.create_task(self._submit_files()) for _ in range(count)]
         at_work = asyncio.create_task(self._show_that_it_works())
@@ -123,7 +124,8 @@ class Submissions:
         if left := [task for task in self._tasks if not task.done()]:
             log.warning("The task is ended: nothing more is submitted.")
             await asyncio.wait(left, timeout=timing.GRACE)
-            await self._note_rest()
+        # Also where all were answered: their ids may not have been noted yet.
+        await self._note_rest()
 
     async def _note_rest(self) -> None:
         if failure := await self._notes.try_to_note():
