@@ -113,6 +113,9 @@ class Submissions:
         at_work = asyncio.create_task(self._show_that_it_works())
         await asyncio.wait(self._tasks)
         at_work.cancel()
+        # What was taken and not submitted is not lost: whoever goes on after a hand-over finds it.
+        for record in self._next:
+            self._state.add(record)
         errors = [error for task in self._tasks if (error := task.exception())]
         await self._note_rest()
         if errors:
@@ -128,12 +131,16 @@ class Submissions:
         await self._note_rest()
 
     async def _note_rest(self) -> None:
-        if failure := await self._notes.try_to_note():
-            ids = {record.output: record.generation_id for record in self._state.having(FileState.SUBMITTED)}
-            log.error(
-                "The manifest cannot be written. These generations were submitted and are billed: %s", ids
-            )
-            raise failure
+        # Again, where answers came while it was written.
+        while self._state.changed:
+            if failure := await self._notes.try_to_note():
+                ids = {
+                    record.output: record.generation_id for record in self._state.having(FileState.SUBMITTED)
+                }
+                log.error(
+                    "The manifest cannot be written. These generations were submitted and are billed: %s", ids
+                )
+                raise failure
 
     async def _show_that_it_works(self) -> None:
         """Write the summary now and then: a large upload takes minutes, after which others would take the folder."""
@@ -175,6 +182,7 @@ class Submissions:
         except LaplasAmbiguousSubmitError as error:
             end(state, record, FileState.AMBIGUOUS, error)
         except _StoppedError as ended:
+            state.add(record)
             if ended.__cause__ is not None:
                 raise ended.__cause__ from None
         except (LaplasArgumentError, LaplasTooLargeError, LaplasValidationError) as error:

@@ -116,9 +116,10 @@ class Journal:
     def append(self, lines: Iterable[str]) -> None:
         """Write one segment."""
         # Two triggers can be at work under one lease: the part behind the number keeps their files apart.
-        uri = f"{self._folder}/{self.number + 1:06}-{self._writer}.jsonl"
-        persistently(self.storage.write_text, uri, "".join(f"{line}\n" for line in lines))
+        # The number is never used again: a write that failed, or that nobody waits for any more, may still arrive.
         self.number += 1
+        uri = f"{self._folder}/{self.number:06}-{self._writer}.jsonl"
+        persistently(self.storage.write_text, uri, "".join(f"{line}\n" for line in lines))
 
     def write_plan(self, lines: list[str]) -> int:
         """Write the files with which the lease begins, and return how many pages they fill."""

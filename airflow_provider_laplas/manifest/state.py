@@ -171,6 +171,11 @@ class BatchState:
 
     # What is noted
 
+    @property
+    def changed(self) -> bool:
+        """Whether something changed that is not noted, or being noted, yet."""
+        return bool(self._changed or self._unwritten)
+
     def take_changes(self) -> list[str]:
         """Return what changed since, as lines for :meth:`write`."""
         lines = [*self._unwritten, *(record.to_line(names) for record, names in self._changed.values())]

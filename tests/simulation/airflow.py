@@ -140,7 +140,7 @@ class Airflow:
         """Start the next try."""
         task.tries += 1
         task.state = "running"
-        self._work(task, f"{task.name}{task.tries}", lambda batch_task: batch_task.start())
+        self._work(task, self._name(task), lambda batch_task: batch_task.start())
 
     def _work(self, task: Task, name: str, step: Callable[[BatchTask], Any]) -> None:
         phase = task.phase
@@ -170,7 +170,7 @@ class Airflow:
         elif isinstance(outcome, Defer):
             task.phase += 1
             task.state = "deferred"
-            self._defer(task, outcome, writer.name)
+            self._defer(task, outcome)
         else:
             task.phase += 1
             task.state, task.outcome = "success", outcome
@@ -189,16 +189,19 @@ class Airflow:
         phase = task.phase
         self.world.at(self.world.rng.random() * most, action, when=lambda: task.phase == phase)
 
-    def _defer(self, task: Task, defer: Defer, name: str) -> None:
+    def _name(self, task: Task, kind: str = "") -> str:
+        return f"{task.name}{task.tries}.{len(self.world.writers)}{kind}"
+
+    def _defer(self, task: Task, defer: Defer) -> None:
         phase = task.phase
-        self._later(task, 3.0, lambda: self._start_trigger(task, defer, f"{name}t"))
+        self._later(task, 3.0, lambda: self._start_trigger(task, defer))
         self.world.at(
             defer.timeout.total_seconds(),
-            lambda: self._timed_out(task, name),
+            lambda: self._timed_out(task),
             when=lambda: task.phase == phase,
         )
 
-    def _start_trigger(self, task: Task, defer: Defer, name: str) -> None:
+    def _start_trigger(self, task: Task, defer: Defer) -> None:
         kind = type(defer.trigger)
         arguments = defer.trigger.serialize()[1]
 
@@ -211,18 +214,18 @@ class Airflow:
                 return
             if error is not None or payload is None:
                 # Another triggerer takes it over.
-                self._later(task, 60.0, lambda: self._start_trigger(task, defer, f"{name}t"))
+                self._later(task, 60.0, lambda: self._start_trigger(task, defer))
                 return
             task.phase += 1
             task.state = "scheduled"
             self._later(
                 task,
                 20.0,
-                lambda: self._work(task, f"{name}w", lambda batch_task: batch_task.resume(payload)),
+                lambda: self._work(task, self._name(task), lambda batch_task: batch_task.resume(payload)),
             )
 
-        writer = Writer(name, task, run, ended, task.phase)
-        writer.again = lambda: self._start_trigger(task, defer, f"{name}+")  # type: ignore[attr-defined]
+        writer = Writer(self._name(task, "t"), task, run, ended, task.phase)
+        writer.again = lambda: self._start_trigger(task, defer)  # type: ignore[attr-defined]
         self.world.spawn(writer)
 
     async def _triggered(self, writer: Writer, trigger: Any) -> Any:
@@ -235,11 +238,11 @@ class Airflow:
         await asyncio.gather(*rest, return_exceptions=True)
         return payload
 
-    def _timed_out(self, task: Task, name: str) -> None:
+    def _timed_out(self, task: Task) -> None:
         self.stop(task)
         task.phase += 1
         failure = TriggerFailure("Trigger timeout", timed_out=True)
-        self._work(task, f"{name}x", lambda batch_task: batch_task.trigger_failed(failure))
+        self._work(task, self._name(task), lambda batch_task: batch_task.trigger_failed(failure))
 
     # What happens to it from outside
 

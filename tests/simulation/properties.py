@@ -1,5 +1,7 @@
 """What must be true of every history."""
 
+from itertools import pairwise
+
 from airflow_provider_laplas.manifest.files import UNFINISHED, FileRecord, FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.task.outcome import Done
@@ -15,19 +17,17 @@ def check_payments(airflow: Airflow) -> None:
         by_url.setdefault(post.url, []).append(post)
     for posts in by_url.values():
         posts.sort(key=lambda post: post.asked_at)
-        for n, later in enumerate(posts):
-            for earlier in posts[:n]:
-                if not _may_follow(earlier, later, airflow):
-                    raise BrokenPropertyError(
-                        f"no file is accepted twice: {earlier.url} as {earlier.generation_id} by "
-                        f"{earlier.writer.name}, then as {later.generation_id} by {later.writer.name}"
-                    )
+        for earlier, later in pairwise(posts):
+            if not _may_follow(earlier, later, airflow):
+                raise BrokenPropertyError(
+                    f"no file is accepted twice: {earlier.url} as {earlier.generation_id} by "
+                    f"{earlier.writer.name}, then as {later.generation_id} by {later.writer.name}"
+                )
 
 
 def _may_follow(earlier: Post, later: Post, airflow: Airflow) -> bool:
     """Tell whether a file that was submitted may be submitted again."""
     policy = later.writer.task.settings.policy
-    # Two at a time each believe the other's to be open: it is enough that one of them may.
     if earlier.fails and later.sent_at >= earlier.ready_at:
         return True
     if policy.on_expired == "resubmit" and earlier.state(later.sent_at) == "gone":
