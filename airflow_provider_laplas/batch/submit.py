@@ -131,8 +131,7 @@ class Submissions:
         await self._note_rest()
 
     async def _note_rest(self) -> None:
-        # Again, where answers came while it was written.
-        while self._state.changed:
+        while True:
             if failure := await self._notes.try_to_note():
                 ids = {
                     record.output: record.generation_id for record in self._state.having(FileState.SUBMITTED)
@@ -141,6 +140,9 @@ class Submissions:
                     "The manifest cannot be written. These generations were submitted and are billed: %s", ids
                 )
                 raise failure
+            # Answers may have come while it was written.
+            if not self._state.changed:
+                return
 
     async def _show_that_it_works(self) -> None:
         """Write the summary now and then: a large upload takes minutes, after which others would take the folder."""

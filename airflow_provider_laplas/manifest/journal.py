@@ -64,18 +64,14 @@ def segments(manifest: str, names: Iterable[str]) -> list[Segment]:
 
 
 def read_lines(segments: Iterable[Segment], storage: Storage) -> Iterator[dict[str, Any]]:
-    """Return the lines of some segments, in order; several are read at a time. Blocking."""
-    for text in storage.map(lambda segment: _read(segment.uri, storage), segments):
+    """
+    Return the lines of some segments, in order; several are read at a time. Blocking.
+
+    :raises FileNotFoundError: if somebody has just deleted one, having written a manifest that holds it
+    """
+    for text in storage.map(lambda segment: storage.read_text(segment.uri), segments):
         for line in text.splitlines():
             yield json.loads(line)
-
-
-def _read(uri: str, storage: Storage) -> str:
-    try:
-        return storage.read_text(uri)
-    except FileNotFoundError:
-        # Somebody has just deleted it, having written a manifest that holds it.
-        return ""
 
 
 def delete_segments(segments: Iterable[Segment], storage: Storage) -> None:

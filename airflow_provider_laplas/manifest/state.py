@@ -249,11 +249,18 @@ class BatchState:
         """
         Return the batch as it was handed over under a lease, with what was noted since. Blocking.
 
-        :return: None if it was never handed over
+        :return: None if it was never handed over, or a manifest has been written meanwhile, which holds it
         """
         content = Journal(lease.manifest, lease.number, storage).read_checkpoint()
         if content is None:
             return None
+        try:
+            return cls._resumed(content, lease, storage)
+        except FileNotFoundError:
+            return None
+
+    @classmethod
+    def _resumed(cls, content: Mapping[str, Any], lease: Lease, storage: Storage) -> "BatchState":
         tally = Tally(**content["tally"])
         tally.states, tally.new = Counter(tally.states), Counter(tally.new)
         state = cls(lease, storage, tally, max_tries=content["max_tries"], number=content["number"])

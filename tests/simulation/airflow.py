@@ -30,18 +30,26 @@ class _BatchTask(BatchTask):
 
 
 class Store:
-    """The task's state store."""
+    """The task's state store. Airflow gives each try an id, and refuses those of earlier ones."""
 
     def __init__(self, world: World) -> None:
         self._world, self._content = world, {}
 
     def get(self, key: str) -> Any:
         self._world.pause(self._world.latency())
+        self._check()
         return self._content.get(key)
 
     def set(self, key: str, value: Any) -> None:
         self._world.pause(self._world.latency())
+        self._check()
         self._content[key] = value
+
+    def _check(self) -> None:
+        writer = self._world.current
+        assert writer is not None
+        if writer.tries != writer.task.tries:
+            raise RuntimeError("404: there is no such task instance")
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,7 @@ class Airflow:
             writer.asked_stop = batch_task.on_kill
             return step(batch_task)
 
-        writer = Writer(name, task, run, self._worker_ended, phase)
+        writer = Writer(name, task, run, self._worker_ended, phase, task.tries)
 
         def start() -> None:
             if task.phase == phase:
@@ -224,7 +232,7 @@ class Airflow:
                 lambda: self._work(task, self._name(task), lambda batch_task: batch_task.resume(payload)),
             )
 
-        writer = Writer(self._name(task, "t"), task, run, ended, task.phase)
+        writer = Writer(self._name(task, "t"), task, run, ended, task.phase, task.tries)
         writer.again = lambda: self._start_trigger(task, defer)  # type: ignore[attr-defined]
         self.world.spawn(writer)
 

@@ -1,5 +1,6 @@
 """One history: what happens to a folder from its first task until all is quiet, and what must be true of it then."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ def prepared(fault: str | None = None) -> Iterator[None]:
 
 def run(seed: int, *, trace: bool = False) -> History:
     """Run one history."""
+    if seed % 100 == 0:
+        gc.collect()
     with inhabited(seed) as world:
         airflow = world.airflow = Airflow(world)  # type: ignore[attr-defined]
         broken = None

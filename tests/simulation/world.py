@@ -7,13 +7,16 @@ and faults are drawn from one seed, so a history is the same each time.
 """
 
 import asyncio
+import gc
 import heapq
 import json
 import logging
 import random
 import re
 import secrets
+import sys
 import time
+import warnings
 from asyncio import events
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -64,6 +67,7 @@ class Writer:
     run: Callable[[], Any]
     ended: Callable[["Writer", Any, BaseException | None], None]
     phase: int = 0
+    tries: int = 0
     started_at: float = 0.0
     greenlet: Any = None
     dead: bool = False
@@ -503,6 +507,12 @@ class Patches:
                 (secrets, "token_hex", lambda size: f"{random.getrandbits(8 * size):0{2 * size}x}"),
             ):
                 stack.enter_context(mock.patch.object(target, name, value))
+            # What a writer leaves that was killed ends when it is collected, which must not be within a history.
+            stack.enter_context(mock.patch.object(sys, "unraisablehook", lambda _: None))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore", RuntimeWarning)
+            gc.disable()
+            stack.callback(gc.enable)
             asyncio.set_event_loop_policy(SimulatedPolicy())
             stack.callback(asyncio.set_event_loop_policy, policy)
             log.addHandler(handler)
@@ -514,6 +524,7 @@ class Patches:
             try:
                 yield
             finally:
+                gc.collect()
                 log.removeHandler(handler)
                 log.setLevel(level)
                 log.propagate = propagate
