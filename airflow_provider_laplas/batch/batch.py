@@ -13,7 +13,6 @@ from airflow_provider_laplas.batch.begin import Beginning, Source
 from airflow_provider_laplas.batch.finish import gather, take_late, tally_of, write
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request, submit_pending
-from airflow_provider_laplas.batch.threads import in_threads
 from airflow_provider_laplas.batch.wait import is_done, wait_for_submitted
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
@@ -216,11 +215,11 @@ class Batch:
             and (record.duplicate_of is None or record.formats is not None)
         ]
         for record, (result, facts) in zip(
-            todo, in_threads(self._publish, map(state.uri_of, todo), todo), strict=True
+            todo, self.storage.map(self._publish, map(state.uri_of, todo), todo), strict=True
         ):
             state.transition(record, result, **facts)
         pairs = [(record, original) for record in lacking if (original := originals.get(record.output))]
-        for (record, _), (result, facts) in zip(pairs, in_threads(self._share, pairs), strict=True):
+        for (record, _), (result, facts) in zip(pairs, self.storage.map(self._share, pairs), strict=True):
             state.transition(record, result, **facts)
         state.note()
         self._close(state)

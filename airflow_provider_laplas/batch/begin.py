@@ -14,7 +14,6 @@ from airflow_provider_laplas.audio.sources import is_web_url, open_source
 from airflow_provider_laplas.backends import FileInfo
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request
-from airflow_provider_laplas.batch.threads import in_threads
 from airflow_provider_laplas.batch.wait import seconds_of
 from airflow_provider_laplas.client.multipart import CHUNK
 from airflow_provider_laplas.errors import LaplasArgumentError
@@ -88,7 +87,7 @@ class Beginning:
         sources = _with_legacy_names(sources, earlier)
         asks = any(source.asks for source in sources.values())
         # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
-        new = list((in_threads if asks else map)(self._record, sources.items()))
+        new = list((self.storage.map if asks else map)(self._record, sources.items()))
         records = (
             self._take_over(new, earlier, max_tries, last_tries) if durable else self._anew(new, earlier)
         )
@@ -199,7 +198,7 @@ class Beginning:
         originals = {
             record.content: record.output for record in records if record.content and record.state in paid
         }
-        contents = in_threads(self._content, [sources[record.output] for record in pending])
+        contents = self.storage.map(self._content, [sources[record.output] for record in pending])
         for record, content in zip(pending, contents, strict=True):
             record.content = content
             original = originals.setdefault(content, record.output)
@@ -227,7 +226,9 @@ class Beginning:
         if limit is None:
             return
         uploads = (sources[record.output].open(self.storage) for record in pending)
-        lengths = in_threads(audio_seconds, (upload for upload in uploads if not isinstance(upload, str)))
+        lengths = self.storage.map(
+            audio_seconds, (upload for upload in uploads if not isinstance(upload, str))
+        )
         total = tally.new_audio_seconds + sum(length or 0.0 for length in lengths)
         if total > limit:
             raise LaplasArgumentError(

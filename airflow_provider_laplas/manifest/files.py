@@ -170,6 +170,8 @@ def merge(older: FileRecord, newer: FileRecord) -> FileRecord:
         return newer
     if older.attempt == newer.attempt and newer.generation_id is None and newer.state in _UNKNOWN:
         return older
-    if older.state is FileState.SUBMITTED:
+    # One that is finished is superseded where the audio changed, but not where the same was submitted twice.
+    twice = older.fingerprint == newer.fingerprint and older.state is not FileState.FAILED
+    if older.state is FileState.SUBMITTED or twice:
         return replace(newer, other_ids=[*(newer.other_ids or ()), theirs])
     return newer

@@ -114,6 +114,17 @@ class Manifest:
 
         :param outputs: what was listed of its folder just now
         """
+        while True:
+            try:
+                return cls._gather(uri, storage, outputs)
+            except FileNotFoundError:
+                # A segment was deleted meanwhile: by now there is a manifest that holds it.
+                outputs = None
+
+    @classmethod
+    def _gather(
+        cls, uri: str, storage: Storage, outputs: Iterable[str] | None
+    ) -> "tuple[Manifest | None, list[Segment]]":
         if outputs is None:
             names = list(storage.list_files(meta_folder(uri)))
         else:

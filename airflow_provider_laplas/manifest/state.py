@@ -177,6 +177,11 @@ class BatchState:
 
     # What is noted
 
+    @property
+    def changed(self) -> bool:
+        """Whether something changed that is not noted, or being noted, yet."""
+        return bool(self._changed or self._unwritten)
+
     def take_changes(self) -> list[str]:
         """Return what changed since, as lines for :meth:`write`."""
         lines = [*self._unwritten, *(record.to_line(names) for record, names in self._changed.values())]
@@ -249,11 +254,18 @@ class BatchState:
         """
         Return the batch as it was handed over under a lease, with what was noted since. Blocking.
 
-        :return: None if it was never handed over
+        :return: None if it was never handed over, or a manifest has been written meanwhile, which holds it
         """
         content = Journal(lease.manifest, lease.number, storage).read_checkpoint()
         if content is None:
             return None
+        try:
+            return cls._resumed(content, lease, storage)
+        except FileNotFoundError:
+            return None
+
+    @classmethod
+    def _resumed(cls, content: Mapping[str, Any], lease: Lease, storage: Storage) -> "BatchState":
         tally = Tally(**content["tally"])
         tally.states, tally.new = Counter(tally.states), Counter(tally.new)
         state = cls(lease, storage, tally, max_tries=content["max_tries"], number=content["number"])
