@@ -155,7 +155,7 @@ class Batch:
         """
         states = state.tally.states
         while states[FileState.PENDING] and self._stopped(state.tally) is None:
-            room = self.limits.max_in_flight - states[FileState.SUBMITTED]
+            room, before = self.limits.max_in_flight - states[FileState.SUBMITTED], states.copy()
             if room > 0:
                 submit_pending(
                     lambda: shared_client(self.conn_id),
@@ -168,6 +168,13 @@ class Batch:
                 log.info("Files: %s.", state.tally)
             if states[FileState.SUBMITTED]:
                 break
+            if states == before and self._stopped(state.tally) is None:
+                # Never to be seen; but a task must not go round for ever.
+                raise LaplasBatchError(
+                    f"Of {states[FileState.PENDING]} pending files none is found in the journal. Clear the task: it then "
+                    "lists the files anew, and submits none again that was submitted.",
+                    manifest=redacted(state.uri),
+                )
         return states[FileState.SUBMITTED] > 0
 
     def _audio_of(self) -> Callable[[FileRecord], str | None]:
