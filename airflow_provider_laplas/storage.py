@@ -58,8 +58,12 @@ class Storage:
 
     def write_text(self, uri: str, text: str) -> None:
         """Write a file, replacing what is there; missing local folders are made."""
+        self.write_bytes(uri, text.encode())
+
+    def write_bytes(self, uri: str, content: bytes) -> None:
+        """Do what :meth:`write_text` does."""
         root, path = self._locate(uri)
-        root.call("write", uri, path, text.encode())
+        root.call("write", uri, path, content)
 
     def create(self, uri: str, text: str) -> bool:
         """Write a file where there is none; False where there is one. Of several that try at once, one succeeds."""
