@@ -129,7 +129,7 @@ class Beginning:
         check_version_1(manifest, self.lease.owner)
         if self._outweigh(new):
             # So that what is read at a begin grows like the batch, however often it is cut off.
-            manifest.fold(new, self.storage)
+            manifest.fold(new, self.lease, self.storage)
         return manifest
 
     def _outweigh(self, new: Iterable[Segment]) -> bool:
