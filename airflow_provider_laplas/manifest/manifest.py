@@ -242,13 +242,14 @@ class Manifest:
         :raises LaplasArgumentError: if somebody else has taken the lease: nothing was deleted then
         """
         self.written_at = time.time()
-        snapshot = write_snapshot(self.uri, lease.number, self.to_json(), storage)
+        text = self.to_json()
+        snapshot = write_snapshot(self.uri, lease.number, text, storage)
         try:
             check_lease(lease, storage)
         except LaplasArgumentError:
             storage.delete(snapshot)
             raise
-        self.save(storage)
+        persistently(storage.write_text, self.uri, text)
         delete_segments([*held, *self.snapshots], storage)
 
     @property
