@@ -20,7 +20,18 @@ from tests.simulation.world import World, Writer
 
 ATTEMPTS = 3
 
-POST_FAULTS = ("answer lost", "answer lost", "5xx", "not sent", "429", "422", "403", "kill", "long", "very long")
+POST_FAULTS = (
+    "answer lost",
+    "answer lost",
+    "5xx",
+    "not sent",
+    "429",
+    "422",
+    "403",
+    "kill",
+    "long",
+    "very long",
+)
 """What can happen to a submission. ``kill``: the writer dies while it waits for the answer."""
 
 

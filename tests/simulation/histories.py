@@ -56,9 +56,7 @@ def run(seed: int, *, trace: bool = False) -> History:
             _happen(world, airflow)
         except BrokenPropertyError as error:
             broken = str(error)
-        lines = (
-            [f"{at:10.3f}  {who:<8} {what}" for at, who, what in world.trace] if trace or broken else []
-        )
+        lines = [f"{at:10.3f}  {who:<8} {what}" for at, who, what in world.trace] if trace or broken else []
         return History(seed, broken, world.steps, len(world.faults), len(airflow.api.posts), lines)
 
 
