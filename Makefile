@@ -8,9 +8,12 @@ RUN := $(VENV)/bin/python -m
 # Stamps: an installation is repeated only when its inputs have changed.
 DEV := $(VENV)/.dev-installed
 DEMO := $(VENV)/.demo-installed
+STORAGE := $(VENV)/.storage-installed
+AZURITE_VERSION := 3.35.0
+AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-faults simulate bench figures lint
+.PHONY: help demo up test test-storage test-faults simulate bench figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +31,9 @@ up: $(DEMO) ## start Airflow and the local server, and leave them running until 
 # In four processes, as most of the time is spent waiting: one has the real Airflow, one the demo's, two all else.
 test: $(DEV) ## run every test, those with a real Airflow beside the others, and report branch coverage
 	$(RUN) pytest --numprocesses 4 --cov --cov-branch --cov-report=term-missing
+
+test-storage: $(STORAGE) $(AZURITE) ## run the tests of S3, Google Cloud Storage and Azure, on emulators
+	$(RUN) pytest tests/storage
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults --numprocesses 3
@@ -61,6 +67,16 @@ $(DEV): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing what the tests need into $(VENV), once: about two minutes' >&2
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(DEV) $(DEMO)
+
+$(STORAGE): pyproject.toml constraints.txt | $(VENV)/.created
+	@echo 'Installing the providers of object storage and their emulators into $(VENV), once: about five minutes' >&2
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,storage]'
+	@touch $(STORAGE) $(DEV) $(DEMO)
+
+$(AZURITE): | $(VENV)/.created
+	@if ! command -v npm >/dev/null; then echo 'npm is needed, for the emulator of Azure' >&2; exit 1; fi
+	npm install --prefix $(VENV)/azurite --no-audit --no-fund --loglevel=error azurite@$(AZURITE_VERSION)
+	@touch $@
 
 $(DEMO): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing Airflow and the model into $(VENV), once: about a minute' >&2

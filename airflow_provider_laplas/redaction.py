@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 T = TypeVar("T")
 
@@ -14,39 +15,53 @@ _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>`]+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
-# Query parameters of AWS (both versions), Google, CloudFront and Azure, then common names elsewhere. URLs that differ
-# only in these name the same audio.
-_SIGNATURE_PREFIXES = ("x-amz-", "x-goog-")
-_SIGNATURE_NAMES = frozenset(
-    [
-        "awsaccesskeyid",
-        "expires",
-        "googleaccessid",
-        "key-pair-id",
-        "policy",
-        "signature",
-        "se",
-        "sig",
-        "sip",
-        "skoid",
-        "sks",
-        "skt",
-        "sktid",
-        "ske",
-        "skv",
-        "sp",
-        "spr",
-        "sr",
-        "srt",
-        "ss",
-        "st",
-        "sv",
-        "access_token",
-        "auth",
-        "exp",
-        "hmac",
-        "token",
-    ]
+@dataclass(frozen=True, slots=True)
+class _Scheme:
+    """
+    A way to sign a URL.
+
+    :ivar signs: names that are all there in such a URL
+    :ivar either: names of which one is there; empty where none has to be
+    :ivar names: what else belongs to the signature
+    :ivar prefix: as names begin that belong to the signature, too
+    """
+
+    signs: frozenset[str]
+    either: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    prefix: str = " "
+
+    def is_used(self, names: set[str]) -> bool:
+        return self.signs <= names and (not self.either or bool(self.either & names))
+
+    def holds(self, name: str) -> bool:
+        return name in self.signs | self.either | self.names or name.startswith(self.prefix)
+
+
+_SCHEMES = (
+    # AWS, version 4 and version 2
+    _Scheme(frozenset({"x-amz-signature"}), prefix="x-amz-"),
+    _Scheme(frozenset({"signature", "awsaccesskeyid", "expires"})),
+    # Google, version 4 and version 2
+    _Scheme(frozenset({"x-goog-signature"}), prefix="x-goog-"),
+    _Scheme(frozenset({"signature", "googleaccessid", "expires"})),
+    # CloudFront
+    _Scheme(
+        frozenset({"signature", "key-pair-id"}),
+        frozenset({"policy", "expires"}),
+        frozenset({"hash-algorithm"}),
+    ),
+    # Azure
+    _Scheme(
+        frozenset({"sig", "sv"}),
+        frozenset({"se", "si"}),
+        frozenset(
+            {
+                *("skoid", "sktid", "skt", "ske", "sks", "skv", "skdutid", "saoid", "suoid", "scid"),
+                *("sp", "spr", "sip", "sr", "srt", "ss", "st", "ses", "sdd"),
+            }
+        ),
+    ),
 )
 
 
@@ -122,15 +137,18 @@ def redact(text: str, *, secrets: Iterable[str] = (), limit: int = 300) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def unsigned(url: str) -> str:
-    """Return a URL without its signature's query parameters, so that it is the same each time it is signed."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url
-    kept = [
-        (name, value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-        if name.lower() not in _SIGNATURE_NAMES and not name.lower().startswith(_SIGNATURE_PREFIXES)
-    ]
-    return urlunsplit(parts._replace(query=urlencode(kept), fragment=""))
+def unsigned(audio: str) -> str:
+    """
+    Return a web URL without the query parameters that sign it, which change with every signing, and without fragment.
+
+    Only the parameters of a known scheme count, and only where it is used: ``token``, ``sig`` or ``exp`` alone can say
+    which audio it is. What is no web URL is returned as it is: ``?`` and ``#`` are parts of a name.
+    """
+    if not audio.lower().startswith(("http://", "https://")):
+        return audio
+    address, _, query = audio.partition("#")[0].partition("?")
+    items = [(unquote(item.partition("=")[0]).lower(), item) for item in query.split("&") if item]
+    names = {name for name, _ in items}
+    used = [scheme for scheme in _SCHEMES if scheme.is_used(names)]
+    kept = [item for name, item in items if not any(scheme.holds(name) for scheme in used)]
+    return "?".join([address, "&".join(kept)]) if kept else address

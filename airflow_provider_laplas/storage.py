@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from typing import Any, BinaryIO, TypeVar
 
 from airflow_provider_laplas.backends import THREADS, Backend, Disk, FileInfo, Objects
@@ -120,8 +121,13 @@ class Storage:
 
         :raises Exception: the first failure, after all calls have ended
         """
+        results: list[T] = []
+        calls = zip(*items, strict=True)
         with ThreadPoolExecutor(THREADS) as threads:
-            return list(threads.map(function, *items))
+            # Not all of them at once: one that waits its turn takes more memory than its file.
+            while some := list(islice(calls, 64 * THREADS)):
+                results.extend(threads.map(function, *zip(*some, strict=True)))
+        return results
 
     async def off_loop(self, uri: str, function: Callable[..., T], *args: Any) -> T:
         """

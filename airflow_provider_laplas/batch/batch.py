@@ -13,7 +13,7 @@ from airflow_provider_laplas.batch.begin import Beginning, Source
 from airflow_provider_laplas.batch.finish import gather, take_late, tally_of, write
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request, submit_pending
-from airflow_provider_laplas.batch.wait import wait_for_submitted
+from airflow_provider_laplas.batch.wait import is_done, wait_for_submitted
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasBatchError,
@@ -26,10 +26,10 @@ from airflow_provider_laplas.manifest.files import (
     UNFINISHED,
     FileRecord,
     FileState,
-    output_names,
 )
 from airflow_provider_laplas.manifest.lease import find_lease, take_lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
+from airflow_provider_laplas.manifest.names import legacy_output_name, output_name
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.manifest.summary import (
     ABANDONED_AFTER,
@@ -142,16 +142,10 @@ class Batch:
         :param min_age: seconds; files in a folder that were changed more recently are left out
         """
         if not isinstance(self.audio, str):
-            return {
-                output: Source(audio)
-                for output, audio in zip(output_names(self.audio, None), self.audio, strict=True)
-            }
+            return {output_name(audio, None): Source(audio, None) for audio in self.audio}
         folder, found = list_audio(self.audio, self.storage, min_age=min_age)
-        uris = [f"{folder.rstrip('/')}/{name}" for name in found]
-        return {
-            output: Source(uri, info)
-            for output, uri, info in zip(output_names(uris, folder), uris, found.values(), strict=True)
-        }
+        uris = {f"{folder.rstrip('/')}/{name}": info for name, info in found.items()}
+        return {output_name(uri, folder): Source(uri, folder, info) for uri, info in uris.items()}
 
     def submit(self, state: BatchState) -> bool:
         """
@@ -161,7 +155,7 @@ class Batch:
         """
         states = state.tally.states
         while states[FileState.PENDING] and self._stopped(state.tally) is None:
-            room = self.limits.max_in_flight - states[FileState.SUBMITTED]
+            room, before = self.limits.max_in_flight - states[FileState.SUBMITTED], states.copy()
             if room > 0:
                 submit_pending(
                     lambda: shared_client(self.conn_id),
@@ -174,6 +168,13 @@ class Batch:
                 log.info("Files: %s.", state.tally)
             if states[FileState.SUBMITTED]:
                 break
+            if states == before and self._stopped(state.tally) is None:
+                # Never to be seen; but a task must not go round for ever.
+                raise LaplasBatchError(
+                    f"Of {states[FileState.PENDING]} pending files none is found in the journal. Clear the task: it then "
+                    "lists the files anew, and submits none again that was submitted.",
+                    manifest=redacted(state.uri),
+                )
         return states[FileState.SUBMITTED] > 0
 
     def _audio_of(self) -> Callable[[FileRecord], str | None]:
@@ -181,7 +182,9 @@ class Batch:
         if isinstance(self.audio, str):
             # What may be shown of a file in a storage is all of it.
             return lambda record: record.source
-        sources = {output: source.audio for output, source in self.sources().items()}
+        sources = {
+            name(audio, None): audio for name in (legacy_output_name, output_name) for audio in self.audio
+        }
         return lambda record: sources.get(record.output)
 
     def resume_at(self, state: BatchState) -> int:
@@ -198,6 +201,7 @@ class Batch:
             state,
             poll_interval=self.poll_interval,
             resume_at=self.resume_at(state),
+            is_done=is_done(self.output.only_json, self.output.quality),
         )
 
     def publish(self, state: BatchState) -> None:
@@ -239,9 +243,6 @@ class Batch:
         return record.formats is None or bool(set(self.output.formats) - set(record.formats))
 
     def _publish(self, uri: str, record: FileRecord) -> tuple[FileState, dict[str, Any]]:
-        if self.output.only_json and record.audio_seconds is not None:
-            # The reply is there, and was understood when it was stored.
-            return FileState.COMPLETED, {"formats": ["json"]}
         try:
             transcript = load_transcript(uri)
             if why := check_quality(transcript, self.output.quality, str(record.generation_id)):

@@ -10,7 +10,7 @@ from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.api.resume import Occasion
 from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
 from airflow_provider_laplas.audio.length import audio_seconds
-from airflow_provider_laplas.audio.sources import open_source
+from airflow_provider_laplas.audio.sources import is_web_url, open_source
 from airflow_provider_laplas.backends import FileInfo
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request
@@ -21,6 +21,7 @@ from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.journal import Segment
 from airflow_provider_laplas.manifest.lease import Lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
+from airflow_provider_laplas.manifest.names import legacy_output_name
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.manifest.summary import check_version_1, leave, write_summary
 from airflow_provider_laplas.manifest.takeover import adopt_outputs, take_over
@@ -39,11 +40,18 @@ class Source:
     One file's audio.
 
     :ivar audio: a URL, a path or a URI
-    :ivar info: what a listing said of it
+    :ivar folder: the folder that was listed; None for an item of a list
+    :ivar info: what the listing said of it
     """
 
     audio: str = field(repr=False)
+    folder: str | None = None
     info: FileInfo | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether its storage has to be asked about it."""
+        return self.info is None and not is_web_url(self.audio)
 
     def open(self, storage: Storage) -> str | Upload:
         """Return what is submitted."""
@@ -76,7 +84,10 @@ class Beginning:
         :raises LaplasArgumentError: if there are more files than the limits allow, or version 0.1 is at work
         """
         earlier = self._earlier()
-        new = self.storage.map(self._record, sources.items())
+        sources = _with_legacy_names(sources, earlier)
+        asks = any(source.asks for source in sources.values())
+        # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
+        new = list((self.storage.map if asks else map)(self._record, sources.items()))
         records = (
             self._take_over(new, earlier, max_tries, last_tries) if durable else self._anew(new, earlier)
         )
@@ -118,7 +129,7 @@ class Beginning:
         check_version_1(manifest, self.lease.owner)
         if self._outweigh(new):
             # So that what is read at a begin grows like the batch, however often it is cut off.
-            manifest.fold(new, self.storage)
+            manifest.fold(new, self.lease, self.storage)
         return manifest
 
     def _outweigh(self, new: Iterable[Segment]) -> bool:
@@ -224,3 +235,23 @@ class Beginning:
                 f"`max_audio_seconds` is {limit:g}, but the audio is {total:.0f} s long. Nothing was submitted.",
                 argument="max_audio_seconds",
             )
+
+
+def _with_legacy_names(sources: Mapping[str, Source], earlier: Manifest) -> Mapping[str, Source]:
+    """Return the sources by their outputs, under the names that version 0.1 has given to those that it knew."""
+    # Most names are the same in both.
+    others = {
+        output: legacy
+        for output, source in sources.items()
+        if (legacy := legacy_output_name(source.audio, source.folder)) != output
+    }
+    if not others:
+        return sources
+    known = {record.output: record.source for record in (*earlier.entries, *earlier.unlisted)}
+
+    def name(output: str, source: Source) -> str:
+        legacy = others.get(output, output)
+        # Version 0.1 gave two sources the same name now and then.
+        return legacy if known.get(legacy) == redacted(source.audio) else output
+
+    return {name(output, source): source for output, source in sources.items()}

@@ -43,7 +43,7 @@ def write(state: BatchState, manifest: Manifest, new: list[Segment]) -> None:
     manifest.folded[str(state.lease.number)] = state.journal.number
     unlisted = [record for record in manifest.unlisted if record.state is not FileState.PENDING]
     manifest.unlisted = unlisted[-MOST_UNLISTED:]
-    manifest.fold(new, state.storage)
+    manifest.fold(new, state.lease, state.storage)
     leave(state.lease, state.storage, state.tally)
 
 

@@ -89,7 +89,7 @@ class Submissions:
         stopped: Callable[[], object],
     ) -> None:
         self._state = state
-        self._notes = Notes(state)
+        self._notes = Notes(state, timing.PATIENCE)
         self._audio_of = audio_of
         self._request = request
         self._room = room

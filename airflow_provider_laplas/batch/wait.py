@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -29,6 +29,7 @@ from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.results.keeping import load_reply, write_reply
 from airflow_provider_laplas.storage import Storage
 from airflow_provider_laplas.transcript.model import Transcript
+from airflow_provider_laplas.transcript.quality import QualitySettings, check
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +40,30 @@ async def wait_for_submitted(
     *,
     poll_interval: float,
     resume_at: int,
+    is_done: Callable[[Transcript], bool] = lambda _: False,
 ) -> None:
     """
     Wait for the submitted files and write each transcript as it finishes.
 
     :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
+    :param is_done: whether nothing is left for the worker to do about a transcript that is stored; called in a thread
     :raises LaplasArgumentError: if somebody else has taken the lease
     """
     finished: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
     notes, progress, summary = Notes(state), Progress(state.tally), SummaryWriter(state)
     submitted = list(state.having(FileState.SUBMITTED))
-    tasks = [asyncio.create_task(_finish(record, client, state, poll_interval)) for record in submitted]
+    storing: set[asyncio.Task[None]] = set()
+
+    async def store(record: FileRecord, generation: Generation) -> None:
+        task = asyncio.create_task(_store(record, generation, state, is_done))
+        storing.add(task)
+        task.add_done_callback(storing.discard)
+        # Shielded: what is paid for is stored even if the trigger is moved right now.
+        await asyncio.shield(task)
+
+    tasks = [
+        asyncio.create_task(_finish(record, client, state, poll_interval, store)) for record in submitted
+    ]
     for task in tasks:
         task.add_done_callback(finished.put_nowait)
     more = state.tally.states[FileState.PENDING] > 0
@@ -67,6 +81,9 @@ async def wait_for_submitted(
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        if storing:
+            # Else they would be polled and stored again.
+            await asyncio.wait(storing, timeout=timing.GRACE)
         await _note_progress(notes, summary)
     for outcome in outcomes:
         if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
@@ -104,7 +121,11 @@ async def _note_progress(notes: Notes, summary: SummaryWriter) -> None:
 
 
 async def _finish(
-    record: FileRecord, client: RateLimitedClient, state: BatchState, poll_interval: float
+    record: FileRecord,
+    client: RateLimitedClient,
+    state: BatchState,
+    poll_interval: float,
+    store: Callable[[FileRecord, Generation], Awaitable[None]],
 ) -> None:
     poller = Poller(
         str(record.generation_id),
@@ -124,8 +145,7 @@ async def _finish(
     except LaplasGenerationTimeoutError as error:
         end(state, record, FileState.TIMED_OUT, error)
     else:
-        # Shielded: what is paid for is stored even if the trigger is moved right now.
-        await asyncio.shield(_store(record, generation, state))
+        await store(record, generation)
 
 
 async def _adopt(record: FileRecord, state: BatchState) -> bool:
@@ -149,16 +169,34 @@ async def _adopt(record: FileRecord, state: BatchState) -> bool:
     return found is not None
 
 
-async def _store(record: FileRecord, generation: Generation, state: BatchState) -> None:
+async def _store(
+    record: FileRecord, generation: Generation, state: BatchState, is_done: Callable[[Transcript], bool]
+) -> None:
+    def store() -> dict[str, Any]:
+        write_reply(uri, generation.reply, state.storage)
+        try:
+            transcript = Transcript.from_reply(generation.reply)
+        except LaplasError:
+            # A reply without a transcript: the worker reports it.
+            return {"audio_seconds": None}
+        return {"audio_seconds": transcript.duration, "formats": ["json"] if is_done(transcript) else None}
+
     # The API keeps it for so long, and nobody else has it.
     until = (record.submitted_at or time.time()) + RETENTION
-    uri, storage = state.uri_of(record), state.storage
-    await apersistently(storage.off_loop, uri, write_reply, uri, generation.reply, storage, until=until)
-    duration = _duration(generation.reply)
-    METRICS.finished(duration)
-    state.transition(
-        record, FileState.COMPLETED, audio_seconds=duration, completed_at=time.time(), error=None
-    )
+    uri = state.uri_of(record)
+    facts = await apersistently(state.storage.off_loop, uri, store, until=until)
+    METRICS.finished(facts["audio_seconds"])
+    state.transition(record, FileState.COMPLETED, completed_at=time.time(), error=None, **facts)
+
+
+def is_done(only_json: bool, quality: QualitySettings | None) -> Callable[[Transcript], bool]:
+    """
+    Return what tells whether a worker has nothing to do about a transcript: then it does not have to read it.
+
+    :param only_json: whether nothing is made of a transcript beside its reply
+    :param quality: the checks; what they find is the worker's to report
+    """
+    return lambda transcript: only_json and not (quality and check(transcript, quality))
 
 
 def seconds_of(uri: str, storage: Storage) -> float | None:

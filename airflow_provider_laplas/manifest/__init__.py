@@ -6,9 +6,9 @@ from airflow_provider_laplas.manifest.files import (
     UNFINISHED,
     FileRecord,
     FileState,
-    output_names,
 )
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
+from airflow_provider_laplas.manifest.names import output_name
 from airflow_provider_laplas.manifest.summary import ABANDONED_AFTER, read_summary
 
 __all__ = [
@@ -20,6 +20,6 @@ __all__ = [
     "FileRecord",
     "FileState",
     "Manifest",
-    "output_names",
+    "output_name",
     "read_summary",
 ]

@@ -1,16 +1,10 @@
 """The files of a batch: their states and the names of their outputs. Pure."""
 
-import hashlib
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
-
-from airflow_provider_laplas.redaction import unsigned
 
 
 class FileState(StrEnum):
@@ -119,17 +113,19 @@ class FileRecord:
         :param names: the fields that changed. Default: all. Those that tell one submission from another are always there
         """
         if names is None:
-            return json.dumps(
-                {name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS.get(name)}
-            )
+            return json.dumps(self.to_fields())
         return json.dumps(
             {name: getattr(self, name) for name in (*_IDENTITY, *sorted(set(names) - _IDENTITY_SET))}
         )
 
+    def to_fields(self) -> dict[str, Any]:
+        """Return the record as JSON, without what is as it is by default."""
+        return {name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS.get(name)}
+
     @classmethod
     def from_fields(cls, content: Mapping[str, Any]) -> "FileRecord":
         """
-        Read what :meth:`to_line` wrote of a whole record, parsed.
+        Read what :meth:`to_fields` returned.
 
         :raises ValueError: or a TypeError, if it is something else
         """
@@ -179,24 +175,3 @@ def merge(older: FileRecord, newer: FileRecord) -> FileRecord:
     if older.state is FileState.SUBMITTED or twice:
         return replace(newer, other_ids=[*(newer.other_ids or ()), theirs])
     return newer
-
-
-def output_names(sources: Iterable[str], folder: str | None) -> list[str]:
-    """
-    Return the transcript's path for each source. The same source always gets the same path.
-
-    Sources in a folder keep their path (``talks/a.mp3.json``). Sources in a list may share a file name, so a hash of
-    the full source is appended.
-    """
-    names, seen = [], Counter[str]()
-    for source in sources:
-        if folder is not None:
-            name = source.removeprefix(folder.rstrip("/") + "/")
-        else:
-            plain = unsigned(source)
-            stem = PurePosixPath(urlsplit(plain).path if "://" in plain else plain).name or "audio"
-            name = f"{stem}-{hashlib.sha256(plain.encode()).hexdigest()[:10]}"
-        seen[name] += 1
-        # A source that is listed twice is transcribed twice.
-        names.append(f"{name}.json" if seen[name] == 1 else f"{name}-{seen[name]}.json")
-    return names

@@ -28,8 +28,8 @@ class Output:
 
     @property
     def only_json(self) -> bool:
-        """Whether nothing is made of a transcript beside its reply, and nothing checked."""
-        return set(self.formats) <= {"json"} and self.quality is None
+        """Whether nothing is made of a transcript beside its reply."""
+        return set(self.formats) <= {"json"}
 
     @classmethod
     def read(cls, formats: Any, captions: Any, quality: Any) -> "Output":

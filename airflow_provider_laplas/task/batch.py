@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -190,6 +190,8 @@ class BatchTask:
             lease_token=str(state.lease.number),
             poll_interval=self.poll_interval,
             resume_at=self.batch.resume_at(state),
+            only_json=self.output.only_json,
+            quality=asdict(self.output.quality) if self.output.quality else None,
         )
         return Defer.until(max(latest, time.time() + self.timeout), trigger, self.execution_timeout)
 

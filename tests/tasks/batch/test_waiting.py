@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import TaskDeferralError
 from airflow_provider_laplas import persistence
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.errors import LaplasBatchError
-from airflow_provider_laplas.manifest import FileRecord, FileState, output_names
+from airflow_provider_laplas.manifest import FileRecord, FileState, output_name
 from airflow_provider_laplas.storage import Storage
 from tests.fake_api import answer_healthily
 from tests.tasks.batch.conftest import URLS, batch, begin_as, states_of
@@ -52,8 +52,7 @@ def context_of(dag):
 def interrupt(dag, out, generation_id, *, deadline):
     """Hand over a batch of three files, of which one is submitted, as a triggerer's death leaves it."""
     owner = {"dag_id": dag.dag_id, "run_id": "r", "task_id": "batch", "map_index": -1}
-    names = output_names(URLS[:3], None)
-    records = [FileRecord(url, "f", name) for url, name in zip(URLS[:3], names, strict=True)]
+    records = [FileRecord(url, "f", output_name(url, None)) for url in URLS[:3]]
     state = begin_as(owner, out, records)
     state.transition(
         *state.next_pending(1), FileState.SUBMITTED, generation_id=generation_id, deadline=deadline

@@ -5,7 +5,7 @@ from upath import UPath
 
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.hooks import shared_client
-from airflow_provider_laplas.manifest import FileRecord, Manifest, output_names
+from airflow_provider_laplas.manifest import FileRecord, Manifest, output_name
 from airflow_provider_laplas.manifest.lease import take_lease
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.storage import Storage
@@ -31,9 +31,7 @@ def begin(tmp_path, storage):
     def begin(count):
         lease = take_lease(f"{tmp_path}/manifest.json", OWNER, storage, after=None)
         urls = [f"https://example.com/{n}.mp3" for n in range(count)]
-        records = [
-            FileRecord(url, "f", name) for url, name in zip(urls, output_names(urls, None), strict=True)
-        ]
+        records = [FileRecord(url, "f", output_name(url, None)) for url in urls]
         tally = Tally(lease.number)
         for record in records:
             tally.add(record)
