@@ -85,7 +85,7 @@ def write_snapshot(manifest: str, lease: int, text: str, storage: Storage) -> st
 
     Each holder writes under the number of its lease: one that was overtaken meanwhile does not replace a later one's.
     """
-    uri = f"{meta_folder(manifest)}/snapshots/{lease:06}-{time.time_ns():020}.z"
+    uri = f"{meta_folder(manifest)}/snapshots/{lease:06}-{int(time.time() * 1e9):020}.z"
     persistently(storage.write_text, uri, base64.b64encode(zlib.compress(text.encode(), 1)).decode())
     return uri
 
