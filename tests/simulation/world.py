@@ -73,6 +73,7 @@ class Writer:
     dead: bool = False
     alive: bool = True
     interrupt: bool = False
+    interrupted: bool = False
     off_loop: int = 0
     main: "asyncio.Task[Any] | None" = None
     asked_stop: Callable[[], object] | None = None
