@@ -274,7 +274,13 @@ class Airflow:
             writer.asked_stop()
             self.world.at(self.world.rng.uniform(0, 8), lambda: self.world.kill(writer))
         else:
-            writer.interrupt = True
+            self._interrupt(writer)
+
+    def _interrupt(self, writer: Writer) -> None:
+        # A time-out is raised once.
+        if not writer.interrupted:
+            self.world.note("[interrupted]", writer)
+            writer.interrupted = writer.interrupt = True
 
     def cut_off(self, task: Task) -> None:
         """Take its processes for dead, which they are not."""
@@ -291,8 +297,7 @@ class Airflow:
     def interrupt(self, task: Task) -> None:
         """Have Airflow's time-out end a worker, or a triggerer shut down."""
         for writer in self.at_work(task):
-            self.world.note("[interrupted]", writer)
-            writer.interrupt = True
+            self._interrupt(writer)
 
     def clear(self, task: Task) -> None:
         """Clear it, as a user does."""

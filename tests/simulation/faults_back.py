@@ -9,7 +9,7 @@ from airflow_provider_laplas.api.resume import Earlier
 from airflow_provider_laplas.batch.notes import Notes
 from airflow_provider_laplas.manifest import files, manifest, takeover
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
-from airflow_provider_laplas.manifest.journal import delete_segments, meta_folder, segments
+from airflow_provider_laplas.manifest.journal import delete_segments, meta_folder, segments, write_snapshot
 from airflow_provider_laplas.manifest.manifest import Manifest
 from tests.simulation.world import SimulatedStorage
 
@@ -21,14 +21,14 @@ def _shared_lease() -> Any:
 
 def _no_check() -> Any:
     """Whoever has lost the lease goes on submitting: nothing looks after the intent is written."""
-    return mock.patch.object(Notes, "_is_checked", lambda notes, wanted: True)
+    return mock.patch.object(Notes, "_is_checked", return_value=True)
 
 
 def _blind_delete() -> Any:
     """A fold deletes what lies there, also what came after it has read."""
 
-    def fold(self: Manifest, held: Any, storage: Any) -> None:
-        self.save(storage)
+    def fold(self: Manifest, held: Any, lease: Any, storage: Any) -> None:
+        write_snapshot(self.uri, lease.number, self.to_json(), storage)
         delete_segments(segments(self.uri, storage.list_files(meta_folder(self.uri))), storage)
 
     return mock.patch.object(Manifest, "fold", fold)

@@ -47,7 +47,7 @@ def prepared(fault: str | None = None) -> Iterator[None]:
 
 def run(seed: int, *, trace: bool = False) -> History:
     """Run one history."""
-    if seed % 100 == 0:
+    if seed % 20 == 0:
         gc.collect()
     with inhabited(seed) as world:
         airflow = world.airflow = Airflow(world)  # type: ignore[attr-defined]

@@ -50,10 +50,9 @@ def _consented(post: Post, writer: Writer, airflow: Airflow) -> bool:
 
 
 def _output(url: str) -> str:
-    from airflow_provider_laplas.manifest.files import output_names  # noqa: PLC0415
+    from airflow_provider_laplas.manifest.names import output_name  # noqa: PLC0415
 
-    (name,) = output_names([url], None)
-    return name
+    return output_name(url, None)
 
 
 def check_ids(airflow: Airflow) -> Manifest | None:

@@ -73,6 +73,7 @@ class Writer:
     dead: bool = False
     alive: bool = True
     interrupt: bool = False
+    interrupted: bool = False
     off_loop: int = 0
     main: "asyncio.Task[Any] | None" = None
     asked_stop: Callable[[], object] | None = None
@@ -291,15 +292,8 @@ class SimulatedStorage(Storage):
         world = self.world
         if world.current is None:
             return effect()
-        fault = world.rng.choice(STORAGE_FAULTS) if world.trouble() else ""
-        if fault in {"late", "after"} and not writes:
-            fault = "before"
         name = uri.removeprefix(FOLDER)
-        if fault:
-            world.note(f"[{fault}] {what} {name}")
-            world.faults.append(fault)
-        if fault == "outage":
-            world.outage_until = world.elapsed + world.rng.choice([5.0, 15.0, 60.0])
+        fault = self._draw_fault(what, name, writes=writes)
         world.pause(world.rng.uniform(30, 600) if fault == "pause before" else world.latency())
         if fault == "kill before":
             world.kill(world.current)
@@ -323,6 +317,20 @@ class SimulatedStorage(Storage):
         if fault == "after":
             raise LaplasStorageError(f"{uri} does not answer")
         return result
+
+    def _draw_fault(self, what: str, name: str, *, writes: bool) -> str:
+        """Return what is wrong with this operation, mostly nothing."""
+        world = self.world
+        if not world.trouble():
+            return ""
+        fault = world.rng.choice(STORAGE_FAULTS)
+        if not writes and fault in {"late", "after"}:
+            fault = "before"
+        world.note(f"[{fault}] {what} {name}")
+        world.faults.append(fault)
+        if fault == "outage":
+            world.outage_until = world.elapsed + world.rng.choice([5.0, 15.0, 60.0])
+        return fault
 
     def _late(self, what: str, name: str, effect: Callable[[], Any]) -> None:
         self.world.note(f"late: {what} {name}")
@@ -517,11 +525,14 @@ class Patches:
             ):
                 stack.enter_context(mock.patch.object(target, name, value))
             # What a writer leaves that was killed ends when it is collected, which must not be within a history.
-            stack.enter_context(mock.patch.object(sys, "unraisablehook", lambda _: None))
+            stack.enter_context(mock.patch.object(sys, "unraisablehook"))
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore", RuntimeWarning)
+            gc.collect()
+            gc.freeze()
             gc.disable()
             stack.callback(gc.enable)
+            stack.callback(gc.unfreeze)
             asyncio.set_event_loop_policy(SimulatedPolicy())
             stack.callback(asyncio.set_event_loop_policy, policy)
             log.addHandler(handler)
