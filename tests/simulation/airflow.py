@@ -136,6 +136,7 @@ class Airflow:
         self.world = world
         self.api = API(world)
         self.tasks: list[Task] = []
+        world.missed = self._missed
 
     def add(self, name: str, urls: list[str], settings: Settings) -> Task:
         task = Task(self, name, urls, settings, Store(self.world))
@@ -293,6 +294,11 @@ class Airflow:
                     self.world.note("[started twice]", writer)
                     writer.again()
                     break
+
+    def _missed(self, writer: Writer) -> None:
+        """Miss the heartbeats of a process."""
+        if writer.alive and writer.phase == writer.task.phase:
+            self.cut_off(writer.task)
 
     def interrupt(self, task: Task) -> None:
         """Have Airflow's time-out end a worker, or a triggerer shut down."""
