@@ -220,7 +220,7 @@ class Objects:
         """Write a file where there is none, else raise FileExistsError."""
         try:
             self._run("pipe_file", path, content, mode="create")
-        except (NotImplementedError, TypeError, ValueError):
+        except (NotImplementedError, TypeError):
             if not self._says_so:
                 self._says_so = True
                 log.warning(

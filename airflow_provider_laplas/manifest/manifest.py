@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
@@ -73,7 +74,11 @@ class Manifest:
     def save(self, storage: Storage | None = None) -> None:
         """Write it, whole or not at all. Blocking; repeated if it fails."""
         self.written_at = time.time()
-        persistently((storage or object_storage()).write_text, self.uri, self.to_json())
+        # Piece by piece: that of a hundred thousand files has 50 MB, which should be in memory once.
+        content = BytesIO()
+        for piece in self._pieces():
+            content.write(piece.encode())
+        persistently((storage or object_storage()).write_bytes, self.uri, content.getvalue())
 
     def to_json(self) -> str:
         """Return the file's text: JSON, with a line for each file."""
