@@ -240,21 +240,23 @@ class Manifest:
         Write it, and delete the segments that it holds, and older snapshots. Blocking.
 
         In this order, so that nothing is lost whoever is at work meanwhile: the snapshot, a look whether the lease is still
-        held, and only then the copy for people and the deletions.
+        held, and only then the deletions. The copy for people comes before, because a Clear consents to what a snapshot
+        says has been reported.
 
         :param held: the segments that it holds now
         :param lease: under which it is written
         :raises LaplasArgumentError: if somebody else has taken the lease: nothing was deleted then
         """
+        check_lease(lease, storage)
         self.written_at = time.time()
         text = self.to_json()
+        persistently(storage.write_text, self.uri, text)
         snapshot = write_snapshot(self.uri, lease.number, text, storage)
         try:
             check_lease(lease, storage)
         except LaplasArgumentError:
             storage.delete(snapshot)
             raise
-        persistently(storage.write_text, self.uri, text)
         delete_segments([*held, *self.snapshots], storage)
 
     @property

@@ -297,7 +297,7 @@ class Airflow:
 
     def _missed(self, writer: Writer) -> None:
         """Miss the heartbeats of a process."""
-        if writer.alive and writer.phase == writer.task.phase:
+        if writer.alive and writer.task is not None and writer.phase == writer.task.phase:
             self.cut_off(writer.task)
 
     def interrupt(self, task: Task) -> None:

@@ -329,7 +329,7 @@ class SimulatedStorage(Storage):
     def _stand_still(self) -> float:
         """Return how long a process stands still. Airflow may take it for dead meanwhile."""
         world = self.world
-        seconds = world.rng.uniform(30, 600)
+        seconds = world.rng.uniform(30, world.rng.choice([300, 2000]))
         if world.rng.random() < 0.5:
             writer = world.current
             assert writer is not None
