@@ -64,7 +64,7 @@ $(DEV): pyproject.toml constraints.txt | $(VENV)/.created
 	@touch $(DEV) $(DEMO)
 
 $(STORAGE): pyproject.toml constraints.txt | $(VENV)/.created
-	@echo 'Installing the providers of object storage and their emulators into $(VENV), once: about three minutes' >&2
+	@echo 'Installing the providers of object storage and their emulators into $(VENV), once: about five minutes' >&2
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,storage]'
 	@touch $(STORAGE) $(DEV) $(DEMO)
 

@@ -9,9 +9,10 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from typing import Any, BinaryIO, TypeVar
 
 from airflow_provider_laplas.backends import THREADS, Backend, Disk, FileInfo, Objects
@@ -113,6 +114,20 @@ class Storage:
         root, path = self._locate(uri)
         file: BinaryIO = root.call("open", uri, path, info or self.info(uri))
         return file
+
+    def map(self, function: Callable[..., T], *items: Iterable[Any]) -> list[T]:
+        """
+        Call a function that blocks on a storage for many items, several at a time, and return the results in order.
+
+        :raises Exception: the first failure, after all calls have ended
+        """
+        results: list[T] = []
+        calls = zip(*items, strict=True)
+        with ThreadPoolExecutor(THREADS) as threads:
+            # Not all of them at once: one that waits its turn takes more memory than its file.
+            while some := list(islice(calls, 64 * THREADS)):
+                results.extend(threads.map(function, *zip(*some, strict=True)))
+        return results
 
     async def off_loop(self, uri: str, function: Callable[..., T], *args: Any) -> T:
         """

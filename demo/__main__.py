@@ -5,6 +5,7 @@ Both start a real Airflow and a local server with a real Whisper model, in a tem
 the project, into the user's home or into an Airflow that is already there.
 """
 
+import filecmp
 import json
 import os
 import shlex
@@ -13,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,16 +154,23 @@ Report:                    {transcripts / "report.html"}"""
 
 @contextmanager
 def _demo(console: Console, folder: Path, audio: Path | None) -> Iterator[Demo]:
-    """Start everything, side by side, and end it after the block; an empty folder of transcripts is removed."""
-    inbox, transcripts = folder / "inbox", Path(tempfile.mkdtemp(prefix="laplas-transcripts-"))
-    inbox.mkdir()
+    """
+    Start everything, side by side, and end it after the block.
+
+    The inbox stays if there are files of the user in it, and the folder of transcripts if it is not empty.
+    """
+    inbox = Path(tempfile.mkdtemp(prefix="laplas-inbox-"))
+    transcripts = Path(tempfile.mkdtemp(prefix="laplas-transcripts-"))
+    copies: dict[Path, Path] = {}
     for recording in [audio] if audio else sorted(RECORDINGS.iterdir()):
         if recording.suffix in AUDIO_SUFFIXES:
-            shutil.copy(recording, inbox)
+            copies[inbox / recording.name] = recording
         elif audio:
             # Whatever its name says, it was asked for.
-            shutil.copy(recording, inbox / f"{recording.name}.mp3")
+            copies[inbox / f"{recording.name}.mp3"] = recording
     try:
+        for copy, recording in copies.items():
+            shutil.copy(recording, copy)
         with interrupted_by_sigterm(), ExitStack() as started:
             with console.status("Starting Airflow and the local Laplas server"):
                 server = started.enter_context(LocalServer(folder))
@@ -188,6 +196,19 @@ def _demo(console: Console, folder: Path, audio: Path | None) -> Iterator[Demo]:
     finally:
         with suppress(OSError):
             transcripts.rmdir()
+        _remove(copies)
+        try:
+            inbox.rmdir()
+        except OSError:
+            console.print(f"Your recordings are kept in {inbox}", markup=False, soft_wrap=True)
+
+
+def _remove(copies: Mapping[Path, Path]) -> None:
+    """Delete each copy that still is one."""
+    for copy, original in copies.items():
+        with suppress(OSError):
+            if filecmp.cmp(copy, original, shallow=False):
+                copy.unlink()
 
 
 @contextmanager

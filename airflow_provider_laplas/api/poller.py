@@ -203,8 +203,8 @@ class Poller:
             )
         if generation.state is State.FAILED:
             raise LaplasGenerationFailedError(
-                f"The API could not transcribe generation {self.generation_id}: {generation.reason}. Check "
-                "that the audio is reachable and playable; clearing the task submits it again.",
+                f"The API could not transcribe generation {self.generation_id}: {generation.reason}. "
+                "Correct what the reason names; clearing the task submits it again.",
                 generation_id=self.generation_id,
                 reason=generation.reason,
             )

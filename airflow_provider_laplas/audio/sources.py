@@ -119,7 +119,7 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
 
 
 def _not_there(shown: str) -> LaplasArgumentError:
-    return LaplasArgumentError(f"`audio` is not a file on this worker: {shown}", argument="audio")
+    return LaplasArgumentError(f"`audio` is a file that does not exist here: {shown}", argument="audio")
 
 
 def _content_type(name: str) -> str:
@@ -175,7 +175,7 @@ def _check_folder(folder: str, storage: Storage) -> None:
         )
     if is_local(folder) and not Path(local_path(folder)).is_dir():
         raise LaplasArgumentError(
-            f"`audio` is not a folder on this worker: {redacted(folder)}", argument="audio"
+            f"`audio` is a folder that does not exist here: {redacted(folder)}", argument="audio"
         )
 
 

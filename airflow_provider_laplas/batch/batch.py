@@ -13,7 +13,6 @@ from airflow_provider_laplas.batch.begin import Beginning, Source
 from airflow_provider_laplas.batch.finish import gather, take_late, tally_of, write
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request, submit_pending
-from airflow_provider_laplas.batch.threads import in_threads
 from airflow_provider_laplas.batch.wait import is_done, wait_for_submitted
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
@@ -156,7 +155,7 @@ class Batch:
         """
         states = state.tally.states
         while states[FileState.PENDING] and self._stopped(state.tally) is None:
-            room = self.limits.max_in_flight - states[FileState.SUBMITTED]
+            room, before = self.limits.max_in_flight - states[FileState.SUBMITTED], states.copy()
             if room > 0:
                 submit_pending(
                     lambda: shared_client(self.conn_id),
@@ -169,6 +168,13 @@ class Batch:
                 log.info("Files: %s.", state.tally)
             if states[FileState.SUBMITTED]:
                 break
+            if states == before and self._stopped(state.tally) is None:
+                # Never to be seen; but a task must not go round for ever.
+                raise LaplasBatchError(
+                    f"Of {states[FileState.PENDING]} pending files none is found in the journal. Clear the task: it then "
+                    "lists the files anew, and submits none again that was submitted.",
+                    manifest=redacted(state.uri),
+                )
         return states[FileState.SUBMITTED] > 0
 
     def _audio_of(self) -> Callable[[FileRecord], str | None]:
@@ -218,11 +224,11 @@ class Batch:
             and (record.duplicate_of is None or record.formats is not None)
         ]
         for record, (result, facts) in zip(
-            todo, in_threads(self._publish, map(state.uri_of, todo), todo), strict=True
+            todo, self.storage.map(self._publish, map(state.uri_of, todo), todo), strict=True
         ):
             state.transition(record, result, **facts)
         pairs = [(record, original) for record in lacking if (original := originals.get(record.output))]
-        for (record, _), (result, facts) in zip(pairs, in_threads(self._share, pairs), strict=True):
+        for (record, _), (result, facts) in zip(pairs, self.storage.map(self._share, pairs), strict=True):
             state.transition(record, result, **facts)
         state.note()
         self._close(state)

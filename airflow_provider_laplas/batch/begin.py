@@ -10,11 +10,10 @@ from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.api.resume import Occasion
 from airflow_provider_laplas.audio.fingerprint import as_known, fingerprint, fingerprint_request
 from airflow_provider_laplas.audio.length import audio_seconds
-from airflow_provider_laplas.audio.sources import open_source
+from airflow_provider_laplas.audio.sources import is_web_url, open_source
 from airflow_provider_laplas.backends import FileInfo
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.submit import Request
-from airflow_provider_laplas.batch.threads import in_threads
 from airflow_provider_laplas.batch.wait import seconds_of
 from airflow_provider_laplas.client.multipart import CHUNK
 from airflow_provider_laplas.errors import LaplasArgumentError
@@ -49,6 +48,11 @@ class Source:
     folder: str | None = None
     info: FileInfo | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether its storage has to be asked about it."""
+        return self.info is None and not is_web_url(self.audio)
+
     def open(self, storage: Storage) -> str | Upload:
         """Return what is submitted."""
         return open_source(self.audio, storage, self.info)
@@ -82,7 +86,10 @@ class Beginning:
         earlier = self._earlier()
         known = {record.output: record for record in (*earlier.entries, *earlier.unlisted)}
         sources = self._with_legacy_names(sources, known)
-        new = in_threads(self._record, sources, sources.values(), map(known.get, sources))
+        asks = any(source.asks for source in sources.values())
+        # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
+        each = self.storage.map if asks else map
+        new = list(each(self._record, sources, sources.values(), map(known.get, sources)))
         records = (
             self._take_over(new, earlier, max_tries, last_tries) if durable else self._anew(new, earlier)
         )
@@ -138,16 +145,18 @@ class Beginning:
 
     def _with_legacy_names(
         self, sources: Mapping[str, Source], known: Mapping[str, FileRecord]
-    ) -> dict[str, Source]:
+    ) -> Mapping[str, Source]:
         """Return the sources by their outputs, under the names that version 0.1 has given to those that it knew."""
-        named: dict[str, Source] = {}
+        names: dict[str, str] = {}
+        taken = set(sources)
         for output, source in sources.items():
             legacy = legacy_output_name(source.audio, source.folder)
-            taken = legacy is None or legacy in named or legacy in sources
-            if legacy is None or taken or not self._is_to_be_found(known.get(legacy), source):
-                legacy = output
-            named[legacy] = source
-        return named
+            # Most names are the same in both.
+            if legacy is None or legacy in taken or not self._is_to_be_found(known.get(legacy), source):
+                continue
+            names[output] = legacy
+            taken.add(legacy)
+        return {names.get(output, output): source for output, source in sources.items()} if names else sources
 
     def _is_to_be_found(self, record: FileRecord | None, source: Source) -> bool:
         # Version 0.1 gave two sources the same name now and then.
@@ -216,7 +225,7 @@ class Beginning:
         originals = {
             record.content: record.output for record in records if record.content and record.state in paid
         }
-        contents = in_threads(self._content, [sources[record.output] for record in pending])
+        contents = self.storage.map(self._content, [sources[record.output] for record in pending])
         for record, content in zip(pending, contents, strict=True):
             record.content = content
             original = originals.setdefault(content, record.output)
@@ -244,7 +253,9 @@ class Beginning:
         if limit is None:
             return
         uploads = (sources[record.output].open(self.storage) for record in pending)
-        lengths = in_threads(audio_seconds, (upload for upload in uploads if not isinstance(upload, str)))
+        lengths = self.storage.map(
+            audio_seconds, (upload for upload in uploads if not isinstance(upload, str))
+        )
         total = tally.new_audio_seconds + sum(length or 0.0 for length in lengths)
         if total > limit:
             raise LaplasArgumentError(

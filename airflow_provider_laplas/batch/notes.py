@@ -18,10 +18,13 @@ class Notes:
     Writes what changed, for many coroutines at once: whoever has to wait for a write shares the next one.
 
     After a failure nothing more is written for those who wait: each of them gets the error.
+
+    :param patience: seconds for which a write waits for others that are about to note something
     """
 
-    def __init__(self, state: BatchState) -> None:
+    def __init__(self, state: BatchState, patience: float = 0.0) -> None:
         self._state = state
+        self._patience = patience
         self._lock = asyncio.Lock()
         self._asked = self._written = self._checked = 0
         self._checked_at = 0.0
@@ -55,7 +58,7 @@ class Notes:
 
     async def _write(self) -> None:
         # What others are about to note goes with it.
-        await asyncio.sleep(0)
+        await asyncio.sleep(self._patience)
         upto = self._asked
         lines = self._state.take_changes()
         await self._state.storage.off_loop(self._state.uri, self._state.write, lines)

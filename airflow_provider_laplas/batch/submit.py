@@ -89,6 +89,7 @@ class Submissions:
         stopped: Callable[[], object],
     ) -> None:
         self._state = state
+        self._notes = Notes(state, timing.PATIENCE)
         self._audio_of = audio_of
         self._request = request
         self._room = room
@@ -106,12 +107,15 @@ class Submissions:
 
         :raises LaplasError: what ends it for all files
         """
-        self._notes, self._client = Notes(self._state), client()
+        self._client = client()
         count = min(self._room, timing.CONCURRENT_SUBMISSIONS)
         self._tasks = [asyncio.create_task(self._submit_files()) for _ in range(count)]
         at_work = asyncio.create_task(self._show_that_it_works())
         await asyncio.wait(self._tasks)
         at_work.cancel()
+        # What was taken and not submitted is not lost: whoever goes on after a hand-over finds it.
+        for record in self._next:
+            self._state.add(record)
         errors = [error for task in self._tasks if (error := task.exception())]
         await self._note_rest()
         if errors:
@@ -123,15 +127,22 @@ class Submissions:
         if left := [task for task in self._tasks if not task.done()]:
             log.warning("The task is ended: nothing more is submitted.")
             await asyncio.wait(left, timeout=timing.GRACE)
-            await self._note_rest()
+        # Also where all were answered: their ids may not have been noted yet.
+        await self._note_rest()
 
     async def _note_rest(self) -> None:
-        if failure := await self._notes.try_to_note():
-            ids = {record.output: record.generation_id for record in self._state.having(FileState.SUBMITTED)}
-            log.error(
-                "The manifest cannot be written. These generations were submitted and are billed: %s", ids
-            )
-            raise failure
+        while True:
+            if failure := await self._notes.try_to_note():
+                ids = {
+                    record.output: record.generation_id for record in self._state.having(FileState.SUBMITTED)
+                }
+                log.error(
+                    "The manifest cannot be written. These generations were submitted and are billed: %s", ids
+                )
+                raise failure
+            # Answers may have come while it was written.
+            if not self._state.changed:
+                return
 
     async def _show_that_it_works(self) -> None:
         """Write the summary now and then: a large upload takes minutes, after which others would take the folder."""
@@ -173,6 +184,7 @@ class Submissions:
         except LaplasAmbiguousSubmitError as error:
             end(state, record, FileState.AMBIGUOUS, error)
         except _StoppedError as ended:
+            state.add(record)
             if ended.__cause__ is not None:
                 raise ended.__cause__ from None
         except (LaplasArgumentError, LaplasTooLargeError, LaplasValidationError) as error:

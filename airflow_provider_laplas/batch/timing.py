@@ -5,6 +5,9 @@ from airflow_provider_laplas.manifest.summary import ABANDONED_AFTER
 CONCURRENT_SUBMISSIONS = 16
 """Files that are submitted at a time. No more than that are ambiguous if the worker is killed."""
 
+PATIENCE = 0.1
+"""Seconds for which an intent waits for others, to be written with them: a write for each would cost four requests."""
+
 LEASE_VALID = 5.0
 """Seconds for which a check of the lease is good."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -52,8 +52,17 @@ async def wait_for_submitted(
     finished: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
     notes, progress, summary = Notes(state), Progress(state.tally), SummaryWriter(state)
     submitted = list(state.having(FileState.SUBMITTED))
+    storing: set[asyncio.Task[None]] = set()
+
+    async def store(record: FileRecord, generation: Generation) -> None:
+        task = asyncio.create_task(_store(record, generation, state, is_done))
+        storing.add(task)
+        task.add_done_callback(storing.discard)
+        # Shielded: what is paid for is stored even if the trigger is moved right now.
+        await asyncio.shield(task)
+
     tasks = [
-        asyncio.create_task(_finish(record, client, state, poll_interval, is_done)) for record in submitted
+        asyncio.create_task(_finish(record, client, state, poll_interval, store)) for record in submitted
     ]
     for task in tasks:
         task.add_done_callback(finished.put_nowait)
@@ -72,6 +81,9 @@ async def wait_for_submitted(
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        if storing:
+            # Else they would be polled and stored again.
+            await asyncio.wait(storing, timeout=timing.GRACE)
         await _note_progress(notes, summary)
     for outcome in outcomes:
         if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
@@ -113,7 +125,7 @@ async def _finish(
     client: RateLimitedClient,
     state: BatchState,
     poll_interval: float,
-    is_done: Callable[[Transcript], bool],
+    store: Callable[[FileRecord, Generation], Awaitable[None]],
 ) -> None:
     poller = Poller(
         str(record.generation_id),
@@ -133,8 +145,7 @@ async def _finish(
     except LaplasGenerationTimeoutError as error:
         end(state, record, FileState.TIMED_OUT, error)
     else:
-        # Shielded: what is paid for is stored even if the trigger is moved right now.
-        await asyncio.shield(_store(record, generation, state, is_done))
+        await store(record, generation)
 
 
 async def _adopt(record: FileRecord, state: BatchState) -> bool:

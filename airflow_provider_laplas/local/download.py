@@ -72,7 +72,7 @@ def check_url(url: str, *, allow_private: bool) -> None:
     except ValueError:
         return
     if not allow_private and not is_public(host):
-        raise FieldError("url", "A private address is not allowed")
+        raise FieldError("url", "A private address is only allowed with --allow-private-urls")
 
 
 def _parse(url: str) -> URL:
@@ -126,7 +126,9 @@ async def _fetch(url: str, target: Path, settings: Settings) -> None:
         if is_full(error):
             raise JobError("DownloadError", NO_ROOM, 503) from None
         if gate.refused:
-            raise _failed("it leads to a private address, which is not allowed") from None
+            raise _failed(
+                "it leads to a private address, which is only allowed with --allow-private-urls"
+            ) from None
         raise _failed("its host cannot be reached, or does not answer like a web server") from None
 
 

@@ -162,7 +162,7 @@ class WhisperEngine:
             # The hub client, CTranslate2 and tokenizers raise different exceptions without a common base.
             reason = type(error).__name__
             raise SetupError(
-                f"The weights {name} cannot be loaded or fetched from the hub ({reason})"
+                f"The weights {name} cannot be loaded or fetched from the hub ({reason}). Check --weights and the network"
             ) from error
 
 

@@ -113,17 +113,19 @@ class FileRecord:
         :param names: the fields that changed. Default: all. Those that tell one submission from another are always there
         """
         if names is None:
-            return json.dumps(
-                {name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS.get(name)}
-            )
+            return json.dumps(self.to_fields())
         return json.dumps(
             {name: getattr(self, name) for name in (*_IDENTITY, *sorted(set(names) - _IDENTITY_SET))}
         )
 
+    def to_fields(self) -> dict[str, Any]:
+        """Return the record as JSON, without what is as it is by default."""
+        return {name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS.get(name)}
+
     @classmethod
     def from_fields(cls, content: Mapping[str, Any]) -> "FileRecord":
         """
-        Read what :meth:`to_line` wrote of a whole record, parsed.
+        Read what :meth:`to_fields` returned.
 
         :raises ValueError: or a TypeError, if it is something else
         """
@@ -168,6 +170,8 @@ def merge(older: FileRecord, newer: FileRecord) -> FileRecord:
         return newer
     if older.attempt == newer.attempt and newer.generation_id is None and newer.state in _UNKNOWN:
         return older
-    if older.state is FileState.SUBMITTED:
+    # One that is finished is superseded where the audio changed, but not where the same was submitted twice.
+    twice = older.fingerprint == newer.fingerprint and older.state is not FileState.FAILED
+    if older.state is FileState.SUBMITTED or twice:
         return replace(newer, other_ids=[*(newer.other_ids or ()), theirs])
     return newer

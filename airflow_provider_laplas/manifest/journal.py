@@ -17,8 +17,8 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from airflow_provider_laplas.errors import LaplasStorageError
@@ -28,8 +28,8 @@ from airflow_provider_laplas.storage import Storage
 PAGE = 250
 """Files on a page of a plan."""
 
-READERS = 16
-"""Files that are read at a time."""
+AT_ONCE = 256
+"""Segments that are in memory while they are read."""
 
 _NAME = re.compile(r"(?:plan/(\d{6,})-(\d{4,})|journal/(\d{6,})/(\d{6,})-[0-9a-f]+)\.jsonl")
 
@@ -68,19 +68,17 @@ def segments(manifest: str, names: Iterable[str]) -> list[Segment]:
 
 
 def read_lines(segments: Iterable[Segment], storage: Storage) -> Iterator[dict[str, Any]]:
-    """Return the lines of some segments, in order; several are read at a time. Blocking."""
-    with ThreadPoolExecutor(READERS) as threads:
-        for text in threads.map(lambda segment: _read(segment.uri, storage), segments):
+    """
+    Return the lines of some segments, in order; several are read at a time. Blocking.
+
+    :raises FileNotFoundError: if somebody has just deleted one, having written a manifest that holds it
+    """
+    todo = iter(segments)
+    # Not all of them at once: they would wait in memory.
+    while some := list(islice(todo, AT_ONCE)):
+        for text in storage.map(lambda segment: storage.read_text(segment.uri), some):
             for line in text.splitlines():
                 yield json.loads(line)
-
-
-def _read(uri: str, storage: Storage) -> str:
-    try:
-        return storage.read_text(uri)
-    except FileNotFoundError:
-        # Somebody has just deleted it, having written a manifest that holds it.
-        return ""
 
 
 def delete_segments(segments: Iterable[Segment], storage: Storage) -> None:
@@ -96,8 +94,7 @@ def delete_segments(segments: Iterable[Segment], storage: Storage) -> None:
     todo = list(segments)
     # The first one tells whether it is permitted.
     if todo and delete(todo[0]):
-        with ThreadPoolExecutor(READERS) as threads:
-            list(threads.map(delete, todo[1:]))
+        storage.map(delete, todo[1:])
 
 
 def meta_folder(manifest: str) -> str:
@@ -122,20 +119,19 @@ class Journal:
     def append(self, lines: Iterable[str]) -> None:
         """Write one segment."""
         # Two triggers can be at work under one lease: the part behind the number keeps their files apart.
-        uri = f"{self._folder}/{self.number + 1:06}-{self._writer}.jsonl"
-        persistently(self.storage.write_text, uri, "".join(f"{line}\n" for line in lines))
+        # The number is never used again: a write that failed, or that nobody waits for any more, may still arrive.
         self.number += 1
+        uri = f"{self._folder}/{self.number:06}-{self._writer}.jsonl"
+        persistently(self.storage.write_text, uri, "".join(f"{line}\n" for line in lines))
 
     def write_plan(self, lines: list[str]) -> int:
         """Write the files with which the lease begins, and return how many pages they fill."""
         pages = [lines[start : start + PAGE] for start in range(0, len(lines), PAGE)]
 
-        def write(item: tuple[int, list[str]]) -> None:
-            number, page = item
+        def write(number: int, page: list[str]) -> None:
             persistently(self.storage.write_text, self._page(number), "".join(f"{line}\n" for line in page))
 
-        with ThreadPoolExecutor(READERS) as threads:
-            list(threads.map(write, enumerate(pages)))
+        self.storage.map(write, range(len(pages)), pages)
         return len(pages)
 
     def read_page(self, number: int) -> list[dict[str, Any]]:
@@ -144,7 +140,7 @@ class Journal:
 
     def write_checkpoint(self, content: Mapping[str, Any]) -> None:
         """Write what the trigger needs."""
-        text = json.dumps({**content, "number": self.number})
+        text = json.dumps({**content, "number": self.number}, separators=(",", ":"))
         persistently(self.storage.write_text, f"{self._folder}/checkpoint.json", text)
 
     def read_checkpoint(self) -> dict[str, Any] | None:

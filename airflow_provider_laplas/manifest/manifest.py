@@ -68,12 +68,20 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the file's text: JSON, with a line for each file."""
+        return "".join(self._pieces())
+
+    def _pieces(self) -> Iterator[str]:
         header = {name: getattr(self, name) for name in _HEADER}
-        parts = [json.dumps({"version": VERSION, **header})[:-1]]
+        yield json.dumps({"version": VERSION, **header})[:-1]
         for name in ("entries", "unlisted"):
-            lines = ",\n".join(record.to_line() for record in getattr(self, name))
-            parts.append(f', "{name}": [\n{lines}\n]' if lines else f', "{name}": []')
-        return "".join(parts) + "}\n"
+            yield f', "{name}": ['
+            before = "\n"
+            for record in getattr(self, name):
+                yield before
+                yield record.to_line()
+                before = ",\n"
+            yield "\n]" if before == ",\n" else "]"
+        yield "}\n"
 
     @classmethod
     def load(cls, uri: str, storage: Storage | None = None) -> "Manifest":
@@ -106,6 +114,17 @@ class Manifest:
 
         :param outputs: what was listed of its folder just now
         """
+        while True:
+            try:
+                return cls._gather(uri, storage, outputs)
+            except FileNotFoundError:
+                # A segment was deleted meanwhile: by now there is a manifest that holds it.
+                outputs = None
+
+    @classmethod
+    def _gather(
+        cls, uri: str, storage: Storage, outputs: Iterable[str] | None
+    ) -> "tuple[Manifest | None, list[Segment]]":
         if outputs is None:
             names = list(storage.list_files(meta_folder(uri)))
         else:
@@ -178,12 +197,12 @@ class Manifest:
         :raises LaplasArgumentError: if it is something else
         """
         try:
-            content = json.loads(text)
+            content = json.loads(text, object_hook=_read_object)
             version = content.pop("version")
             if version not in {1, VERSION}:
                 raise _no_manifest(uri)
-            for name in ("entries", "unlisted"):
-                content[name] = [FileRecord.from_fields(each) for each in content[name]]
+            if any(type(each) is not FileRecord for each in (*content["entries"], *content["unlisted"])):
+                raise _no_manifest(uri)
             manifest = cls(uri, **content)
         except (ValueError, TypeError, KeyError, AttributeError):
             raise _no_manifest(uri) from None
@@ -244,6 +263,11 @@ def apply(records: dict[str, FileRecord], content: Mapping[str, Any]) -> None:
         records[output] = record if known is None else merge(known, record)
     elif known is not None:
         records[output] = merge(known, known.changed(content))
+
+
+def _read_object(content: dict[str, Any]) -> Any:
+    """Return a file's object as a record, while a manifest is parsed: all of them as dicts would take twice the memory."""
+    return FileRecord.from_fields(content) if "output" in content else content
 
 
 def _no_manifest(uri: str) -> LaplasArgumentError:

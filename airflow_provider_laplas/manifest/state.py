@@ -101,6 +101,7 @@ class BatchState:
         self._plan: Journal | None = None
         self._planned = 0
         self._next_page = 0
+        self._skipped = 0
 
     @property
     def uri(self) -> str:
@@ -160,16 +161,26 @@ class BatchState:
             taken.append(self._queue.popleft())
         return taken
 
-    def _read_page(self, skip: int = 0) -> bool:
-        if self._plan is None or self._next_page * PAGE >= self._planned:
+    def _read_page(self) -> bool:
+        if self._plan is None or self._position >= self._planned:
             return False
         # The first line of all is no file.
-        lines = self._plan.read_page(self._next_page)[skip or int(self._next_page == 0) :]
+        lines = self._plan.read_page(self._next_page)[self._skipped or int(self._next_page == 0) :]
         self._queue.extend(map(FileRecord.from_fields, lines))
-        self._next_page += 1
+        self._next_page, self._skipped = self._next_page + 1, 0
         return True
 
+    @property
+    def _position(self) -> int:
+        """The plan's line with which the files begin that are still to be taken."""
+        return min(self._next_page * PAGE + self._skipped, self._planned) - len(self._queue)
+
     # What is noted
+
+    @property
+    def changed(self) -> bool:
+        """Whether something changed that is not noted, or being noted, yet."""
+        return bool(self._changed or self._unwritten)
 
     def take_changes(self) -> list[str]:
         """Return what changed since, as lines for :meth:`write`."""
@@ -228,13 +239,12 @@ class BatchState:
     def hand_over(self) -> None:
         """Note what a trigger needs that waits under this lease, and a worker that goes on after it. Blocking."""
         self.note()
-        position = min(self._next_page * PAGE, self._planned) - len(self._queue)
         self.journal.write_checkpoint(
             {
                 "began_lease": self.tally.began_lease,
                 "max_tries": self.max_tries,
                 "tally": {item.name: getattr(self.tally, item.name) for item in fields(Tally)},
-                "plan": [self._plan.lease, self._planned, position] if self._plan else None,
+                "plan": [self._plan.lease, self._planned, self._position] if self._plan else None,
                 "open": [_briefly(record) for files in self._open.values() for record in files.values()],
             }
         )
@@ -244,20 +254,26 @@ class BatchState:
         """
         Return the batch as it was handed over under a lease, with what was noted since. Blocking.
 
-        :return: None if it was never handed over
+        :return: None if it was never handed over, or a manifest has been written meanwhile, which holds it
         """
         content = Journal(lease.manifest, lease.number, storage).read_checkpoint()
         if content is None:
             return None
+        try:
+            return cls._resumed(content, lease, storage)
+        except FileNotFoundError:
+            return None
+
+    @classmethod
+    def _resumed(cls, content: Mapping[str, Any], lease: Lease, storage: Storage) -> "BatchState":
         tally = Tally(**content["tally"])
         tally.states, tally.new = Counter(tally.states), Counter(tally.new)
         state = cls(lease, storage, tally, max_tries=content["max_tries"], number=content["number"])
         if content["plan"]:
             plan_lease, state._planned, position = content["plan"]
             state._plan = Journal(lease.manifest, plan_lease, storage)
-            state._next_page, skip = divmod(position, PAGE)
-            if skip:
-                state._read_page(skip)
+            # Read when it is needed: a trigger submits nothing.
+            state._next_page, state._skipped = divmod(position, PAGE)
         records = {each["output"]: FileRecord.from_fields(each) for each in content["open"]}
         since = state.journal.segments_after(content["number"])
         before = dict(records)
@@ -275,5 +291,8 @@ class BatchState:
 
 def _briefly(record: FileRecord) -> dict[str, Any]:
     """Return what is to be known of a file to wait for it: what is long and not needed for that stays in the journal."""
-    content: dict[str, Any] = json.loads(record.to_line())
-    return content if record.state is FileState.PENDING else content | {"fingerprint": "", "content": None}
+    content = record.to_fields()
+    if record.state is not FileState.PENDING:
+        content["fingerprint"] = ""
+        content.pop("content", None)
+    return content

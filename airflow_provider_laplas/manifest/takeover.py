@@ -8,7 +8,13 @@ from typing import Any
 from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, resume
 from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.backends import FileInfo
-from airflow_provider_laplas.manifest.files import MOST_OTHER_IDS, TRANSCRIBED, FileRecord, FileState
+from airflow_provider_laplas.manifest.files import (
+    MOST_OTHER_IDS,
+    TRANSCRIBED,
+    UNFINISHED,
+    FileRecord,
+    FileState,
+)
 from airflow_provider_laplas.manifest.manifest import Manifest
 
 
@@ -46,7 +52,11 @@ def take_over(
                 kept = FileState.AMBIGUOUS if old.state is FileState.INTENT else old.state
                 unlisted.append(replace(old, state=kept, listed=False))
         elif state is not FileState.PENDING and _same_work(entry, old):
-            listed[old.output] = replace(old, state=state, listed=True, **_facts(old, state, occasion, lease))
+            facts = {"state": state, "listed": True, **_facts(old, state, occasion, lease)}
+            done = state not in UNFINISHED
+            # Most of them, in a later run, are as they were.
+            same = done and all(getattr(old, name) == value for name, value in facts.items())
+            listed[old.output] = old if same else replace(old, **facts)
         else:
             # Another submission: what late writers still note of the one before is told apart by this.
             entry.attempt = old.attempt + (0 if _same_work(entry, old) else 1)

@@ -83,14 +83,15 @@ def test_a_file_that_is_not_audio_is_said_to_be_none_and_everything_is_kept(envi
     assert left_running(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_everything(environment, tmp_path, number):
+@pytest.mark.parametrize(("number", "own"), [(signal.SIGINT, ["mine.mp3"]), (signal.SIGTERM, [])])
+def test_a_signal_ends_everything_and_recordings_of_the_user_stay(environment, tmp_path, number, own):
     process = subprocess.Popen(
         [sys.executable, "-m", "demo", "up"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         await_condition(
@@ -98,8 +99,13 @@ def test_a_signal_ends_everything(environment, tmp_path, number):
             timeout=60,
             what="the last of the four processes",
         )
+        [inbox] = tmp_path.glob("laplas-inbox-*")
+        assert list(inbox.iterdir())
+        for name in own:
+            (inbox / name).write_bytes(b"a recording")
         process.send_signal(number)
-        assert process.wait(30) == 0
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 0
         # What was killed takes a moment to be gone, on a busy machine.
         await_condition(lambda: not left_running(tmp_path), timeout=10, what="the end of all processes")
     finally:
@@ -110,7 +116,9 @@ def test_a_signal_ends_everything(environment, tmp_path, number):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == ([inbox] if own else [])
+    assert (f"Your recordings are kept in {inbox}" in said) is bool(own)
+    assert [path.name for path in tmp_path.glob("laplas-inbox-*/*")] == own
 
 
 @pytest.mark.parametrize("command", ["run", "up"])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.benchmarks.batch import compare_batch
+from tests.benchmarks.batches import compare_batches
 from tests.benchmarks.common import machine
 from tests.benchmarks.imports import compare_imports
 from tests.benchmarks.latency import compare_latency
@@ -20,6 +21,7 @@ COMPARISONS = {
     "lateness": compare_lateness,
     "budget": compare_budget,
     "batch": compare_batch,
+    "batches": compare_batches,
     "latency": compare_latency,
     "upload": compare_upload,
     "imports": compare_imports,
@@ -36,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         type=Path,
         help="draw the scaling plot of `waits` to this file; by default to one in a temporary folder",
     )
+    parser.add_argument(
+        "--files", type=int, nargs="+", metavar="N", help="how many files each of the `batches` has, in order"
+    )
     given = parser.parse_args(arguments)
     names = given.names or list(COMPARISONS)
     if unknown := set(names) - set(COMPARISONS):
@@ -47,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     figures = {"machine": machine(), "comparisons": {}}
     print(f"On {figures['machine']}.", flush=True)  # noqa: T201
     for name in names:
-        comparison = COMPARISONS[name]()
+        comparison = COMPARISONS[name](*[given.files] if name == "batches" and given.files else [])
         print(f"\n{comparison}", flush=True)  # noqa: T201
         figures["comparisons"][name] = comparison.as_json()
         if given.json:

@@ -47,10 +47,10 @@ def commands(code: str) -> str:
 def environment(home: Path) -> dict[str, str]:
     """What a user has who installed this project, and nothing of the one who runs the tests."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {"PATH": path, "HOME": str(home), "PYTHONPATH": str(ROOT)}
+    return {"PATH": path, "HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": str(ROOT)}
 
 
-def run_commands(code: str, folder: Path) -> tuple[str, dict[str, str]]:
+def run_commands(code: str, folder: Path, *, seconds: float = 60) -> tuple[str, dict[str, str]]:
     """Run a block of shell commands in a folder, and return what it printed and what it exported."""
     told = "\necho\npython -c 'import json, os; print(json.dumps(dict(os.environ)))'"
     given = environment(folder)
@@ -60,7 +60,7 @@ def run_commands(code: str, folder: Path) -> tuple[str, dict[str, str]]:
         env=given,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=seconds,
         check=False,
     )
     assert done.returncode == 0, done.stderr

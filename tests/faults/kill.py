@@ -1,6 +1,7 @@
 """Ending a client's processes at an exact point of its conversation with the API."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -49,6 +50,28 @@ def killing(target: Target, behaviour: Behaviour | None = None) -> Behaviour:
     return act
 
 
+class Stopped:
+    """Processes that are stopped, as a machine that hangs stops them, and continued later."""
+
+    def __init__(self) -> None:
+        self._pids: list[int] = []
+
+    def stop(self, *pids: int) -> None:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+            self._pids.append(pid)
+
+    def stop_owner(self, port: int) -> None:
+        """Stop the task process that has a port, and its supervisor, which would say that it is alive."""
+        task = psutil.Process(pid_of_port(port))
+        self.stop(task.parent().pid, task.pid)
+
+    def resume(self) -> None:
+        for pid in self._pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
 class Midway:
     """
     Kills a process once, in the middle of POSTs that come together.
@@ -56,19 +79,20 @@ class Midway:
     A behaviour for all the POSTs that are under way then. Each is taken whole, and paid for, and held; the first one
     kills when the time has come. They are let go together, without an answer if there is no ``behaviour``.
 
-    :param when: the time to kill
+    :param act: what is done to the client that has a port
+    :param when: the time to do it
     :param until: the time to let go, by default right then
     """
 
     def __init__(
         self,
-        target: Target,
+        act: Callable[[int], None],
         *,
         when: Callable[[], bool],
         until: Callable[[], bool] = lambda: True,
         behaviour: Behaviour | None = None,
     ) -> None:
-        self._target = target
+        self._act = act
         self._when = when
         self._until = until
         self._behaviour = behaviour
@@ -81,7 +105,7 @@ class Midway:
         if self._first:
             self._first = False
             await _come_true(self._when)
-            kill_owner(self._target)(request.writer.get_extra_info("peername")[1])
+            self._act(request.writer.get_extra_info("peername")[1])
             await _come_true(self._until)
             self._let_go.set()
         await self._let_go.wait()

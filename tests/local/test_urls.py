@@ -198,7 +198,9 @@ PRIVATE = [
 def test_a_private_address_is_refused_at_once(shared_api: Api, address: str):
     host = f"[{address}]" if ":" in address else address
 
-    assert_error(shared_api.post(url=f"http://user:pw@{host}/a.mp3"), 400, "url", "private address")
+    refused = shared_api.post(url=f"http://user:pw@{host}/a.mp3")
+
+    assert_error(refused, 400, "url", "private address", "--allow-private-urls")
 
 
 @pytest.mark.parametrize("host", ["localhost", "2130706433", "0x7f.1", "127.1", "0177.0.0.1", "127.0.0.1."])
@@ -214,7 +216,7 @@ def test_a_name_or_spelling_that_leads_to_a_private_address_is_never_connected_t
 def test_a_name_that_resolves_to_a_private_address_is_said_to(api: Api, origin):
     error = api.error(api.post(url=f"http://localhost:{origin.server_port}/a.wav"))
 
-    assert "private address" in error["message"]
+    assert "private address, which is only allowed with --allow-private-urls" in error["message"]
 
 
 def test_every_hop_of_a_redirect_is_checked(api: Api, origin, monkeypatch):

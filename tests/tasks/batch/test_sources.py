@@ -93,7 +93,7 @@ def test_a_file_that_is_gone_when_its_turn_comes_is_its_own_failure(api, dag, ru
     batch(out, audio=str(recordings), max_in_flight=1, max_failed=1)
     assert run_dag(dag).xcom("batch")["counts"] == {"completed": 2, "failed": 1}
     (failed,) = manifest_of(out).having(FileState.FAILED)
-    assert "is not a file" in failed.error
+    assert "does not exist here" in failed.error
 
 
 def test_the_same_content_is_transcribed_once_where_asked_for(api, dag, run_dag, recordings, out):

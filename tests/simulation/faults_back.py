@@ -1,0 +1,67 @@
+"""Faults that the package's protocol rules out, to be put back: a simulation that does not find them is none."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from airflow_provider_laplas.api.resume import Earlier
+from airflow_provider_laplas.batch.notes import Notes
+from airflow_provider_laplas.manifest import files, manifest, takeover
+from airflow_provider_laplas.manifest.files import FileRecord, FileState
+from airflow_provider_laplas.manifest.journal import delete_segments, meta_folder, segments
+from airflow_provider_laplas.manifest.manifest import Manifest
+from tests.simulation.world import SimulatedStorage
+
+
+def _shared_lease() -> Any:
+    """Two leases can get the same number: a create that looks first and then writes."""
+    return mock.patch.object(SimulatedStorage, "exclusive", False)
+
+
+def _no_check() -> Any:
+    """Whoever has lost the lease goes on submitting: nothing looks after the intent is written."""
+    return mock.patch.object(Notes, "_is_checked", lambda notes, wanted: True)
+
+
+def _blind_delete() -> Any:
+    """A fold deletes what lies there, also what came after it has read."""
+
+    def fold(self: Manifest, held: Any, storage: Any) -> None:
+        self.save(storage)
+        delete_segments(segments(self.uri, storage.list_files(meta_folder(self.uri))), storage)
+
+    return mock.patch.object(Manifest, "fold", fold)
+
+
+def _early_consent() -> Any:
+    """A Clear consents to an ambiguity that nobody has shown."""
+    shown = {FileState.INTENT: Earlier.AMBIGUOUS, FileState.AMBIGUOUS: Earlier.AMBIGUOUS}
+    return mock.patch.dict(takeover._WITHOUT_ID, shown)
+
+
+def _hidden_id() -> Any:
+    """That the later lease's holder found a file ambiguous hides the id that a late writer noted."""
+    merge = files.merge
+
+    def hide(older: FileRecord, newer: FileRecord) -> FileRecord:
+        return newer if newer.state is FileState.AMBIGUOUS else merge(older, newer)
+
+    return mock.patch.object(manifest, "merge", hide)
+
+
+FAULTS = {
+    "shared-lease": _shared_lease,
+    "no-check": _no_check,
+    "blind-delete": _blind_delete,
+    "early-consent": _early_consent,
+    "hidden-id": _hidden_id,
+}
+"""What can be put back, by name."""
+
+
+@contextmanager
+def put_back(name: str) -> Iterator[None]:
+    """Put a fault back."""
+    with FAULTS[name]():
+        yield
