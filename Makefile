@@ -13,7 +13,7 @@ AZURITE_VERSION := 3.35.0
 AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-storage test-faults bench figures lint
+.PHONY: help demo up test test-storage test-faults simulate bench figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ test-storage: $(STORAGE) $(AZURITE) ## run the tests of S3, Google Cloud Storage
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults --numprocesses 3
+
+# Of the seed that is found to break a property: .venv/bin/python -m tests.simulation --histories 1 --seed ...
+N := 100000
+simulate: $(DEV) ## run the batch code in simulated worlds full of faults, and print a seed that breaks it: make simulate N=1000
+	$(RUN) tests.simulation --histories $(N)
 
 bench: $(DEV) ## compare with a bare loop, other providers' triggers, mapped tasks and curl, and draw the plot
 	$(RUN) tests.benchmarks

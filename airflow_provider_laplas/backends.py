@@ -220,7 +220,7 @@ class Objects:
         """Write a file where there is none, else raise FileExistsError."""
         try:
             self._run("pipe_file", path, content, mode="create")
-        except (NotImplementedError, TypeError, ValueError):
+        except (NotImplementedError, TypeError):
             if not self._says_so:
                 self._says_so = True
                 log.warning(
@@ -259,11 +259,13 @@ class Objects:
             self._fs.invalidate_cache()
         files: dict[str, FileInfo] = {}
         if not isinstance(found, dict):
-            # adlfs, where the folder is an object itself.
-            return files
+            # So Azure's library answers where an object has the folder's name.
+            container, _, key = prefix.partition("/")
+            found = self._run("find", container, detail=True, prefix=key)
         for path, info in found.items():
-            name = path.lstrip("/").removeprefix(prefix.lstrip("/"))
-            if name and not name.endswith("/") and not _is_part(name):
+            below = path.lstrip("/")
+            name = below.removeprefix(prefix.lstrip("/"))
+            if name != below and name and not name.endswith("/") and not _is_part(name):
                 files[name] = _object_info(info)
         return files
 
@@ -275,7 +277,7 @@ class Objects:
         return file
 
     def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        self._check_name(args[0])
+        self._check_name(args[0], writes=name == "pipe_file")
         if self._asynchronous:
             # On fsspec's own event loop, where it can be ended.
             call = getattr(self._fs, f"_{name}")
@@ -285,17 +287,18 @@ class Objects:
         context = copy_context()
         return self._result(self._watched.submit(context.run, getattr(self._fs, name), *args, **kwargs))
 
-    def _check_name(self, path: str) -> None:
+    def _check_name(self, path: str, *, writes: bool) -> None:
         """Refuse a name that the storage's library would change in silence: Azure's drops a ``?`` at the end."""
         split = getattr(self._fs, "split_path", None)
         if split is None:
             return
         whole = "/".join(split(path)[:2]).rstrip("/")
-        try:
-            # After a write, Azure's library parses the name without its container as a URL.
-            self._fs._parent(whole.partition("/")[2])  # noqa: SLF001
-        except ValueError:
-            whole = ""
+        if writes:
+            try:
+                # After a write, Azure's library parses the name without its container as a URL.
+                self._fs._parent(whole.partition("/")[2])  # noqa: SLF001
+            except ValueError:
+                whole = ""
         if whole != path.rstrip("/"):
             raise OSError("the storage's library cannot take this name as it is")
 

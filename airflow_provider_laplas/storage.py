@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from http import HTTPStatus
 from itertools import islice
 from typing import Any, BinaryIO, TypeVar
 
@@ -58,8 +59,12 @@ class Storage:
 
     def write_text(self, uri: str, text: str) -> None:
         """Write a file, replacing what is there; missing local folders are made."""
+        self.write_bytes(uri, text.encode())
+
+    def write_bytes(self, uri: str, content: bytes) -> None:
+        """Do what :meth:`write_text` does."""
         root, path = self._locate(uri)
-        root.call("write", uri, path, text.encode())
+        root.call("write", uri, path, content)
 
     def create(self, uri: str, text: str) -> bool:
         """Write a file where there is none; False where there is one. Of several that try at once, one succeeds."""
@@ -220,14 +225,14 @@ class _Root:
         except (IsADirectoryError, NotADirectoryError):
             self._answered()
             raise FileNotFoundError(redacted(uri)) from None
-        except PermissionError as error:
-            self._answered()
-            permission = self._backend.permissions[operation]
-            raise LaplasStorageError(
-                f"{redacted(uri)}: there is no permission to {permission}. Grant it. ({redact(repr(error))})",
-                permission=permission,
-            ) from None
         except Exception as error:  # noqa: BLE001
+            if _is_refusal(error):
+                self._answered()
+                permission = self._backend.permissions[operation]
+                raise LaplasStorageError(
+                    f"{redacted(uri)}: there is no permission to {permission}. Grant it. ({redact(repr(error))})",
+                    permission=permission,
+                ) from None
             timed_out = isinstance(error, TimeoutError)
             cause = "the storage does not answer" if timed_out else redact(repr(error))
             self._failed(cause)
@@ -247,6 +252,16 @@ class _Root:
         since, self._away_since = self._away_since, None
         if since is not None:
             log.warning("%s works again, after %.0f s.", self._shown, time.monotonic() - since)
+
+
+def _is_refusal(error: Exception) -> bool:
+    # gcsfs and adlfs have no PermissionError for a 403.
+    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    return (
+        isinstance(error, PermissionError)
+        or status == HTTPStatus.FORBIDDEN
+        or str(error).startswith("Forbidden")
+    )
 
 
 def _no_storage(root: str) -> Any:

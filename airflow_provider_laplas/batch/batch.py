@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.audio.sources import list_audio
@@ -43,14 +43,6 @@ from airflow_provider_laplas.results.publishing import check_quality, publish
 from airflow_provider_laplas.storage import Storage, object_storage
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-MOST_UNLISTED = 10_000
-"""How many of the files are remembered that are not listed any more: the newest ones."""
-
-SMALL = 1024 * 1024
-"""Bytes of a journal that are not worth a new manifest before the task ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +278,9 @@ class Batch:
             news = any(not e.announced or e.lease >= manifest.began_lease for e in done)
             for entry in done:
                 entry.announced = True
+        for record in manifest.having(FileState.AMBIGUOUS):
+            # From here on a Clear is consent: the task's error, or its summary, says so.
+            record.reported = True
         write(state, manifest, new)
         return manifest, news
 

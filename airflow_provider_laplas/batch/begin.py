@@ -130,7 +130,7 @@ class Beginning:
         check_version_1(manifest, self.lease.owner)
         if self._outweigh(new):
             # So that what is read at a begin grows like the batch, however often it is cut off.
-            manifest.fold(new, self.storage)
+            manifest.fold(new, self.lease, self.storage)
         return manifest
 
     def _outweigh(self, new: Iterable[Segment]) -> bool:
@@ -195,9 +195,11 @@ class Beginning:
         mine = earlier.owner == self.lease.owner
         if mine and last_tries is None:
             last_tries = earlier.max_tries
-        occasion = Occasion.RETRY if last_tries == max_tries else Occasion.CLEAR
         if last_tries is None:
             occasion = Occasion.LATER_RUN
+        else:
+            # A try with fewer began before a Clear, and has only now taken the lease: nobody has consented to it.
+            occasion = Occasion.CLEAR if max_tries > last_tries else Occasion.RETRY
         records = take_over(
             new,
             earlier,

@@ -36,14 +36,11 @@ def gather(state: BatchState) -> tuple[Manifest, list[Segment]]:
 
 def write(state: BatchState, manifest: Manifest, new: list[Segment]) -> None:
     """Write the manifest, and leave the batch to whoever comes next. Blocking."""
-    for record in manifest.having(FileState.AMBIGUOUS):
-        # From here on a Clear is consent: the task's error, or its summary, says so.
-        record.reported = True
     # Its own lease, so that what writers of earlier ones still write is known to be late.
     manifest.folded[str(state.lease.number)] = state.journal.number
     unlisted = [record for record in manifest.unlisted if record.state is not FileState.PENDING]
     manifest.unlisted = unlisted[-MOST_UNLISTED:]
-    manifest.fold(new, state.storage)
+    manifest.fold(new, state.lease, state.storage)
     leave(state.lease, state.storage, state.tally)
 
 

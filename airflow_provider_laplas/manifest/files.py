@@ -135,7 +135,8 @@ class FileRecord:
 
     def changed(self, content: Mapping[str, Any]) -> "FileRecord":
         """Return the record with the changes that :meth:`to_line` wrote, parsed."""
-        return replace(self, **{**content, "state": FileState(content["state"])})
+        # The same output: as another string it would be in memory twice.
+        return replace(self, **{**content, "state": FileState(content["state"]), "output": self.output})
 
 
 MOST_OTHER_IDS = 5

@@ -7,15 +7,19 @@ In the folder ``.manifest`` beside the manifest lie::
     plan/000007-0002.jsonl           files as they were when lease 7's task began, a page of them
     journal/000007/000012-<id>.jsonl what changed under lease 7, in the order of the numbers
     journal/000007/checkpoint.json   what the trigger of lease 7 needs
+    snapshots/000007-<time>.z        the manifest that lease 7's holder has written, compressed
 
 Each line is a :class:`~airflow_provider_laplas.manifest.files.FileRecord`, or what of it changed. The manifest is what
 all of them say together. Where a manifest has been written that holds them (:attr:`Segment.order` says which), they are
 deleted, if that is permitted.
 """
 
+import base64
 import json
 import re
 import secrets
+import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -31,6 +35,7 @@ PAGE = 250
 AT_ONCE = 256
 """Segments that are in memory while they are read."""
 
+_SNAPSHOT = re.compile(r"snapshots/(\d{6,})-(\d{20})\.z")
 _NAME = re.compile(r"(?:plan/(\d{6,})-(\d{4,})|journal/(\d{6,})/(\d{6,})-[0-9a-f]+)\.jsonl")
 
 
@@ -65,6 +70,33 @@ def segments(manifest: str, names: Iterable[str]) -> list[Segment]:
             order = (int(plan_lease), int(page) - 10**8) if plan_lease else (int(lease), int(number))
             found.append(Segment(*order, f"{folder}/{name}"))
     return sorted(found)
+
+
+def snapshots(manifest: str, names: Iterable[str]) -> list[Segment]:
+    """Return the snapshots beside a manifest, the newest last, of the names below its folder ``.manifest``."""
+    found = ((_SNAPSHOT.fullmatch(name), name) for name in names)
+    folder = meta_folder(manifest)
+    return sorted(Segment(int(m[1]), int(m[2]), f"{folder}/{name}") for m, name in found if m)
+
+
+def write_snapshot(manifest: str, lease: int, text: str, storage: Storage) -> str:
+    """
+    Write a manifest under a name of its own, and return its URI. Blocking.
+
+    Each holder writes under the number of its lease: one that was overtaken meanwhile does not replace a later one's.
+    """
+    uri = f"{meta_folder(manifest)}/snapshots/{lease:06}-{int(time.time() * 1e9):020}.z"
+    persistently(storage.write_text, uri, base64.b64encode(zlib.compress(text.encode(), 1)).decode())
+    return uri
+
+
+def read_snapshot(snapshot: Segment, storage: Storage) -> str:
+    """
+    Return what :func:`write_snapshot` wrote. Blocking.
+
+    :raises FileNotFoundError: if somebody has just deleted it, having written a newer one
+    """
+    return zlib.decompress(base64.b64decode(storage.read_text(snapshot.uri))).decode()
 
 
 def read_lines(segments: Iterable[Segment], storage: Storage) -> Iterator[dict[str, Any]]:

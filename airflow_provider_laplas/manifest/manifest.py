@@ -1,9 +1,9 @@
 """
 What became of each file of a batch, as a document.
 
-``manifest.json`` lies beside the outputs. A task writes it when it ends; what writers note meanwhile lies in journals
-(:mod:`~airflow_provider_laplas.manifest.journal`). :meth:`Manifest.load` reads all of them, so it is up to date at any
-time.
+``manifest.json`` lies beside the outputs, for people. A task writes it when it ends, and a snapshot of the same content
+for the next one; what writers note meanwhile lies in journals (:mod:`~airflow_provider_laplas.manifest.journal`).
+:meth:`Manifest.load` reads snapshot and journals, so it is up to date at any time.
 """
 
 import json
@@ -12,22 +12,30 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
-from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
 from airflow_provider_laplas.manifest.files import TRANSCRIBED, FileRecord, FileState, merge
 from airflow_provider_laplas.manifest.journal import (
     Segment,
     delete_segments,
     meta_folder,
     read_lines,
+    read_snapshot,
     segments,
+    snapshots,
+    write_snapshot,
 )
+from airflow_provider_laplas.manifest.lease import Lease, check_lease
 from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage, object_storage
 
 VERSION = 2
+GATHER_ATTEMPTS = 20
+"""How often a manifest is read at most while somebody replaces what it is read from."""
+
 NAME = "manifest.json"
 """The manifest's name in the folder of outputs."""
 
@@ -48,6 +56,7 @@ class Manifest:
     :ivar written_at: epoch seconds
     :ivar began_at: epoch seconds at which the owner first began
     :ivar began_lease: the number of the lease with which the owner first began
+    :ivar snapshots: from the last of which it was read; not in the file
     :ivar folded: how many of each lease's segments it holds
     """
 
@@ -60,11 +69,16 @@ class Manifest:
     began_at: float = field(default_factory=time.time)
     began_lease: int = 0
     folded: dict[str, int] = field(default_factory=dict)
+    snapshots: list[Segment] = field(default_factory=list, repr=False, compare=False)
 
     def save(self, storage: Storage | None = None) -> None:
         """Write it, whole or not at all. Blocking; repeated if it fails."""
         self.written_at = time.time()
-        persistently((storage or object_storage()).write_text, self.uri, self.to_json())
+        # Piece by piece: that of a hundred thousand files has 50 MB, which should be in memory once.
+        content = BytesIO()
+        for piece in self._pieces():
+            content.write(piece.encode())
+        persistently((storage or object_storage()).write_bytes, self.uri, content.getvalue())
 
     def to_json(self) -> str:
         """Return the file's text: JSON, with a line for each file."""
@@ -114,12 +128,15 @@ class Manifest:
 
         :param outputs: what was listed of its folder just now
         """
-        while True:
+        for _ in range(GATHER_ATTEMPTS):
             try:
                 return cls._gather(uri, storage, outputs)
             except FileNotFoundError:
-                # A segment was deleted meanwhile: by now there is a manifest that holds it.
+                # A segment was deleted meanwhile: by now there is a snapshot that holds it.
                 outputs = None
+        raise LaplasStorageError(
+            f"{redacted(meta_folder(uri))} lists files that are not there, again and again. Check the storage."
+        )
 
     @classmethod
     def _gather(
@@ -129,13 +146,17 @@ class Manifest:
             names = list(storage.list_files(meta_folder(uri)))
         else:
             names = [name.partition("/")[2] for name in outputs if name.startswith(".manifest/")]
-        manifest = cls._read(uri, storage)
-        if manifest is None or not manifest.folded:
-            manifest = cls._with_version_1(uri, manifest, names, storage)
+        found = snapshots(uri, names)
+        if found:
+            manifest: Manifest | None = cls.from_json(uri, read_snapshot(found[-1], storage))
+        else:
+            manifest = cls._with_version_1(uri, cls._read(uri, storage), names, storage)
         new = [s for s in segments(uri, names) if manifest is None or not s.folded_into(manifest.folded)]
         if new:
             manifest = manifest or cls(uri, {}, 0)
             manifest.take_in(new, storage)
+        if manifest is not None:
+            manifest.snapshots = found
         return manifest, new
 
     @classmethod
@@ -214,10 +235,29 @@ class Manifest:
                 record.reported = True
         return manifest
 
-    def fold(self, held: Iterable[Segment], storage: Storage) -> None:
-        """Write it, and delete the segments that it holds. Blocking."""
-        self.save(storage)
-        delete_segments(held, storage)
+    def fold(self, held: Iterable[Segment], lease: Lease, storage: Storage) -> None:
+        """
+        Write it, and delete the segments that it holds, and older snapshots. Blocking.
+
+        In this order, so that nothing is lost whoever is at work meanwhile: the snapshot, a look whether the lease is still
+        held, and only then the deletions. The copy for people comes before, because a Clear consents to what a snapshot
+        says has been reported.
+
+        :param held: the segments that it holds now
+        :param lease: under which it is written
+        :raises LaplasArgumentError: if somebody else has taken the lease: nothing was deleted then
+        """
+        check_lease(lease, storage)
+        self.written_at = time.time()
+        text = self.to_json()
+        persistently(storage.write_text, self.uri, text)
+        snapshot = write_snapshot(self.uri, lease.number, text, storage)
+        try:
+            check_lease(lease, storage)
+        except LaplasArgumentError:
+            storage.delete(snapshot)
+            raise
+        delete_segments([*held, *self.snapshots], storage)
 
     @property
     def folder(self) -> str:

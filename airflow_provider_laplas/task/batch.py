@@ -164,8 +164,9 @@ class BatchTask:
         try:
             outcome = self._work(state)
         except Exception:
-            self._under_way = False
-            self.batch.abandon(state)
+            if self._under_way:
+                self._under_way = False
+                self.batch.abandon(state)
             raise
         return outcome
 

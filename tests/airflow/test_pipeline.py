@@ -46,8 +46,8 @@ def all_rows(database: Path) -> dict[str, list[Any]]:
 
 def times_in(folder: Path) -> dict[Path, int]:
     """When each file was written, but for what a batch notes of itself."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path: path.stat().st_mtime_ns for path in files if "manifest" not in path.parent.name + path.name}
+    files = [path for path in folder.rglob("*") if path.is_file() and ".manifest" not in path.parts]
+    return {path: path.stat().st_mtime_ns for path in files if path.name != "manifest.json"}
 
 
 class TestPipeline:

@@ -136,6 +136,7 @@ class Airflow:
         self.world = world
         self.api = API(world)
         self.tasks: list[Task] = []
+        world.missed = self._missed
 
     def add(self, name: str, urls: list[str], settings: Settings) -> Task:
         task = Task(self, name, urls, settings, Store(self.world))
@@ -274,7 +275,13 @@ class Airflow:
             writer.asked_stop()
             self.world.at(self.world.rng.uniform(0, 8), lambda: self.world.kill(writer))
         else:
-            writer.interrupt = True
+            self._interrupt(writer)
+
+    def _interrupt(self, writer: Writer) -> None:
+        # A time-out is raised once.
+        if not writer.interrupted:
+            self.world.note("[interrupted]", writer)
+            writer.interrupted = writer.interrupt = True
 
     def cut_off(self, task: Task) -> None:
         """Take its processes for dead, which they are not."""
@@ -288,11 +295,15 @@ class Airflow:
                     writer.again()
                     break
 
+    def _missed(self, writer: Writer) -> None:
+        """Miss the heartbeats of a process."""
+        if writer.alive and writer.task is not None and writer.phase == writer.task.phase:
+            self.cut_off(writer.task)
+
     def interrupt(self, task: Task) -> None:
         """Have Airflow's time-out end a worker, or a triggerer shut down."""
         for writer in self.at_work(task):
-            self.world.note("[interrupted]", writer)
-            writer.interrupt = True
+            self._interrupt(writer)
 
     def clear(self, task: Task) -> None:
         """Clear it, as a user does."""

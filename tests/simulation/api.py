@@ -129,7 +129,7 @@ class Client:
     async def _send(self, url: str, asked_at: float) -> str:
         world, writer, rng = self._world, self._writer, self._world.rng
         sent_at = world.elapsed
-        fault = rng.choice(POST_FAULTS) if world.trouble() else ""
+        fault = rng.choice(POST_FAULTS) if world.trouble("POST") else ""
         if fault:
             world.note(f"[{fault}] POST {url}")
             world.faults.append(fault)
@@ -168,7 +168,7 @@ class Client:
 
     def _poll(self, generation_id: str) -> Any:
         world = self._world
-        if world.trouble():
+        if world.trouble("GET"):
             world.note(f"[poll fails] {generation_id}")
             return world.rng.choice(
                 [LaplasTransportError("reset", sent=True), _response(LaplasServerError, 503)]

@@ -1,15 +1,15 @@
 """Faults that the package's protocol rules out, to be put back: a simulation that does not find them is none."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from unittest import mock
 
 from airflow_provider_laplas.api.resume import Earlier
 from airflow_provider_laplas.batch.notes import Notes
-from airflow_provider_laplas.manifest import files, manifest, takeover
+from airflow_provider_laplas.manifest import files, journal, manifest, takeover
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
-from airflow_provider_laplas.manifest.journal import delete_segments, meta_folder, segments
+from airflow_provider_laplas.manifest.journal import delete_segments, meta_folder, segments, write_snapshot
 from airflow_provider_laplas.manifest.manifest import Manifest
 from tests.simulation.world import SimulatedStorage
 
@@ -21,14 +21,14 @@ def _shared_lease() -> Any:
 
 def _no_check() -> Any:
     """Whoever has lost the lease goes on submitting: nothing looks after the intent is written."""
-    return mock.patch.object(Notes, "_is_checked", lambda notes, wanted: True)
+    return mock.patch.object(Notes, "_is_checked", return_value=True)
 
 
 def _blind_delete() -> Any:
     """A fold deletes what lies there, also what came after it has read."""
 
-    def fold(self: Manifest, held: Any, storage: Any) -> None:
-        self.save(storage)
+    def fold(self: Manifest, held: Any, lease: Any, storage: Any) -> None:
+        write_snapshot(self.uri, lease.number, self.to_json(), storage)
         delete_segments(segments(self.uri, storage.list_files(meta_folder(self.uri))), storage)
 
     return mock.patch.object(Manifest, "fold", fold)
@@ -50,12 +50,37 @@ def _hidden_id() -> Any:
     return mock.patch.object(manifest, "merge", hide)
 
 
+def _read_once() -> Any:
+    """Whoever reads while another folds goes without the segments that are gone by then."""
+    read_lines = journal.read_lines
+
+    def read(segments: Any, storage: Any) -> Any:
+        for segment in segments:
+            with suppress(FileNotFoundError):
+                yield from read_lines([segment], storage)
+
+    return mock.patch.object(manifest, "read_lines", read)
+
+
+@contextmanager
+def _unfenced() -> Iterator[None]:
+    """Whoever stood still replaces a later holder's manifest, and deletes what it holds."""
+    write = journal.write_snapshot
+    with (
+        mock.patch.object(manifest, "check_lease"),
+        mock.patch.object(manifest, "write_snapshot", lambda uri, lease, *rest: write(uri, 0, *rest)),
+    ):
+        yield
+
+
 FAULTS = {
     "shared-lease": _shared_lease,
     "no-check": _no_check,
     "blind-delete": _blind_delete,
     "early-consent": _early_consent,
     "hidden-id": _hidden_id,
+    "read-once": _read_once,
+    "unfenced": _unfenced,
 }
 """What can be put back, by name."""
 

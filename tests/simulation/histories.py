@@ -9,8 +9,14 @@ from typing import Any
 from tests.simulation import airflow as simulated
 from tests.simulation.airflow import Airflow, Settings, Task
 from tests.simulation.faults_back import put_back
-from tests.simulation.properties import check_end, check_ids, check_payments, check_transcripts
-from tests.simulation.world import BrokenPropertyError, Patches, World, inhabited
+from tests.simulation.properties import (
+    check_end,
+    check_ids,
+    check_payments,
+    check_transcripts,
+    read_as_a_user,
+)
+from tests.simulation.world import BrokenPropertyError, Patches, World, Writer, inhabited
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ def prepared(fault: str | None = None) -> Iterator[None]:
 
 def run(seed: int, *, trace: bool = False) -> History:
     """Run one history."""
-    if seed % 100 == 0:
+    if seed % 20 == 0:
         gc.collect()
     with inhabited(seed) as world:
         airflow = world.airflow = Airflow(world)  # type: ignore[attr-defined]
@@ -80,6 +86,9 @@ def _happen(world: World, airflow: Airflow) -> None:
             rng.random() * rng.choice([0.5, 5.0, 60.0, 1500.0]),
             lambda event=event, task=task: event(task) if task.tries else None,
         )
+    for n in range(rng.choice([0, 0, 0, 4])):
+        reader = Writer(f"reader {n}", None, lambda: read_as_a_user(airflow), lambda *_: None)
+        world.at(rng.random() * rng.choice([60.0, 1500.0]), lambda reader=reader: world.spawn(reader))
     world.run()
     if rng.random() < 0.3:
         airflow.clear(rng.choice(tasks))

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+from airflow_provider_laplas.errors import LaplasStorageError
 from airflow_provider_laplas.manifest.files import UNFINISHED, FileRecord, FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.task.outcome import Done
@@ -50,19 +51,16 @@ def _consented(post: Post, writer: Writer, airflow: Airflow) -> bool:
 
 
 def _output(url: str) -> str:
-    from airflow_provider_laplas.manifest.files import output_names  # noqa: PLC0415
+    from airflow_provider_laplas.manifest.names import output_name  # noqa: PLC0415
 
-    (name,) = output_names([url], None)
-    return name
+    return output_name(url, None)
 
 
 def check_ids(airflow: Airflow) -> Manifest | None:
     """Every id that an answer carried is in the merged manifest or in an error."""
     storage, world = airflow.world.storage, airflow.world
     manifest = Manifest.find(MANIFEST, storage)
-    records = _records(manifest)
-    known = {record.generation_id for record in records.values()}
-    known |= {each for record in records.values() for each in record.other_ids or ()}
+    known = _ids(manifest)
     for post in airflow.api.posts:
         noted = post.generation_id in storage.noted_at
         told = post.delivered_to is not None and not post.delivered_to.dead
@@ -77,6 +75,25 @@ def check_ids(airflow: Airflow) -> Manifest | None:
                 "manifest, nor in an error"
             )
     return manifest
+
+
+def read_as_a_user(airflow: Airflow) -> None:
+    """Whoever reads the manifest while others are at work finds every id that was noted before."""
+    world = airflow.world
+    noted = set(world.storage.noted_at)
+    try:
+        manifest = Manifest.find(MANIFEST, world.storage)
+    except LaplasStorageError:
+        return
+    for generation_id in noted - _ids(manifest):
+        post = airflow.api.by_id[generation_id]
+        if not (post.fails and world.elapsed >= post.ready_at):
+            world.broken(f"every id is kept: {generation_id} of {post.url}, noted, is not found by a reader")
+
+
+def _ids(manifest: Manifest | None) -> set[str | None]:
+    records = _records(manifest).values()
+    return {each for record in records for each in (record.generation_id, *(record.other_ids or ()))}
 
 
 def _records(manifest: Manifest | None) -> dict[str, FileRecord]:

@@ -35,6 +35,8 @@ EPOCH = 1_800_000_000.0
 FOLDER = "memory://bucket/out"
 MANIFEST = f"{FOLDER}/manifest.json"
 MOST_STEPS = 30_000
+FOCUSES = ("/leases/", "/journal/", "/snapshots/", "/manifest.json", "/plan/", "/checkpoint.json", "POST")
+"""Where faults meet, in some histories."""
 
 _ID = re.compile(r"gen-\d+")
 
@@ -73,6 +75,7 @@ class Writer:
     dead: bool = False
     alive: bool = True
     interrupt: bool = False
+    interrupted: bool = False
     off_loop: int = 0
     main: "asyncio.Task[Any] | None" = None
     asked_stop: Callable[[], object] | None = None
@@ -89,12 +92,14 @@ class Weather:
     :ivar slow: how often it takes longer
     :ivar trouble: how often an operation has a fault
     :ivar budget: faults that are left
+    :ivar focus: a part of the names of those operations that have faults more often
     """
 
     latency: float
     slow: float
     trouble: float
     budget: int
+    focus: str | None
 
 
 def _always() -> bool:
@@ -114,6 +119,7 @@ class World:
             rng.choice([0.02, 0.1, 0.25]),
             rng.choice([0.0, 0.02, 0.05, 0.15]),
             rng.randint(1, 8),
+            rng.choice([None, None, *FOCUSES]),
         )
         self.calm = False
         self.current: Writer | None = None
@@ -125,6 +131,7 @@ class World:
         self.storage = SimulatedStorage(self)
         self.outage_until = -1.0
         self.violation: str | None = None
+        self.missed: Callable[[Writer], object] = lambda _: None
         self._heap: list[tuple[float, int, Any, int]] = []
         self._order = count()
         self._hub = greenlet.getcurrent()
@@ -246,9 +253,11 @@ class World:
             return rng.choice([1.0, 3.0, 6.0, 20.0]) * rng.random()
         return self.weather.latency * rng.random()
 
-    def trouble(self) -> bool:
+    def trouble(self, name: str) -> bool:
         """Tell whether this operation has a fault."""
-        if self.calm or self.weather.budget <= 0 or self.rng.random() >= self.weather.trouble:
+        weather = self.weather
+        often = 0.3 if weather.focus is not None and weather.focus in name else weather.trouble
+        if self.calm or weather.budget <= 0 or self.rng.random() >= often:
             return False
         self.weather.budget -= 1
         return True
@@ -291,16 +300,9 @@ class SimulatedStorage(Storage):
         world = self.world
         if world.current is None:
             return effect()
-        fault = world.rng.choice(STORAGE_FAULTS) if world.trouble() else ""
-        if fault in {"late", "after"} and not writes:
-            fault = "before"
         name = uri.removeprefix(FOLDER)
-        if fault:
-            world.note(f"[{fault}] {what} {name}")
-            world.faults.append(fault)
-        if fault == "outage":
-            world.outage_until = world.elapsed + world.rng.choice([5.0, 15.0, 60.0])
-        world.pause(world.rng.uniform(30, 600) if fault == "pause before" else world.latency())
+        fault = self._draw_fault(what, name, writes=writes)
+        world.pause(self._stand_still() if fault == "pause before" else world.latency())
         if fault == "kill before":
             world.kill(world.current)
             raise Killed
@@ -319,10 +321,34 @@ class SimulatedStorage(Storage):
         if fault == "kill after":
             world.kill(world.current)
             raise Killed
-        world.pause(world.rng.uniform(30, 600) if fault == "pause after" else world.latency())
+        world.pause(self._stand_still() if fault == "pause after" else world.latency())
         if fault == "after":
             raise LaplasStorageError(f"{uri} does not answer")
         return result
+
+    def _stand_still(self) -> float:
+        """Return how long a process stands still. Airflow may take it for dead meanwhile."""
+        world = self.world
+        seconds = world.rng.uniform(30, world.rng.choice([300, 2000]))
+        if world.rng.random() < 0.5:
+            writer = world.current
+            assert writer is not None
+            world.at(seconds * world.rng.random() / 2, lambda: world.missed(writer))
+        return seconds
+
+    def _draw_fault(self, what: str, name: str, *, writes: bool) -> str:
+        """Return what is wrong with this operation, mostly nothing."""
+        world = self.world
+        if not world.trouble(name):
+            return ""
+        fault = world.rng.choice(STORAGE_FAULTS)
+        if not writes and fault in {"late", "after"}:
+            fault = "before"
+        world.note(f"[{fault}] {what} {name}")
+        world.faults.append(fault)
+        if fault == "outage":
+            world.outage_until = world.elapsed + world.rng.choice([5.0, 15.0, 60.0])
+        return fault
 
     def _late(self, what: str, name: str, effect: Callable[[], Any]) -> None:
         self.world.note(f"late: {what} {name}")
@@ -517,11 +543,14 @@ class Patches:
             ):
                 stack.enter_context(mock.patch.object(target, name, value))
             # What a writer leaves that was killed ends when it is collected, which must not be within a history.
-            stack.enter_context(mock.patch.object(sys, "unraisablehook", lambda _: None))
+            stack.enter_context(mock.patch.object(sys, "unraisablehook"))
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore", RuntimeWarning)
+            gc.collect()
+            gc.freeze()
             gc.disable()
             stack.callback(gc.enable)
+            stack.callback(gc.unfreeze)
             asyncio.set_event_loop_policy(SimulatedPolicy())
             stack.callback(asyncio.set_event_loop_policy, policy)
             log.addHandler(handler)

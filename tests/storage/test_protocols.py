@@ -39,7 +39,10 @@ NAMES = [
     "C:a|b<c>.json",
 ]
 # What the storage's library would make of them is another name.
-REFUSED = {"s3": {"a.json?versionId=1"}}
+REFUSED = {
+    "s3": {"a.json?versionId=1"},
+    "abfs": {"trailing?", "trailing#", "query?then#fragment.json", "a\tb.json", "a.json?versionid=1"},
+}
 NEIGHBOURS = ["a1b2.json", "i.json", "Title i.mp3.json", "trailing", "what ", "a.json", "ab.json", "x.json"]
 
 
@@ -61,7 +64,8 @@ def test_what_is_written_lies_under_exactly_that_name(bucket, storage, name):
             storage.create(bucket.uri(name), "text")
         assert bucket.keys() == set()
         return
-    key = f"in [2024]/{one_slash(name)}"
+    # Azure's library fails on a write below a folder of the container that has brackets in its name.
+    key = f"{'in 2024' if bucket.scheme == 'abfs' else 'in [2024]'}/{one_slash(name)}"
     storage.write_text(bucket.uri(key), "text \u00e9\r\n")
     assert bucket.keys() == {key}
     assert bucket.get(key) == "text \u00e9\r\n".encode()
@@ -109,13 +113,14 @@ def one_slash(name):
 def test_names_that_read_like_patterns_touch_no_neighbour(bucket, storage):
     for name in NEIGHBOURS:
         bucket.put(name, b"neighbour")
-    for name in map(one_slash, taken(bucket.scheme)):
+    names = [name for name in taken(bucket.scheme) if bucket.scheme != "abfs" or not set("[:") & set(name)]
+    for name in map(one_slash, names):
         assert not storage.exists(bucket.uri(name))
         with pytest.raises(FileNotFoundError):
             storage.read_text(bucket.uri(name))
         storage.delete(bucket.uri(name))
         assert storage.create(bucket.uri(name), "mine")
-    mine = set(map(one_slash, taken(bucket.scheme)))
+    mine = set(map(one_slash, names))
     assert bucket.keys() == mine | set(NEIGHBOURS)
     for name in mine:
         storage.delete(bucket.uri(name))
@@ -259,7 +264,9 @@ def test_each_call_is_one_request(remote, storage):
     assert requests(storage.read_text, remote.uri("in/a.json")) == {"GET": 1}
     for n in range(30):
         remote.put(f"in/sub {n}/file.json", b"-")
-    assert requests(storage.list_files, remote.uri("in")) == {"LIST": 1}
+    # Azure's library asks first whether the folder is a file.
+    head = {"HEAD": 1} if remote.scheme == "abfs" else {}
+    assert requests(storage.list_files, remote.uri("in")) == {**head, "LIST": 1}
     assert requests(storage.delete, remote.uri("in/a.json")) == {"DELETE": 1}
     # gcsfs asks for the file and, at the same time, whether it is a folder.
     looked = requests(storage.info, remote.uri("in/lease"))

@@ -11,7 +11,7 @@ from airflow_provider_laplas.manifest.names import legacy_output_name, output_na
 from airflow_provider_laplas.redaction import unsigned_by_version_1
 from airflow_provider_laplas.results import load_transcript
 from tests.fake_api import error_body, reply, transcript_reply
-from tests.tasks.batch.conftest import URLS, batch, manifest_of
+from tests.tasks.batch.conftest import URLS, batch, manifest_of, rewrite
 
 
 def test_a_second_run_over_the_same_folder_submits_only_what_is_new(api, dag, run_dag, recordings, out):
@@ -66,7 +66,7 @@ def test_an_intent_without_an_id_is_ambiguous(api, dag, run_dag, out):
     manifest = manifest_of(out)
     manifest.entries[0].transition(FileState.INTENT, generation_id=None)
     (out / manifest.entries[0].output).unlink()
-    manifest.save()
+    rewrite(manifest)
     assert run_dag(dag).xcom("batch")["counts"] == {"ambiguous": 1, "completed": 1}
     assert api.count("POST") == 2
     assert "usage page" in manifest_of(out).entries[0].error

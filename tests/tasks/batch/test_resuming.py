@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_laplas.manifest import FileState
 from tests.fake_api import answer_healthily, error_body, reply
-from tests.tasks.batch.conftest import URLS, batch, manifest_of
+from tests.tasks.batch.conftest import URLS, batch, manifest_of, rewrite
 
 
 def test_a_finished_output_counts_though_the_manifest_missed_it(api, dag, run_and_clear, out):
@@ -14,7 +14,7 @@ def test_a_finished_output_counts_though_the_manifest_missed_it(api, dag, run_an
     run_and_clear()
     manifest = manifest_of(out)
     manifest.entries[0].state = FileState.SUBMITTED
-    manifest.save()
+    rewrite(manifest)
     api.generations.clear()
     assert run_and_clear().xcom("batch")["completed"] == 2
     assert api.count("POST") == 2

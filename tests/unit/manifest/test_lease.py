@@ -65,7 +65,7 @@ def test_an_id_that_is_noted_after_a_newer_manifest_was_written_is_found(begin, 
     begin(*files("a.json", state=FileState.AMBIGUOUS, attempt=1))
     if folded:
         manifest, new = Manifest.gather(uri, storage)
-        manifest.fold(new, storage)
+        manifest.fold(new, find_lease(uri, storage), storage)
     first.transition(a, FileState.SUBMITTED, generation_id="g-a")
     first.note()
     (entry,) = Manifest.load(uri, storage).entries

@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
 from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
+from airflow_provider_laplas.manifest.journal import write_snapshot
 from tests.unit.manifest.conftest import OWNER, files
 
 
@@ -32,7 +33,7 @@ def test_a_manifest_that_holds_its_segments_deletes_them_and_reads_the_same(begi
         state.note()
     manifest, new = Manifest.gather(uri, storage)
     assert len(new) == 5
-    manifest.fold(new, storage)
+    manifest.fold(new, state.lease, storage)
     assert [name for name in storage.list_files(manifest.folder) if "journal" in name or "plan" in name] == []
     assert Manifest.load(uri, storage) == manifest
     assert manifest.counts() == {"pending": 297, "submitted": 3}
@@ -50,12 +51,52 @@ def test_without_a_right_to_delete_segments_stay_and_are_not_counted_again(begin
     monkeypatch.setattr(storage, "delete", refuse)
     manifest, new = Manifest.gather(uri, storage)
     manifest.entries[0].transition(FileState.GONE)
-    manifest.fold(new, storage)
+    manifest.fold(new, state.lease, storage)
     assert Manifest.load(uri, storage).entries[0].state is FileState.GONE
     assert Manifest.gather(uri, storage)[1] == []
 
 
+def test_who_was_overtaken_while_it_wrote_deletes_nothing_and_replaces_nothing(begin, take, uri, storage):
+    state = begin(*files("a.json"))
+    manifest, new = Manifest.gather(uri, storage)
+    take()
+    manifest.entries[0].transition(FileState.GONE)
+    with pytest.raises(LaplasArgumentError, match="at work"):
+        manifest.fold(new, state.lease, storage)
+    assert Manifest.load(uri, storage).entries[0].state is FileState.PENDING
+    assert not storage.exists(uri)
+
+
+def test_what_an_overtaken_writer_writes_late_is_not_read(begin, uri, storage):
+    state = begin(*files("a.json"))
+    manifest, _ = Manifest.gather(uri, storage)
+    late = write_snapshot(uri, state.lease.number, manifest.to_json(), storage)
+    text = storage.read_text(late)
+    storage.delete(late)
+    second = begin(*files("a.json", state=FileState.SUBMITTED, generation_id="g", attempt=1))
+    newer, new = Manifest.gather(uri, storage)
+    newer.fold(new, second.lease, storage)
+    storage.write_text(late, text)
+    manifest.save(storage)
+    assert Manifest.load(uri, storage).entries[0].generation_id == "g"
+
+
 def test_a_segment_that_somebody_folds_while_it_is_read_is_no_error(begin, uri, storage, monkeypatch):
+    state = begin(*files("a.json"))
+    read = storage.read_text
+
+    def fold_first(file):
+        if "/plan/" in file:
+            monkeypatch.setattr(storage, "read_text", read)
+            manifest, new = Manifest.gather(uri, storage)
+            manifest.fold(new, state.lease, storage)
+        return read(file)
+
+    monkeypatch.setattr(storage, "read_text", fold_first)
+    assert [entry.output for entry in Manifest.load(uri, storage).entries] == ["a.json"]
+
+
+def test_a_listing_that_names_what_is_not_there_ends_in_an_error(begin, uri, storage, monkeypatch):
     begin(*files("a.json"))
     read = storage.read_text
 
@@ -65,7 +106,8 @@ def test_a_segment_that_somebody_folds_while_it_is_read_is_no_error(begin, uri, 
         return read(file)
 
     monkeypatch.setattr(storage, "read_text", vanish)
-    assert Manifest.load(uri, storage).entries == []
+    with pytest.raises(LaplasStorageError, match="lists files that are not there"):
+        Manifest.load(uri, storage)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 3}', '{"version": 2, "entries": [{}]}', "no"])

@@ -7,7 +7,7 @@ from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_laplas.report import (
@@ -214,6 +214,7 @@ def test_a_hostile_name_is_shown_and_is_no_markup(place):
     html.encode()
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_no_name_changes_the_page(name):
     page = Page(render(ONE, failed=[(name, name)], title=name))

@@ -1,0 +1,31 @@
+"""Histories of several writers and a user, drawn by seeds: their properties hold, and known faults would be found."""
+
+import pytest
+
+from tests.simulation.faults_back import FAULTS
+from tests.simulation.histories import prepared, run
+
+HISTORIES, PARTS = 2000, 8
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_properties_hold_in_every_history(part):
+    seeds = range(part * HISTORIES // PARTS, (part + 1) * HISTORIES // PARTS)
+    with prepared():
+        broken = [history for seed in seeds if (history := run(seed)).broken]
+    assert not broken, "\n".join([f"{broken[0].broken}, seed {broken[0].seed}:", *broken[0].trace])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_that_is_put_back_is_found(fault):
+    with prepared(fault):
+        found = next((seed for seed in range(HISTORIES) if run(seed).broken), None)
+    assert found is not None, f"{fault} is not found in {HISTORIES} histories"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_seed_is_the_same_history_each_time(seed):
+    with prepared():
+        first, _, again = run(seed, trace=True), run(seed + 1), run(seed, trace=True)
+    assert first == again
+    assert first.posts > 0
