@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 T = TypeVar("T")
 
@@ -39,9 +39,13 @@ class _Scheme:
 
 
 _SCHEMES = (
-    # AWS, version 4 and version 2
+    # AWS, version 4
     _Scheme(frozenset({"x-amz-signature"}), prefix="x-amz-"),
-    _Scheme(frozenset({"signature", "awsaccesskeyid", "expires"})),
+    # AWS, version 2, which adds a token where the key is a temporary one
+    _Scheme(
+        frozenset({"signature", "awsaccesskeyid", "expires"}),
+        names=frozenset({"x-amz-security-token"}),
+    ),
     # Google, version 4 and version 2
     _Scheme(frozenset({"x-goog-signature"}), prefix="x-goog-"),
     _Scheme(frozenset({"signature", "googleaccessid", "expires"})),
@@ -62,6 +66,32 @@ _SCHEMES = (
             }
         ),
     ),
+)
+
+
+_LEFT_OUT_BY_VERSION_1 = frozenset(
+    [
+        *("awsaccesskeyid", "expires", "googleaccessid", "key-pair-id", "policy", "signature"),
+        *(
+            "se",
+            "sig",
+            "sip",
+            "skoid",
+            "sks",
+            "skt",
+            "sktid",
+            "ske",
+            "skv",
+            "sp",
+            "spr",
+            "sr",
+            "srt",
+            "ss",
+            "st",
+            "sv",
+        ),
+        *("access_token", "auth", "exp", "hmac", "token"),
+    ]
 )
 
 
@@ -142,13 +172,46 @@ def unsigned(audio: str) -> str:
     Return a web URL without the query parameters that sign it, which change with every signing, and without fragment.
 
     Only the parameters of a known scheme count, and only where it is used: ``token``, ``sig`` or ``exp`` alone can say
-    which audio it is. What is no web URL is returned as it is: ``?`` and ``#`` are parts of a name.
+    which audio it is. All else stays to the letter. What is no web URL is returned as it is: ``?`` and ``#`` are parts of
+    a name.
     """
-    if not audio.lower().startswith(("http://", "https://")):
+    if not _is_web_url(audio):
         return audio
-    address, _, query = audio.partition("#")[0].partition("?")
-    items = [(unquote(item.partition("=")[0]).lower(), item) for item in query.split("&") if item]
-    names = {name for name, _ in items}
+    address, question, query = audio.partition("#")[0].partition("?")
+    items = [(unquote(item.partition("=")[0]).lower(), item) for item in query.split("&")]
+    signature = _signature({name for name, _ in items})
+    kept = [item for name, item in items if name not in signature]
+    return f"{address}{question}{'&'.join(kept)}" if kept else address
+
+
+def unsigned_by_version_1(audio: str) -> str | None:
+    """
+    Return what version 0.1 made of a URL or path, whose work is to be recognised.
+
+    :return: None for a URL that it could not tell from other audio's: it left out ``token`` and the like wherever it was
+    """
+    try:
+        parts = urlsplit(audio)
+    except ValueError:
+        return audio
+    items = parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(name, value) for name, value in items if not _is_left_out(name.lower())]
+    if _is_web_url(audio):
+        names = {name.lower() for name, _ in items}
+        if {name for name in names if _is_left_out(name)} - _signature(names):
+            return None
+    return urlunsplit(parts._replace(query=urlencode(kept), fragment=""))
+
+
+def _is_left_out(name: str) -> bool:
+    return name in _LEFT_OUT_BY_VERSION_1 or name.startswith(("x-amz-", "x-goog-"))
+
+
+def _signature(names: set[str]) -> set[str]:
+    """Return which of a URL's parameters sign it."""
     used = [scheme for scheme in _SCHEMES if scheme.is_used(names)]
-    kept = [item for name, item in items if not any(scheme.holds(name) for scheme in used)]
-    return "?".join([address, "&".join(kept)]) if kept else address
+    return {name for name in names if any(scheme.holds(name) for scheme in used)}
+
+
+def _is_web_url(audio: str) -> bool:
+    return audio.lower().startswith(("http://", "https://"))

@@ -174,10 +174,12 @@ class Batch:
         if isinstance(self.audio, str):
             # What may be shown of a file in a storage is all of it.
             return lambda record: record.source
-        sources = {
-            name(audio, None): audio for name in (legacy_output_name, output_name) for audio in self.audio
-        }
-        return lambda record: sources.get(record.output)
+        sources = {output_name(audio, None): audio for audio in self.audio}
+        legacy: dict[tuple[str | None, str], str] = {}
+        for audio in sources.values():
+            # Version 0.1 called several items of a list the same: the first one keeps the name.
+            legacy.setdefault((legacy_output_name(audio, None), redacted(audio)), audio)
+        return lambda record: sources.get(record.output) or legacy.get((record.output, record.source))
 
     def resume_at(self, state: BatchState) -> int:
         """Return how many files may be in progress when the worker is called back: 0 if nothing more is submitted."""

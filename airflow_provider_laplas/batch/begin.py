@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.api.resume import Occasion
-from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
+from airflow_provider_laplas.audio.fingerprint import as_known, fingerprint, fingerprint_request
 from airflow_provider_laplas.audio.length import audio_seconds
 from airflow_provider_laplas.audio.sources import is_web_url, open_source
 from airflow_provider_laplas.backends import FileInfo
@@ -17,11 +17,11 @@ from airflow_provider_laplas.batch.submit import Request
 from airflow_provider_laplas.batch.wait import seconds_of
 from airflow_provider_laplas.client.multipart import CHUNK
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest.files import FileRecord, FileState
+from airflow_provider_laplas.manifest.files import TRANSCRIBED, FileRecord, FileState
 from airflow_provider_laplas.manifest.journal import Segment
 from airflow_provider_laplas.manifest.lease import Lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
-from airflow_provider_laplas.manifest.names import legacy_output_name
+from airflow_provider_laplas.manifest.names import fits, legacy_output_name
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.manifest.summary import check_version_1, leave, write_summary
 from airflow_provider_laplas.manifest.takeover import adopt_outputs, take_over
@@ -84,10 +84,12 @@ class Beginning:
         :raises LaplasArgumentError: if there are more files than the limits allow, or version 0.1 is at work
         """
         earlier = self._earlier()
-        sources = _with_legacy_names(sources, earlier)
+        known = {record.output: record for record in (*earlier.entries, *earlier.unlisted)}
+        sources = self._with_legacy_names(sources, known)
         asks = any(source.asks for source in sources.values())
         # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
-        new = list((self.storage.map if asks else map)(self._record, sources.items()))
+        each = self.storage.map if asks else map
+        new = list(each(self._record, sources, sources.values(), map(known.get, sources)))
         records = (
             self._take_over(new, earlier, max_tries, last_tries) if durable else self._anew(new, earlier)
         )
@@ -106,7 +108,6 @@ class Beginning:
             tally.add(record)
         pending = [record for record in listed if record.state is FileState.PENDING]
         self._check_limits(pending, sources, tally)
-        known = {record.output: record for record in (*earlier.entries, *earlier.unlisted)}
         others = [r for r in records if r.state is not FileState.PENDING or not r.listed]
         state = BatchState(self.lease, self.storage, tally, max_tries=max_tries)
         for record in others:
@@ -142,19 +143,45 @@ class Beginning:
         mine = earlier.owner == self.lease.owner
         return (mine and earlier.began_lease) or self.lease.number
 
-    def _record(self, item: tuple[str, Source]) -> FileRecord:
-        output, source = item
-        work = fingerprint_request(source.audio, self.request.model, self.request.options)
+    def _with_legacy_names(
+        self, sources: Mapping[str, Source], known: Mapping[str, FileRecord]
+    ) -> Mapping[str, Source]:
+        """Return the sources by their outputs, under the names that version 0.1 has given to those that it knew."""
+        names: dict[str, str] = {}
+        taken = set(sources)
+        for output, source in sources.items():
+            legacy = legacy_output_name(source.audio, source.folder)
+            # Most names are the same in both.
+            if legacy is None or legacy in taken or not self._is_to_be_found(known.get(legacy), source):
+                continue
+            names[output] = legacy
+            taken.add(legacy)
+        return {names.get(output, output): source for output, source in sources.items()} if names else sources
+
+    def _is_to_be_found(self, record: FileRecord | None, source: Source) -> bool:
+        # Version 0.1 gave two sources the same name now and then.
+        if record is None or record.source != redacted(source.audio):
+            return False
+        if record.output in self.outputs:
+            return True
+        # A file without a transcript and without a submission is begun anew, under its new name.
+        anew = record.state in {*TRANSCRIBED, FileState.DUPLICATE, FileState.PENDING}
+        return not anew and fits(record.output)
+
+    def _record(self, output: str, source: Source, earlier: FileRecord | None) -> FileRecord:
+        request = (source.audio, self.request.model, self.request.options)
+        work = fingerprint_request(*request)
         shown = redacted(source.audio)
+        before = earlier.fingerprint if earlier is not None and earlier.source == shown else work
         found = self.outputs.get(output)
         replaces = found.modified if found else None
         try:
             version = fingerprint(work, source.open(self.storage))
-            return FileRecord(shown, version, output, replaces=replaces)
+            return FileRecord(shown, as_known(version, before, *request), output, replaces=replaces)
         except LaplasArgumentError as error:
             return FileRecord(
                 shown,
-                work,
+                as_known(work, before, *request),
                 output,
                 FileState.FAILED,
                 completed_at=time.time(),
@@ -237,23 +264,3 @@ class Beginning:
                 f"`max_audio_seconds` is {limit:g}, but the audio is {total:.0f} s long. Nothing was submitted.",
                 argument="max_audio_seconds",
             )
-
-
-def _with_legacy_names(sources: Mapping[str, Source], earlier: Manifest) -> Mapping[str, Source]:
-    """Return the sources by their outputs, under the names that version 0.1 has given to those that it knew."""
-    # Most names are the same in both.
-    others = {
-        output: legacy
-        for output, source in sources.items()
-        if (legacy := legacy_output_name(source.audio, source.folder)) != output
-    }
-    if not others:
-        return sources
-    known = {record.output: record.source for record in (*earlier.entries, *earlier.unlisted)}
-
-    def name(output: str, source: Source) -> str:
-        legacy = others.get(output, output)
-        # Version 0.1 gave two sources the same name now and then.
-        return legacy if known.get(legacy) == redacted(source.audio) else output
-
-    return {name(output, source): source for output, source in sources.items()}

@@ -12,7 +12,7 @@ from airflow_provider_laplas.api.poller import SETTLING
 from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, judge, resume
 from airflow_provider_laplas.api.retry import ambiguous_submission
-from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
+from airflow_provider_laplas.audio.fingerprint import as_known, fingerprint, fingerprint_request
 from airflow_provider_laplas.audio.sources import open_source
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
@@ -132,15 +132,21 @@ class Submission:
 
     def _source(self, record: GenerationRecord | None) -> tuple[str | Upload, str]:
         """Return the audio to submit, and the fingerprint of the work."""
-        work = fingerprint_request(self.audio, self.model, self.options)
+        request = (self.audio, self.model, self.options)
+        work = fingerprint_request(*request)
+        before = record.fingerprint if record is not None else work
         try:
             source = open_source(self.audio, object_storage())
         except LaplasArgumentError:
             # The audio may have been moved since, but its generation is paid for.
-            if record is None or record.generation_id is None or not record.fingerprint.startswith(work):
+            if (
+                record is None
+                or record.generation_id is None
+                or not before.startswith(as_known(work, before, *request))
+            ):
                 raise
             return self.audio, record.fingerprint
-        return source, fingerprint(work, source)
+        return source, as_known(fingerprint(work, source), before, *request)
 
     def _look_for(
         self, hook: "LaplasHook", records: RecordStore, record: GenerationRecord, place: Place

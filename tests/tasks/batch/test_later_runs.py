@@ -1,6 +1,14 @@
 """Other runs over the same folder: what is new is submitted, and what is done or failed already is neither paid for nor told again."""
 
+import hashlib
+import json
+
+import pytest
+
+from airflow_provider_laplas.api.options import DEFAULT_MODEL
 from airflow_provider_laplas.manifest import FileState
+from airflow_provider_laplas.manifest.names import legacy_output_name, output_name
+from airflow_provider_laplas.redaction import unsigned_by_version_1
 from airflow_provider_laplas.results import load_transcript
 from tests.fake_api import error_body, reply, transcript_reply
 from tests.tasks.batch.conftest import URLS, batch, manifest_of, rewrite
@@ -94,3 +102,67 @@ def test_a_clear_of_a_run_that_is_not_the_folders_last_submits_its_failures_agai
     run_dag(dag)
     assert run_dag.clear(dag, first.run).xcom("batch")["counts"] == {"completed": 2}
     assert api.count("POST") == 3
+
+
+def as_version_1_left_it(out, sources, folder):
+    """Turn a finished batch into what version 0.1 left: its names and fingerprints, in its manifest."""
+    manifest = manifest_of(out)
+    entries = []
+    for source in sources:
+        (entry,) = (e for e in manifest.entries if e.output == output_name(source, folder))
+        legacy = legacy_output_name(source, folder)
+        (out / entry.output).rename(out / legacy)
+        request = json.dumps([unsigned_by_version_1(source), DEFAULT_MODEL, {}], sort_keys=True)
+        digest = hashlib.sha256(request.encode()).hexdigest()
+        version = entry.fingerprint.partition("-")[2]
+        entries.append(
+            {
+                "source": entry.source,
+                "fingerprint": f"{digest}-{version}",
+                "output": legacy,
+                "state": "completed",
+                "generation_id": entry.generation_id,
+                "audio_seconds": entry.audio_seconds,
+                "announced": True,
+            }
+        )
+    old = {"version": 1, "owner": manifest.owner, "max_tries": 0, "written_at": 1.0, "began_at": 1.0}
+    (out / "manifest.json").write_text(json.dumps({**old, "unlisted": [], "entries": entries}))
+    for name in (out / ".manifest").rglob("*.json*"):
+        name.unlink()
+
+
+NAMES = ["Talk [1].mp3", "a #1.mp3", "a #2.mp3", "plain.mp3", "what?.mp3"]
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_what_version_1_has_transcribed_of_a_folder_is_not_paid_for_again(
+    api, dag, run_dag, tmp_path, out, scheme
+):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / name).write_bytes(name.encode())
+    batch(out, audio=f"{scheme}{folder}")
+    run_dag(dag)
+    place = f"{scheme}{folder}"
+    as_version_1_left_it(out, [f"{place}/{name}" for name in NAMES], place)
+    for _ in range(2):
+        summary = run_dag(dag).xcom("batch")
+        assert (summary["completed"], summary["new"]) == (len(NAMES), 0)
+    assert api.count("POST") == len(NAMES)
+    assert sorted(path.name for path in out.glob("*.mp3.json")) == [f"{name}.json" for name in NAMES]
+
+
+def test_what_version_1_has_transcribed_of_a_list_is_not_paid_for_again(api, dag, run_dag, tmp_path, out):
+    (tmp_path / "a #1.mp3").write_bytes(b"one")
+    urls = [
+        "https://a.com/a.mp3?q=a%20b/c&flag",
+        "https://a.com/a.mp3?X-Amz-Signature=1",
+        f"{tmp_path}/a #1.mp3",
+    ]
+    batch(out, audio=urls)
+    run_dag(dag)
+    as_version_1_left_it(out, urls, None)
+    assert run_dag(dag).xcom("batch")["new"] == 0
+    assert api.count("POST") == len(urls)

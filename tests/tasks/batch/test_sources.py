@@ -109,3 +109,43 @@ def test_a_signature_is_in_no_manifest(api, dag, run_dag, out):
     run_dag(dag)
     assert api.requests[0].json["url"].endswith("canary")
     assert "canary" not in (out / "manifest.json").read_text()
+
+
+def test_an_item_that_is_given_twice_is_transcribed_once(api, dag, run_dag, out):
+    url = "https://example.com/a.mp3"
+    batch(out, audio=[url, "https://example.com/b.mp3", url, f"{url}?X-Amz-Signature=1", f"{url}?token=1"])
+    assert run_dag(dag).xcom("batch")["files"] == 3
+    assert [entry.output[:6] for entry in manifest_of(out).entries] == ["a.mp3-", "b.mp3-", "a.mp3-"]
+    assert api.count("POST") == 3
+
+
+def test_items_whose_names_look_alike_have_an_output_each(api, dag, run_dag, tmp_path, out):
+    names = [
+        "Interview #1.mp3",
+        "Interview #2.mp3",
+        "interview #1.mp3",
+        "a\tb.mp3",
+        "ab.mp3",
+        f"{'long' * 60}.mp3",
+    ]
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+    batch(out, audio=[f"{tmp_path}/{name}" for name in names])
+    for _ in range(2):
+        assert run_dag(dag).xcom("batch")["completed"] == len(names)
+    assert api.count("POST") == len(names)
+    assert len(list(out.glob("*.json"))) == len(names) + 1
+
+
+def test_names_that_lead_elsewhere_or_are_the_batchs_own_stay_in_the_folder(api, dag, run_dag, tmp_path, out):
+    folder = tmp_path / "in"
+    names = [".manifest/x.mp3", "manifest", "a.mp3", "a.mp3.json/b.mp3", "~/x.mp3", "..mp3", "A.mp3"]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    batch(out, audio=str(folder), formats=["srt"])
+    batch(out, task_id="glob", audio=f"{folder}/*")
+    for _ in range(2):
+        finished = run_dag(dag)
+        assert finished.state == "success"
+    assert api.count("POST") == len(names)

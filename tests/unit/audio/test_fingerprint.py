@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_laplas.api.calls import Upload
-from airflow_provider_laplas.audio.fingerprint import fingerprint, fingerprint_request
+from airflow_provider_laplas.audio.fingerprint import as_known, fingerprint, fingerprint_request
 from tests.unit.signed import SIGNED
 
 
@@ -46,3 +46,49 @@ def test_another_version_of_a_file_is_other_work_of_the_same_request():
     }
     assert len(works) == 4
     assert {fingerprint(work, "https://example.com/a") for work in works} == {"request-"}
+
+
+@pytest.mark.parametrize(
+    ("audio", "earlier"),
+    [
+        (
+            "https://a.com/a.mp3?q=a%20b/c&flag",
+            "321dc4cbec0fbf4ca7baaaed4d81a57eef34d974467e03f614746a5873e6c19e",
+        ),
+        ("/in/Interview #1.mp3", "bb1e11218c024cd8c3f08dc1d1bded5f42af1bec66017eaffa8b4ee962d9f501"),
+        (
+            "https://a.com/a.mp3?X-Amz-Signature=1&x=%7E",
+            "d412c68f7298fe56bb3662f235b034758a912ef1ac003d4c8b0a0593602e4721",
+        ),
+    ],
+)
+def test_work_of_version_1_is_known_by_the_fingerprint_that_it_wrote(audio, earlier):
+    request = (audio, "m", {"language": "de"})
+    work = fingerprint_request(*request)
+    assert work != earlier
+    assert as_known(f"{work}-2-x", f"{earlier}-2-x", *request) == f"{earlier}-2-x"
+    assert as_known(work, f"{earlier}-2-x", *request) == earlier
+    assert as_known(f"{work}-2-x", f"{earlier}-3-x", *request) == f"{work}-2-x"
+    other = (audio, "m", {"language": "fr"})
+    assert as_known(f"{work}-2-x", f"{earlier}-2-x", *other) == f"{work}-2-x"
+
+
+def test_what_version_1_could_not_tell_apart_is_other_work():
+    earlier = "2c2cad947288b002bd34babe8507210347fcca315136561a069a81b47f6fdc74-"
+    request = ("https://a.com/a.mp3?token=1", "m", {"language": "de"})
+    assert as_known(f"{fingerprint_request(*request)}-", earlier, *request) != earlier
+
+
+@pytest.mark.parametrize(
+    ("version", "known"),
+    [
+        ("2-1795875230.7867181", True),
+        ("2-1795875230.5", False),
+        ("3-1795875230.7867181", False),
+        ('2-"etag"', False),
+    ],
+)
+def test_a_file_whose_time_version_1_wrote_in_seconds_is_the_same(version, known):
+    """As it did for ``file://`` URIs."""
+    work = "f-2-1795875230786718021"
+    assert as_known(work, f"f-{version}", "file:///in/a.mp3", "m", {}) == (f"f-{version}" if known else work)
