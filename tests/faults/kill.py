@@ -9,7 +9,7 @@ from typing import Literal
 
 import psutil
 
-from tests.fake_api import Behaviour, FakeAPI, Request, accept
+from tests.fake_api import Behaviour, FakeAPI, Request, accept, answer_healthily
 
 Target = Literal["task", "supervisor"]
 
@@ -100,6 +100,10 @@ class Midway:
         self._let_go = asyncio.Event()
 
     async def __call__(self, api: FakeAPI, request: Request) -> None:
+        if self._let_go.is_set():
+            # One that was not under way then, but comes of a later try.
+            await answer_healthily(api, request)
+            return
         await request.read_body()
         # One kill only: once the supervisor is gone, the task has another parent, who must live.
         if self._first:
