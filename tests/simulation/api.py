@@ -133,7 +133,7 @@ class Client:
         if fault:
             world.note(f"[{fault}] POST {url}")
             world.faults.append(fault)
-        await asyncio.sleep(rng.uniform(5, 500) if fault == "very long" else world.latency())
+        await asyncio.sleep(world.stand_still(5, 500) if fault == "very long" else world.latency())
         match fault:
             case "not sent":
                 raise as_submit_error(LaplasTransportError("refused", sent=False))
@@ -146,7 +146,9 @@ class Client:
         post = self._api.accept(url, writer, asked_at, sent_at)
         if fault == "kill":
             world.at(world.latency() * rng.random(), lambda: world.kill(writer))
-        await asyncio.sleep(rng.uniform(1, 60) if fault in {"long", "answer lost"} else world.latency())
+        await asyncio.sleep(
+            world.stand_still(1, 120) if fault in {"long", "answer lost"} else world.latency()
+        )
         if fault == "answer lost":
             raise as_submit_error(LaplasTransportError("reset", sent=True))
         if fault == "5xx":

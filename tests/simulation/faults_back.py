@@ -9,8 +9,9 @@ from airflow_provider_laplas.api.resume import Earlier
 from airflow_provider_laplas.batch.notes import Notes
 from airflow_provider_laplas.manifest import files, journal, manifest, takeover
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
-from airflow_provider_laplas.manifest.journal import delete_segments, meta_folder, segments, write_snapshot
+from airflow_provider_laplas.manifest.journal import delete_segments, meta_folder, segments
 from airflow_provider_laplas.manifest.manifest import Manifest
+from airflow_provider_laplas.persistence import persistently
 from tests.simulation.world import SimulatedStorage
 
 
@@ -27,11 +28,13 @@ def _no_check() -> Any:
 def _blind_delete() -> Any:
     """A fold deletes what lies there, also what came after it has read."""
 
-    def fold(self: Manifest, held: Any, lease: Any, storage: Any) -> None:
-        write_snapshot(self.uri, lease.number, self.to_json(), storage)
+    fold = Manifest.fold
+
+    def fold_all(self: Manifest, held: Any, lease: Any, storage: Any) -> None:
+        fold(self, held, lease, storage)
         delete_segments(segments(self.uri, storage.list_files(meta_folder(self.uri))), storage)
 
-    return mock.patch.object(Manifest, "fold", fold)
+    return mock.patch.object(Manifest, "fold", fold_all)
 
 
 def _early_consent() -> Any:
@@ -62,15 +65,14 @@ def _read_once() -> Any:
     return mock.patch.object(manifest, "read_lines", read)
 
 
-@contextmanager
-def _unfenced() -> Iterator[None]:
-    """Whoever stood still replaces a later holder's manifest, and deletes what it holds."""
-    write = journal.write_snapshot
-    with (
-        mock.patch.object(manifest, "check_lease"),
-        mock.patch.object(manifest, "write_snapshot", lambda uri, lease, *rest: write(uri, 0, *rest)),
-    ):
-        yield
+def _unfenced() -> Any:
+    """One manifest for all: a holder that was overtaken while it stood still replaces a later one's."""
+
+    def fold(self: Manifest, held: Any, lease: Any, storage: Any) -> None:
+        persistently(storage.write_text, self.uri, self.to_json())
+        delete_segments(held, storage)
+
+    return mock.patch.object(Manifest, "fold", fold)
 
 
 FAULTS = {

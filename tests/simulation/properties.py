@@ -1,5 +1,6 @@
 """What must be true of every history."""
 
+import math
 from itertools import pairwise
 
 from airflow_provider_laplas.errors import LaplasStorageError
@@ -33,13 +34,12 @@ def _may_follow(earlier: Post, later: Post, airflow: Airflow) -> bool:
         return True
     if policy.on_expired == "resubmit" and earlier.state(later.sent_at) == "gone":
         return True
-    noted_at = airflow.world.storage.noted_at.get(earlier.generation_id)
-    known = noted_at is not None and noted_at < later.writer.lease_at
-    if known:
-        return False
+    noted_at = airflow.world.storage.noted_at.get(earlier.generation_id, math.inf)
     if policy.on_ambiguous == "resubmit":
-        return True
-    return _consented(earlier, later.writer, airflow)
+        # What was unknown to whoever took the lease next may be submitted again, also by those who come after that one.
+        leases = [each.lease_at for each in airflow.world.writers if each is not earlier.writer]
+        return noted_at > min((at for at in leases if at > earlier.asked_at), default=later.asked_at)
+    return noted_at > later.writer.lease_at and _consented(earlier, later.writer, airflow)
 
 
 def _consented(post: Post, writer: Writer, airflow: Airflow) -> bool:

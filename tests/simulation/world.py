@@ -262,6 +262,14 @@ class World:
         self.weather.budget -= 1
         return True
 
+    def stand_still(self, least: float, most: float) -> float:
+        """Return how long a process stands still. Airflow may take it for dead meanwhile."""
+        seconds, writer = self.rng.uniform(least, most), self.current
+        assert writer is not None
+        if self.rng.random() < 0.5:
+            self.at(seconds * self.rng.random() / 2, lambda: self.missed(writer))
+        return seconds
+
     # What is known of it
 
     def note(self, what: str, writer: Writer | None = None) -> None:
@@ -302,7 +310,11 @@ class SimulatedStorage(Storage):
             return effect()
         name = uri.removeprefix(FOLDER)
         fault = self._draw_fault(what, name, writes=writes)
-        world.pause(self._stand_still() if fault == "pause before" else world.latency())
+        world.pause(
+            world.stand_still(30, world.rng.choice([300, 2000]))
+            if fault == "pause before"
+            else world.latency()
+        )
         if fault == "kill before":
             world.kill(world.current)
             raise Killed
@@ -321,20 +333,14 @@ class SimulatedStorage(Storage):
         if fault == "kill after":
             world.kill(world.current)
             raise Killed
-        world.pause(self._stand_still() if fault == "pause after" else world.latency())
+        world.pause(
+            world.stand_still(30, world.rng.choice([300, 2000]))
+            if fault == "pause after"
+            else world.latency()
+        )
         if fault == "after":
             raise LaplasStorageError(f"{uri} does not answer")
         return result
-
-    def _stand_still(self) -> float:
-        """Return how long a process stands still. Airflow may take it for dead meanwhile."""
-        world = self.world
-        seconds = world.rng.uniform(30, world.rng.choice([300, 2000]))
-        if world.rng.random() < 0.5:
-            writer = world.current
-            assert writer is not None
-            world.at(seconds * world.rng.random() / 2, lambda: world.missed(writer))
-        return seconds
 
     def _draw_fault(self, what: str, name: str, *, writes: bool) -> str:
         """Return what is wrong with this operation, mostly nothing."""
