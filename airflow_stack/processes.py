@@ -1,6 +1,7 @@
 """Programs that are started, watched and ended as a whole, and conditions that are waited for."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -119,6 +120,15 @@ def end(programs: Iterable[Program], *, grace: float = 10.0) -> None:
     finally:
         for program in programs:
             program.kill()
+
+
+def remove_folder(folder: Path, *, patience: float = 10.0) -> None:
+    """Delete a folder, again for some seconds where what was killed just now still wrote into it."""
+    deadline = time.monotonic() + patience
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            time.sleep(PAUSE_SECONDS)
 
 
 def session_members(session: int) -> list[int]:

@@ -27,6 +27,7 @@ from airflow_stack.processes import (
     end,
     free_port,
     interrupted_by_sigterm,
+    remove_folder,
     tail,
 )
 from airflow_stack.rest import AirflowRest, AirflowRestError
@@ -109,7 +110,7 @@ class AirflowStack(AirflowRest):
         if not self._home_is_ours:
             return
         if error is None:
-            shutil.rmtree(self.home, ignore_errors=True)
+            remove_folder(self.home)
         else:
             error.add_note(f"Airflow's logs are kept in {self.home}")
 

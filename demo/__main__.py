@@ -28,7 +28,7 @@ from airflow_provider_laplas.manifest import NAME as MANIFEST
 from airflow_provider_laplas.results import load_transcript
 from airflow_stack.file_server import FileServer
 from airflow_stack.local_server import LocalServer
-from airflow_stack.processes import await_condition, interrupted_by_sigterm
+from airflow_stack.processes import await_condition, interrupted_by_sigterm, remove_folder
 from airflow_stack.rest import TaskState
 from airflow_stack.stack import AirflowStack
 
@@ -222,9 +222,9 @@ def _workspace(console: Console) -> Iterator[Path]:
         console.print(f"Everything is kept in {folder}", markup=False, soft_wrap=True)
         sys.exit(1)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
 
 
 def _reporter(console: Console, server: LocalServer) -> Callable[[list[TaskState]], None]:

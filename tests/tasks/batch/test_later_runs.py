@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 
@@ -128,8 +129,7 @@ def as_version_1_left_it(out, sources, folder):
         )
     old = {"version": 1, "owner": manifest.owner, "max_tries": 0, "written_at": 1.0, "began_at": 1.0}
     (out / "manifest.json").write_text(json.dumps({**old, "unlisted": [], "entries": entries}))
-    for name in (out / ".manifest").rglob("*.json*"):
-        name.unlink()
+    shutil.rmtree(out / ".manifest")
 
 
 NAMES = ["Talk [1].mp3", "a #1.mp3", "a #2.mp3", "plain.mp3", "what?.mp3"]
