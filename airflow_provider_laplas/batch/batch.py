@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from threading import Event
@@ -85,6 +86,7 @@ class Batch:
         :return: None if there is nothing to do
         :raises LaplasArgumentError: if there are more files than the limits allow, or another task is at work
         """
+        began = time.time()
         sources = self.sources(min_age=self.min_age)
         found = find_lease(self.uri, self.storage)
         if not sources and not (durable and (found or self.storage.exists(self.uri))):
@@ -95,7 +97,7 @@ class Batch:
         # What is in the folder is listed once, and after that: nobody else submits from here on.
         try:
             outputs = self.storage.list_files(self.folder)
-            beginning = Beginning(lease, outputs, self.request, self.limits, self.storage)
+            beginning = Beginning(lease, outputs, self.request, self.limits, self.storage, began)
             return beginning.begin(sources, max_tries, durable=durable, last_tries=last_tries)
         except Exception:
             # Nobody is to wait for a task that does not work.

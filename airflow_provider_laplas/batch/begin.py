@@ -64,6 +64,7 @@ class Beginning:
     The first step of a task, which has just taken the lease.
 
     :ivar outputs: what is in the folder
+    :ivar began: epoch seconds at which the task began, before it took the lease
     """
 
     lease: Lease
@@ -71,6 +72,7 @@ class Beginning:
     request: Request
     limits: BatchLimits
     storage: Storage = field(repr=False)
+    began: float
 
     def begin(
         self, sources: Mapping[str, Source], max_tries: int, *, durable: bool, last_tries: int | None
@@ -200,6 +202,9 @@ class Beginning:
         else:
             # A try with fewer began before a Clear, and has only now taken the lease: nobody has consented to it.
             occasion = Occasion.CLEAR if max_tries > last_tries else Occasion.RETRY
+            if earlier.written_at > self.began:
+                # Another try has reported since: whoever cleared the task had not seen that.
+                occasion = Occasion.RETRY
         records = take_over(
             new,
             earlier,

@@ -73,6 +73,8 @@ def submit_pending(
         except BaseException:
             # A time-out or a signal of Airflow comes up here while submissions are under way.
             runner.run(submissions.wind_down())
+            # Answers that came while the loop came to its end: none comes from here on.
+            submissions.note_last()
             raise
 
 
@@ -133,16 +135,23 @@ class Submissions:
     async def _note_rest(self) -> None:
         while True:
             if failure := await self._notes.try_to_note():
-                ids = {
-                    record.output: record.generation_id for record in self._state.having(FileState.SUBMITTED)
-                }
-                log.error(
-                    "The manifest cannot be written. These generations were submitted and are billed: %s", ids
-                )
+                self._log_ids()
                 raise failure
             # Answers may have come while it was written.
             if not self._state.changed:
                 return
+
+    def note_last(self) -> None:
+        """Note what has come since the last note. Blocking; the event loop has ended."""
+        try:
+            self._state.note()
+        except Exception:
+            self._log_ids()
+            raise
+
+    def _log_ids(self) -> None:
+        ids = {record.output: record.generation_id for record in self._state.having(FileState.SUBMITTED)}
+        log.error("The manifest cannot be written. These generations were submitted and are billed: %s", ids)
 
     async def _show_that_it_works(self) -> None:
         """Write the summary now and then: a large upload takes minutes, after which others would take the folder."""

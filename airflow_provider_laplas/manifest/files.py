@@ -163,16 +163,24 @@ def merge(older: FileRecord, newer: FileRecord) -> FileRecord:
     """
     Return what two writers know of one output; ``newer`` is what the later lease's holder wrote, or wrote last.
 
-    It is the newer one, unless that lacks the id of the same submission, which the older one has. An id of another
-    submission that the newer one does not know is kept in :attr:`FileRecord.other_ids`: it is paid for.
+    It is the newer one, unless that lacks the id of the same submission, which the older one has. Ids of other submissions
+    that the newer one does not know are kept in :attr:`FileRecord.other_ids`: they are paid for.
     """
     theirs = older.generation_id
-    if theirs is None or theirs == newer.generation_id or theirs in (newer.other_ids or ()):
+    if theirs is None and not older.other_ids:
         return newer
-    if older.attempt == newer.attempt and newer.generation_id is None and newer.state in _UNKNOWN:
-        return older
+    same = older.attempt == newer.attempt and newer.generation_id is None and newer.state in _UNKNOWN
+    if theirs is not None and same:
+        return _with_ids(older, newer.other_ids)
     # One that is finished is superseded where the audio changed, but not where the same was submitted twice.
     twice = older.fingerprint == newer.fingerprint and older.state is not FileState.FAILED
-    if older.state is FileState.SUBMITTED or twice:
-        return replace(newer, other_ids=[*(newer.other_ids or ()), theirs])
-    return newer
+    if theirs is not None and (older.state is FileState.SUBMITTED or twice):
+        return _with_ids(newer, [*(older.other_ids or ()), theirs])
+    return _with_ids(newer, older.other_ids)
+
+
+def _with_ids(record: FileRecord, ids: Iterable[str] | None) -> FileRecord:
+    """Return the record with these ids among its others."""
+    known = record.other_ids or []
+    lacking = [each for each in ids or () if each != record.generation_id and each not in known]
+    return replace(record, other_ids=[*lacking, *known]) if lacking else record

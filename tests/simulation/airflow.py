@@ -34,6 +34,7 @@ class Store:
 
     def __init__(self, world: World) -> None:
         self._world, self._content = world, {}
+        self.set_at: list[float] = []
 
     def get(self, key: str) -> Any:
         self._world.pause(self._world.latency())
@@ -44,6 +45,7 @@ class Store:
         self._world.pause(self._world.latency())
         self._check()
         self._content[key] = value
+        self.set_at.append(self._world.elapsed)
 
     def _check(self) -> None:
         writer = self._world.current

@@ -43,11 +43,27 @@ def _may_follow(earlier: Post, later: Post, airflow: Airflow) -> bool:
 
 
 def _consented(post: Post, writer: Writer, airflow: Airflow) -> bool:
-    """Tell whether the user, who was told that a submission is ambiguous, has cleared the task before it went on."""
-    output = _output(post.url)
-    shown = [at for at, outputs in airflow.world.storage.shown if output in outputs and at >= post.asked_at]
-    clears = [at for at in writer.task.clears if at <= writer.started_at]
-    return bool(shown and clears) and max(clears) >= min(shown)
+    """
+    Tell whether the user, who was told that a submission is ambiguous, has cleared the task before it went on.
+
+    A try knows that there was a Clear, and not when: what was shown after the Clear, and before the first try after it has
+    begun, counts as shown before it.
+    """
+    output, task = _output(post.url), writer.task
+    shown = min(
+        (at for at, outputs in airflow.world.storage.shown if output in outputs and at >= post.asked_at),
+        default=math.inf,
+    )
+    tries: dict[int, float] = {}
+    for each in airflow.world.writers:
+        if each.task is task and each.started_at <= writer.started_at:
+            tries.setdefault(each.tries, each.started_at)
+    for cleared in task.clears:
+        used = min((at for at in task.store.set_at if at > cleared), default=math.inf)
+        starts = [at for at in tries.values() if at >= cleared]
+        if any(shown <= cleared or shown <= at <= used for at in starts):
+            return True
+    return False
 
 
 def _output(url: str) -> str:

@@ -3,11 +3,11 @@
 import pytest
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest import FileRecord, FileState
+from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
 from airflow_provider_laplas.manifest.lease import find_lease, take_lease
 from airflow_provider_laplas.manifest.summary import ABANDONED_AFTER, leave, read_summary
 from airflow_provider_laplas.storage import Storage, object_storage
-from tests.fake_api import answer_healthily, reply
+from tests.fake_api import answer_healthily, reply, reset_after_body
 from tests.tasks.batch.conftest import OTHER, URLS, batch, begin_as, manifest_of, states_of
 
 
@@ -102,6 +102,25 @@ def test_of_two_tasks_that_begin_in_one_folder_at_once_one_submits(api, dag, run
     assert "d/r/other" in str(error)
     assert api.count("POST") == 0
     assert states_of(out) == ["pending"]
+
+
+def test_what_another_try_reports_after_a_clear_is_not_consented_to_by_it(
+    api, dag, run_and_clear, out, taken_late
+):
+    def report_again():
+        uri, storage = f"{out}/manifest.json", object_storage()
+        manifest, new = Manifest.gather(uri, storage)
+        manifest.fold(new, find_lease(uri, storage), storage)
+
+    api.script("POST", reset_after_body())
+    batch(out, audio=URLS[:1])
+    run_and_clear()
+    taken_late(report_again)
+    (error,) = run_and_clear().errors
+    assert "ambiguous" in str(error)
+    assert api.count("POST") == 1
+    assert run_and_clear().xcom("batch")["completed"] == 1
+    assert api.count("POST") == 2
 
 
 def test_what_a_try_that_lost_its_lease_still_notes_is_found_at_the_end(api, dag, run_dag, out):

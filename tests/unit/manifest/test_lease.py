@@ -1,9 +1,11 @@
 """Several that are at work on one batch: who may submit, and how what the others wrote is found."""
 
+from dataclasses import replace
+
 import pytest
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest import FileState, Manifest
+from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
 from airflow_provider_laplas.manifest.files import merge
 from airflow_provider_laplas.manifest.lease import check_lease, find_lease, take_lease
 from tests.unit.manifest.conftest import OWNER, files
@@ -78,3 +80,16 @@ def test_an_id_of_a_submission_that_was_made_again_meanwhile_is_kept_beside_the_
     merged = merge(late, new)
     assert (merged.state, merged.generation_id, merged.other_ids) == (FileState.COMPLETED, "g-2", ["g-1"])
     assert merge(late, merged) == merged
+
+
+def test_a_later_plan_does_not_forget_the_id_that_an_earlier_writer_noted_late():
+    """A resubmission began before the id came, and the next try, which has not read it, plans the file anew."""
+    begun = FileRecord("a", "f", "a.json", FileState.INTENT, attempt=2, other_ids=["late"])
+    planned = FileRecord("a", "f", "a.json", FileState.PENDING, attempt=2)
+    assert merge(begun, planned).other_ids == ["late"]
+    submitted = FileRecord(
+        "a", "f", "a.json", FileState.SUBMITTED, attempt=2, generation_id="g", other_ids=["late"]
+    )
+    assert merge(submitted, replace(planned, attempt=3)).other_ids == ["late", "g"]
+    assert merge(submitted, planned) == submitted
+    assert merge(submitted, submitted) == submitted
