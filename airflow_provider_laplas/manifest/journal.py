@@ -79,14 +79,14 @@ def snapshots(manifest: str, names: Iterable[str]) -> list[Segment]:
     return sorted(Segment(int(m[1]), int(m[2]), f"{folder}/{name}") for m, name in found if m)
 
 
-def write_snapshot(manifest: str, lease: int, text: str, storage: Storage) -> str:
+def write_snapshot(manifest: str, lease: int, content: bytes, storage: Storage) -> str:
     """
     Write a manifest under a name of its own, and return its URI. Blocking.
 
     Each holder writes under the number of its lease: one that was overtaken meanwhile does not replace a later one's.
     """
     uri = f"{meta_folder(manifest)}/snapshots/{lease:06}-{int(time.time() * 1e9):020}.z"
-    persistently(storage.write_text, uri, base64.b64encode(zlib.compress(text.encode(), 1)).decode())
+    persistently(storage.write_bytes, uri, base64.b64encode(zlib.compress(content, 1)))
     return uri
 
 

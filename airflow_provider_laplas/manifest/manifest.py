@@ -74,15 +74,18 @@ class Manifest:
     def save(self, storage: Storage | None = None) -> None:
         """Write it, whole or not at all. Blocking; repeated if it fails."""
         self.written_at = time.time()
-        # Piece by piece: that of a hundred thousand files has 50 MB, which should be in memory once.
-        content = BytesIO()
-        for piece in self._pieces():
-            content.write(piece.encode())
-        persistently((storage or object_storage()).write_bytes, self.uri, content.getvalue())
+        persistently((storage or object_storage()).write_bytes, self.uri, self._encoded())
 
     def to_json(self) -> str:
         """Return the file's text: JSON, with a line for each file."""
         return "".join(self._pieces())
+
+    def _encoded(self) -> bytes:
+        # Piece by piece: that of a hundred thousand files has 50 MB, which should be in memory once.
+        content = BytesIO()
+        for piece in self._pieces():
+            content.write(piece.encode())
+        return content.getvalue()
 
     def _pieces(self) -> Iterator[str]:
         header = {name: getattr(self, name) for name in _HEADER}
@@ -249,9 +252,9 @@ class Manifest:
         """
         check_lease(lease, storage)
         self.written_at = time.time()
-        text = self.to_json()
-        persistently(storage.write_text, self.uri, text)
-        snapshot = write_snapshot(self.uri, lease.number, text, storage)
+        content = self._encoded()
+        persistently(storage.write_bytes, self.uri, content)
+        snapshot = write_snapshot(self.uri, lease.number, content, storage)
         try:
             check_lease(lease, storage)
         except LaplasArgumentError:

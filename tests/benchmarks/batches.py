@@ -43,7 +43,8 @@ JOB = (5.0, 20.0)
 BUDGET = 50.0
 """Requests a second that go to the API: the connection's default."""
 
-BOOKKEEPING = ("leases", "plan", "journal", "checkpoint", "summary", "manifest")
+NOT_COUNTED = {"audio", "transcripts"}
+"""What is written for its own sake; all else is the batch's memory."""
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -59,8 +60,8 @@ def compare_batches(sizes: Sequence[int] = SIZES) -> Comparison:
         f"{NAMES_A_LISTING:,} names a request. In place of the HTTP client, whose cost is that of a wait above, something that "
         f"accepts a file in {SUBMISSION[0]:g} to {SUBMISSION[1]:g} s and has it done after {JOB[0]:g} to {JOB[1]:g} s, at "
         f"{BUDGET:g} requests a second. All these times, and the intervals of the batch, are {SPEED} times as short, except "
-        "in the run in real time. Neither the storage's CPU time counts nor the bytes of the transcripts: what is written "
-        "are leases, plan, journal, checkpoints, summary and manifest. Memory: the most that the process had, and how much "
+        "in the run in real time, in which a process that mostly sleeps pays more CPU time for each waking. Neither the storage's CPU time counts nor the bytes of the transcripts: what is written "
+        "are leases, plan, journal, checkpoints, summaries, manifest and snapshot. Memory: the most that the process had, and how much "
         "that is above what it had after its imports.",
     )
     load = []
@@ -140,6 +141,9 @@ def _judge(
         "requests of a later run", f"<= {most_requests:,.0f}", float(asked), met=asked <= most_requests
     )
     result.aim("CPU of a later run", "<= 25 s", later["cpu"], met=later["cpu"] <= 25)
+    # A process that mostly sleeps pays more CPU time for each waking than one that is kept busy.
+    cpu = 1000 * realtime["cpu"] / REALTIME
+    result.aim(f"CPU a file, {REALTIME:,} in real time", "<= 2.5 ms", cpu, met=cpu <= 2.5)
     per_file = sum(realtime["requests"].values()) / REALTIME
     result.aim(f"requests a file, {REALTIME:,} in real time", "<= 3.2", per_file, met=per_file <= 3.2)
 
@@ -222,7 +226,7 @@ def run_batch(given: Mapping[str, Any]) -> dict[str, Any]:
         "cpu": spent - bucket.own_cpu,
         "memory": peak,
         "growth": peak - imported,
-        "bytes": sum(bucket.written[name] for name in BOOKKEEPING),
+        "bytes": sum(size for kind, size in bucket.written.items() if kind not in NOT_COUNTED),
         "written": dict(bucket.written),
         "requests": dict(bucket.requests),
     }

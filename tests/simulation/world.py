@@ -385,8 +385,8 @@ class SimulatedStorage(Storage):
         text: str = self._operate("read", uri, read)
         return text
 
-    def write_text(self, uri: str, text: str) -> None:
-        self._operate("write", uri, lambda: self._put(uri, text), writes=True)
+    def write_bytes(self, uri: str, content: bytes) -> None:
+        self._operate("write", uri, lambda: self._put(uri, content.decode()), writes=True)
 
     def create(self, uri: str, text: str) -> bool:
         def create() -> bool:

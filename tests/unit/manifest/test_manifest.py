@@ -70,7 +70,7 @@ def test_who_was_overtaken_while_it_wrote_deletes_nothing_and_replaces_nothing(b
 def test_what_an_overtaken_writer_writes_late_is_not_read(begin, uri, storage):
     state = begin(*files("a.json"))
     manifest, _ = Manifest.gather(uri, storage)
-    late = write_snapshot(uri, state.lease.number, manifest.to_json(), storage)
+    late = write_snapshot(uri, state.lease.number, manifest.to_json().encode(), storage)
     text = storage.read_text(late)
     storage.delete(late)
     second = begin(*files("a.json", state=FileState.SUBMITTED, generation_id="g", attempt=1))
