@@ -269,16 +269,14 @@ class STTBatchTrigger(BaseTrigger):
         yield TriggerEvent(event.to_payload())
 
     def _load(self) -> "BatchState | None":
-        from airflow_provider_laplas.manifest.lease import check_lease, read_lease  # noqa: PLC0415
+        from airflow_provider_laplas.manifest.lease import held_lease  # noqa: PLC0415
         from airflow_provider_laplas.manifest.state import BatchState  # noqa: PLC0415
 
         if not self.lease_token.isdigit():
             # A batch that version 0.1 has deferred.
             return None
         storage = object_storage()
-        lease = read_lease(self.manifest, int(self.lease_token), storage)
-        check_lease(lease, storage)
-        return BatchState.resumed(lease, storage)
+        return BatchState.resumed(held_lease(self.manifest, int(self.lease_token), storage), storage)
 
     async def on_kill(self) -> None:
         """Log that the generations keep running: the API cannot cancel them."""
