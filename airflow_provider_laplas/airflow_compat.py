@@ -11,27 +11,44 @@ from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
-    AirflowException,
-    AirflowFailException,
-    AirflowNotFoundException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
+from airflow.sdk import (
     Asset,
     AssetAlias,
     BaseOperator,
     BaseOperatorLink,
     BaseSensorOperator,
+    Connection,
     Context,
-    Stats,
 )
-from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_laplas.metrics import Metrics
 
+try:
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowRescheduleException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        TaskDeferralError,
+    )
+    from airflow.sdk.observability.stats import Stats
+except ImportError:  # Airflow 3.0 and 3.1
+    from airflow.exceptions import (  # type: ignore[attr-defined,no-redef]
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowRescheduleException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        TaskDeferralError,
+    )
+    from airflow.stats import Stats
+
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import (
+    from airflow.sdk.bases.decorator import (
         DecoratedOperator,
         TaskDecorator,
         determine_kwargs,
@@ -137,7 +154,10 @@ def argument_names(operator: type[BaseOperator]) -> set[str]:
 
 def option(name: str) -> str:
     """Return an option from the section ``laplas`` of Airflow's configuration; empty if it is not set."""
-    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415
+    try:
+        from airflow.sdk.configuration import conf  # noqa: PLC0415
+    except ImportError:  # Airflow 3.0 and 3.1
+        from airflow.configuration import conf  # noqa: PLC0415
 
     value: str = conf.get("laplas", name, fallback="")
     return value
@@ -170,13 +190,13 @@ def connection_fields(hook: Any, conn_id: str) -> dict[str, Any]:
 
 async def aconnection_fields(hook: Any, conn_id: str) -> dict[str, Any]:
     """Async version of :func:`connection_fields`."""
-    from airflow.providers.common.compat.connection import (  # noqa: PLC0415
-        get_async_connection,
-        get_async_extra_dejson,
-    )
+    from asgiref.sync import sync_to_async  # noqa: PLC0415
 
-    connection = await get_async_connection(conn_id, hook=hook)
-    return _fields(connection, await get_async_extra_dejson(connection))
+    if not hasattr(Connection, "aextra_dejson"):
+        # Before Airflow 3.3.2 there is nothing asynchronous in it: secrets are masked by a blocking call to the supervisor.
+        return await sync_to_async(connection_fields, thread_sensitive=False)(hook, conn_id)
+    connection = await hook.aget_connection(conn_id)
+    return _fields(connection, await connection.aextra_dejson())
 
 
 def _fields(connection: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,4 +208,7 @@ def __getattr__(name: str) -> Any:
     """Import the names that only decorators need."""
     if name not in _OF_DECORATORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("airflow.providers.common.compat.sdk"), name)
+    module = import_module("airflow.sdk.bases.decorator")
+    if not hasattr(module, name):  # Airflow 3.0 and 3.1
+        module = import_module("airflow.utils.operator_helpers")
+    return getattr(module, name)

@@ -4,10 +4,8 @@ import json
 import re
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetEvent
 from airflow.models.dagrun import DagRun
-from airflow.sdk import BaseHook
 from airflow.sdk.io import attach
 from airflow.utils.session import create_session
 from fsspec.implementations.dirfs import DirFileSystem
@@ -16,6 +14,7 @@ from sqlalchemy import select
 
 from airflow_provider_laplas import sql
 from airflow_provider_laplas.manifest import FileState, Manifest
+from tests.airflow_names import BaseHook, DagBag
 from tests.docs.pages import DAGS
 from tests.fake_api import WORDS
 

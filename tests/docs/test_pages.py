@@ -14,10 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
-from airflow.sdk import BaseHook, Variable
+from airflow.sdk import Variable
 from packaging.requirements import Requirement
 
 from airflow_provider_laplas import captions, errors, sql
@@ -36,6 +35,7 @@ from airflow_provider_laplas.task.base import BaseSTTOperator
 from airflow_provider_laplas.task.generation import summarise
 from airflow_provider_laplas.transcript import Transcript
 from airflow_provider_laplas.transcript.quality import QualitySettings
+from tests.airflow_names import BaseHook, DagBag
 from tests.benchmarks import common
 from tests.docs.pages import DAGS, NOT_RUN, PAGES, PYTHON, SHELL, commands, run_commands
 from tests.faults.conftest import NAMES

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import clear_task_instances
 from airflow.sdk import DAG
@@ -21,6 +20,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 
 from airflow_provider_laplas import triggers
+from tests.airflow_names import DagBag, sync_bag_to_db
 from tests.fake_api import FakeAPI
 
 

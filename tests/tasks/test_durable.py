@@ -7,8 +7,8 @@ from itertools import chain, repeat
 
 import pytest
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowException
 
+from airflow_provider_laplas.airflow_compat import AirflowException
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasGenerationGoneError,

@@ -6,9 +6,9 @@ from datetime import timedelta
 from itertools import chain, repeat
 
 import pytest
-from airflow.sdk.exceptions import AirflowException
 from airflow.sdk.execution_time.context import TaskStateStoreAccessor
 
+from airflow_provider_laplas.airflow_compat import AirflowException
 from airflow_provider_laplas.hooks import LaplasHook
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
 from airflow_provider_laplas.sensors import STTCompletionSensor

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
+from airflow_provider_laplas.airflow_compat import AirflowFailException, AirflowSensorTimeout
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasArgumentError,

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from airflow.sdk import BaseHook
 
 from airflow_provider_laplas import sql
 from airflow_provider_laplas.errors import LaplasArgumentError
+from tests.airflow_names import BaseHook
 from tests.fake_api import error_body, reply, transcript_reply
 
 PIPELINE = Path(__file__).parents[2] / "dags" / "ingest_recordings.py"

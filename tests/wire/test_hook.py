@@ -9,10 +9,9 @@ import time
 
 import pytest
 import requests
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_laplas import exceptions
-from airflow_provider_laplas.airflow_compat import METRICS
+from airflow_provider_laplas.airflow_compat import METRICS, AirflowException, AirflowFailException
 from airflow_provider_laplas.api.poller import Poller
 from airflow_provider_laplas.api.responses import State
 from airflow_provider_laplas.errors import (

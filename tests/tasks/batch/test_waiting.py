@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import task
-from airflow.sdk.exceptions import TaskDeferralError
 
 from airflow_provider_laplas import persistence
+from airflow_provider_laplas.airflow_compat import TaskDeferralError
 from airflow_provider_laplas.batch import timing, wait
 from airflow_provider_laplas.errors import LaplasBatchError, LaplasStorageError
 from airflow_provider_laplas.manifest import FileRecord, FileState, output_name

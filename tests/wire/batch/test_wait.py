@@ -4,7 +4,6 @@ import asyncio
 import time
 
 import pytest
-from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_provider_laplas.api.poller import Poller
 from airflow_provider_laplas.batch.publish import publish_completed
@@ -13,6 +12,7 @@ from airflow_provider_laplas.errors import LaplasStorageError
 from airflow_provider_laplas.manifest import FileState
 from airflow_provider_laplas.results.output import Output
 from airflow_provider_laplas.transcript.quality import QualitySettings
+from tests.airflow_names import AirflowTaskTimeout
 from tests.fake_api import answer_healthily
 from tests.wire.batch.conftest import client
 
