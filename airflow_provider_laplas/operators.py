@@ -75,9 +75,10 @@ class SubmitSTTOperator(BaseSTTOperator):
 
         with LaplasHook(check_text("conn_id", self.conn_id)) as hook:
             folder = choose_folder(self.results_path, hook.client.settings.results_path)
-            work = self.submission(DEFAULT_TIMEOUT)
-            begun = work.begin(hook, RecordStore(context), folder, TaskKey.from_context(context))
+            work, records = self.submission(DEFAULT_TIMEOUT), RecordStore(context)
+            begun = work.begin(hook, records, folder, TaskKey.from_context(context))
         context["ti"].xcom_push(key=GENERATION_ID_KEY, value=begun.generation_id)
+        records.try_again()
         return Done(begun.generation_id)
 
 

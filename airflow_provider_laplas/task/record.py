@@ -54,6 +54,7 @@ class RecordStore:
         self._store = context.get("task_state_store")
         self._record: GenerationRecord | None = None
         self._loaded = False
+        self._unwritten = False
         self.max_tries = int(getattr(context["ti"], "max_tries", 0) or 0)
 
     def load(self) -> GenerationRecord | None:
@@ -67,17 +68,44 @@ class RecordStore:
         Write the record, if it has changed.
 
         Retried for a few seconds, because the record is of paid work and Airflow's API server may be restarting.
+
+        :raises Exception: it cannot be written; what is saved later holds it
         """
-        if record != self.load():
+        if record != self.load() or self._unwritten:
             self._write(record)
 
-    def restore(self, record: GenerationRecord | None) -> None:
-        """Restore the earlier record, or none, after a submission that was not made."""
-        if record is not None:
+    def try_to_save(self, record: GenerationRecord, what: str) -> None:
+        """
+        Write the record, if it has changed. If it cannot be written, that is logged, and the task goes on.
+
+        :param what: what cannot be noted, and what that means
+        """
+        try:
             self.save(record)
-        elif self._store is not None:
-            persistently(self._store.delete, STORE_KEY)
-            self._record = None
+        except Exception:
+            log.exception("%s", what)
+
+    def try_again(self) -> None:
+        """Write what could not be written before, if there is anything. If it still cannot be, that is logged."""
+        if self._unwritten and self._record is not None:
+            self.try_to_save(self._record, "What this task has submitted still cannot be noted.")
+
+    def restore(self, record: GenerationRecord | None) -> None:
+        """
+        Restore the earlier record, or none, after a submission that was not made.
+
+        If that cannot be written, it is logged: the error that ended the submission says more.
+        """
+        try:
+            if record is not None:
+                self.save(record)
+            elif self._store is not None:
+                persistently(self._store.delete, STORE_KEY)
+                self._record, self._unwritten = None, False
+        except Exception:
+            log.exception(
+                "The note of a submission that was not made cannot be taken back: a retry will take it for ambiguous."
+            )
 
     def occasion(self, record: GenerationRecord) -> Occasion:
         """Return whether this try is a retry or follows a Clear."""
@@ -99,7 +127,7 @@ class RecordStore:
         self.save(GenerationRecord(_BATCH, self.max_tries, 0.0))
 
     def _read(self) -> GenerationRecord | None:
-        stored = self._store.get(STORE_KEY) if self._store is not None else None
+        stored = persistently(self._store.get, STORE_KEY) if self._store is not None else None
         if not isinstance(stored, str):
             return None
         try:
@@ -109,6 +137,8 @@ class RecordStore:
             return None
 
     def _write(self, record: GenerationRecord) -> None:
+        # Also if it cannot be written: what is noted next holds it.
+        self._record, self._unwritten = record, True
         if self._store is not None:
             persistently(self._store.set, STORE_KEY, json.dumps(asdict(record)))
-        self._record = record
+        self._unwritten = False

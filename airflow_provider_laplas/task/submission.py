@@ -22,7 +22,7 @@ from airflow_provider_laplas.errors import (
     rebuild,
 )
 from airflow_provider_laplas.redaction import redacted
-from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, load_reply
+from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, id_of, load_reply
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
 
@@ -153,11 +153,15 @@ class Submission:
     ) -> Begun:
         """Look for what an earlier try left: the stored reply first, then the API."""
         record = records.renewed(record, timeout=self.timeout, now=time.time())
-        if record.generation_id is None:
-            return Begun(record)
-        if stored := find_stored(record, place):
-            return Begun(record, stored)
-        return Begun(record, outcome=hook.client.poll(record.generation_id))
+        if record.generation_id is not None:
+            stored = find_stored(record, place)
+            outcome = None if stored else hook.client.poll(record.generation_id)
+            return Begun(record, stored, outcome)
+        if record.result is not None and (stored := find_stored(record, place)):
+            # Up to now the id was missing where the store was away when it was to be noted.
+            generation_id = id_of(stored.reference, stored.reply) or record.fingerprint
+            return Begun(replace(record, generation_id=generation_id), stored)
+        return Begun(record)
 
     def _judge(self, begun: Begun) -> Earlier:
         if begun.stored is not None:
@@ -216,10 +220,9 @@ class Submission:
         # Logged first: if saving the record fails, the id is still in the log.
         log.info("Submitted %s as generation %s.", self.shown, generation_id)
         record = replace(intent, generation_id=generation_id, submitted_at=now, deadline=now + self.timeout)
-        try:
-            records.save(record)
-        except Exception:
-            log.exception(
-                "Generation %s could not be recorded: a retry of this task would submit again.", generation_id
-            )
+        records.try_to_save(
+            record,
+            f"Generation {generation_id} could not be noted: a retry of this task would take its submission for "
+            "ambiguous.",
+        )
         return Begun(record)

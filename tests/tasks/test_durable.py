@@ -8,11 +8,13 @@ from itertools import chain, repeat
 import pytest
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.execution_time.context import TaskStateStoreAccessor
 
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasGenerationGoneError,
     LaplasGenerationTimeoutError,
+    LaplasValidationError,
 )
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
 from airflow_provider_laplas.results import load_transcript
@@ -373,3 +375,103 @@ def test_a_folder_that_cannot_be_written_to_does_not_lose_the_transcript(
     run = run_dag(dag)
     assert run.xcom("t")["text"] == TEXT
     assert run.xcom("t")["result"]["xcom_key"] == "reply"
+
+
+@pytest.fixture
+def store_away(monkeypatch):
+    """Let Airflow's state store fail at the writes that a test picks by what is written; reading works."""
+    monkeypatch.setattr("airflow_provider_laplas.persistence.WRITE_ATTEMPTS", 1)
+    really = TaskStateStoreAccessor.set
+
+    def away_for(picks):
+        def write(self, key, value, **how):
+            if picks(json.loads(value)):
+                raise ConnectionError("Airflow's API server is away")
+            really(self, key, value, **how)
+
+        monkeypatch.setattr(TaskStateStoreAccessor, "set", write)
+
+    return away_for
+
+
+def once_the_id_is_known(note):
+    return note["generation_id"] is not None and note["result"] is None
+
+
+@BOTH
+@pytest.mark.parametrize("folder", [True, False], ids=["folder", "state store"])
+def test_where_the_id_could_not_be_noted_a_clear_finds_the_transcript_that_was_noted_later(
+    api, dag, run_and_clear, store_away, tmp_path, folder, deferrable
+):
+    store_away(once_the_id_is_known)
+    TranscribeOperator(
+        task_id="t",
+        audio=URL,
+        poke_interval=1,
+        deferrable=deferrable,
+        defer_after=0,
+        results_path=str(tmp_path) if folder else None,
+    )
+    run_and_clear()
+    (generation_id,) = api.generations
+    api.generations.clear()
+    run = run_and_clear()
+    assert run.state_of("t") == "success"
+    assert (run.xcom("t")["text"], run.xcom("t")["generation_id"]) == (TEXT, generation_id)
+    assert api.count("POST") == 1
+
+
+def test_an_id_that_could_not_be_noted_is_noted_once_the_store_is_back(api, dag, run_and_clear, store_away):
+    failures = iter([True])
+    store_away(lambda note: once_the_id_is_known(note) and next(failures, False))
+    SubmitSTTOperator(task_id="t", audio=URL)
+    ids = [run_and_clear().xcom("t") for _ in range(2)]
+    assert ids == [*api.generations] * 2
+    assert api.count("POST") == 1
+
+
+def test_a_transcript_that_cannot_be_noted_does_not_fail_the_task_that_has_it(
+    api, dag, run_dag, store_away, caplog
+):
+    """A further try would delete the XCom that holds it."""
+    store_away(lambda note: note["result"] is not None)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0)
+    run = run_dag(dag)
+    assert (run.state_of("t"), run.xcom("t")["text"]) == ("success", TEXT)
+    assert "could not be noted" in caplog.text
+
+
+@pytest.mark.parametrize("folder", [True, False], ids=["folder", "state store"])
+def test_a_note_of_an_earlier_version_that_has_a_result_and_no_id_is_a_stored_transcript(
+    api, dag, run_and_clear, monkeypatch, tmp_path, folder
+):
+    really = TaskStateStoreAccessor.set
+
+    def without_id(self, key, value, **how):
+        really(self, key, json.dumps(json.loads(value) | {"generation_id": None}), **how)
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(TaskStateStoreAccessor, "set", without_id)
+        TranscribeOperator(
+            task_id="t", audio=URL, poke_interval=1, results_path=str(tmp_path) if folder else None
+        )
+        run_and_clear()
+    (generation_id,) = api.generations
+    api.generations.clear()
+    run = run_and_clear()
+    assert (run.state_of("t"), run.xcom("t")["text"]) == ("success", TEXT)
+    assert run.xcom("t")["generation_id"] == generation_id or not folder
+    assert api.count("POST") == 1
+
+
+def test_an_error_of_the_api_is_not_hidden_by_a_store_that_fails_after_it(api, dag, run_dag, monkeypatch):
+    monkeypatch.setattr("airflow_provider_laplas.persistence.WRITE_ATTEMPTS", 1)
+
+    def away(self, key):
+        raise ConnectionError("Airflow's API server is away")
+
+    monkeypatch.setattr(TaskStateStoreAccessor, "delete", away)
+    api.script("POST", reply(400))
+    SubmitSTTOperator(task_id="t", audio=URL)
+    (error,) = run_dag(dag).errors
+    assert isinstance(error, LaplasValidationError)
