@@ -2,7 +2,7 @@
 A task's record of what it submitted, so that no retry pays again.
 
 It is kept in Airflow's ``task_state_store``, which belongs to the task instance, not to a single try: it survives
-retries, a killed worker and a Clear, and is empty in a new DAG run.
+retries, a killed worker and a Clear, stays as long as the DAG run, and is empty in a new one.
 """
 
 import json
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from airflow_provider_laplas.airflow_compat import forgets_on_success, keep_for_ever
 from airflow_provider_laplas.api.resume import Occasion
 from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.results.keeping import Reference
@@ -73,6 +74,14 @@ class RecordStore:
         """
         if record != self.load() or self._unwritten:
             self._write(record)
+
+    def warn_if_forgotten(self) -> None:
+        """Warn where Airflow is set to drop the record once the task succeeds."""
+        if self._store is not None and forgets_on_success():
+            log.warning(
+                "Airflow's [state_store] clear_on_success is on: this task's note goes when it succeeds, and a Clear after "
+                "that submits and pays again. Turn it off."
+            )
 
     def try_to_save(self, record: GenerationRecord, what: str) -> None:
         """
@@ -140,5 +149,5 @@ class RecordStore:
         # Also if it cannot be written: what is noted next holds it.
         self._record, self._unwritten = record, True
         if self._store is not None:
-            persistently(self._store.set, STORE_KEY, json.dumps(asdict(record)))
+            persistently(keep_for_ever, self._store, STORE_KEY, json.dumps(asdict(record)))
         self._unwritten = False

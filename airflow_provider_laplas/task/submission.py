@@ -200,6 +200,7 @@ class Submission:
         work: str,
         source: str | Upload,
     ) -> Begun:
+        records.warn_if_forgotten()
         intent = GenerationRecord(work, records.max_tries, time.time() + self.timeout)
         # A later try that finds a record without an id knows that the submission may have been made.
         records.save(intent)

@@ -2,13 +2,17 @@
 
 import json
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 
 import pytest
+from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowException
 from airflow.sdk.execution_time.context import TaskStateStoreAccessor
+from airflow.state.metastore import MetastoreBackend
+from airflow.utils.session import create_session
+from sqlalchemy import update
 
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
@@ -475,3 +479,31 @@ def test_an_error_of_the_api_is_not_hidden_by_a_store_that_fails_after_it(api, d
     SubmitSTTOperator(task_id="t", audio=URL)
     (error,) = run_dag(dag).errors
     assert isinstance(error, LaplasValidationError)
+
+
+def test_a_note_outlives_airflows_usual_retention(api, dag, run_and_clear, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__STATE_STORE__DEFAULT_RETENTION_DAYS", "1")
+    SubmitSTTOperator(task_id="t", audio=URL)
+    run_and_clear()
+    with create_session() as session:
+        expires = TaskStateStoreModel.expires_at
+        session.execute(
+            update(TaskStateStoreModel)
+            .where(expires.is_not(None))
+            .values(expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+        )
+    MetastoreBackend().cleanup()
+    assert run_and_clear().state_of("t") == "success"
+    assert api.count("POST") == 1
+
+
+@pytest.mark.parametrize("clears", [True, False])
+def test_a_setting_that_drops_notes_on_success_is_warned_of_where_it_makes_a_clear_pay_again(
+    api, dag, run_and_clear, monkeypatch, caplog, clears
+):
+    monkeypatch.setenv("AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS", str(clears))
+    SubmitSTTOperator(task_id="t", audio=URL)
+    run_and_clear()
+    assert ("clear_on_success" in caplog.text) is clears
+    run_and_clear()
+    assert api.count("POST") == 1 + clears

@@ -5,6 +5,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk import NEVER_EXPIRE
 
 from airflow_provider_laplas.task.record import STORE_KEY, GenerationRecord, RecordStore
 
@@ -24,7 +25,8 @@ class Store(dict):
         self.reads += 1
         return super().get(key)
 
-    def set(self, key, value):
+    def set(self, key, value, *, retention):
+        assert retention is NEVER_EXPIRE
         self.writes += 1
         if self.failures:
             self.failures -= 1
