@@ -151,7 +151,7 @@ def keep_for_ever(store: Any, key: str, value: str) -> None:
 
     With ``[state_store] clear_on_success`` it goes with the task's success all the same.
     """
-    from airflow.sdk import NEVER_EXPIRE  # noqa: PLC0415
+    from airflow.sdk.execution_time.context import NEVER_EXPIRE  # noqa: PLC0415
 
     store.set(key, value, retention=NEVER_EXPIRE)
 
