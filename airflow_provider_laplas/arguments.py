@@ -49,14 +49,22 @@ def check_keywords(owner: str, known: Collection[str], given: Iterable[str]) -> 
 
 def check_text(name: str, value: Any) -> str:
     """
-    Return a string that must not be empty, or a template.
+    Return a string of valid Unicode that must not be empty, or a template.
 
     :raises LaplasArgumentError: naming the argument
     """
-    if not is_template(value) and (not isinstance(value, str) or not value.strip()):
+    if not is_template(value) and (not isinstance(value, str) or not value.strip() or not _is_unicode(value)):
         raise LaplasArgumentError(f"`{name}` must be a non-empty string, not {value!r}.", argument=name)
     text: str = value
     return text
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_seconds(name: str, value: Any) -> float:

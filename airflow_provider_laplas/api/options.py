@@ -87,8 +87,9 @@ def check_options(options: Mapping[str, Any], *, rendered: bool) -> dict[str, An
             ) from None
     if rendered:
         try:
-            json.dumps(checked, allow_nan=False)
-        except (TypeError, ValueError) as error:
+            # Encoded, as half of a surrogate pair could not be sent.
+            json.dumps(checked, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
             raise LaplasArgumentError(
                 f"`options` cannot be serialized as JSON: {error}.", argument="options"
             ) from None

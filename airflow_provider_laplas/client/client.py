@@ -19,7 +19,7 @@ import requests
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from airflow_provider_laplas.api import calls
-from airflow_provider_laplas.api.calls import PART_NAMES, Call, Upload
+from airflow_provider_laplas.api.calls import PART_NAMES, Call, Delivery, Upload
 from airflow_provider_laplas.api.options import DEFAULT_MODEL, check_options
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Poller
 from airflow_provider_laplas.api.responses import Generation, Response, judge_probe, read
@@ -109,7 +109,12 @@ class LaplasClient(Sender):
         self._part_names = _PART_NAME_OF if part_names is None else part_names
 
     def submit(
-        self, audio: Audio, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
+        self,
+        audio: Audio,
+        *,
+        model: str = DEFAULT_MODEL,
+        options: Mapping[str, Any] | None = None,
+        delivery: Delivery | None = None,
     ) -> str:
         """
         Submit audio and return the generation id. The audio is billed from then on.
@@ -120,12 +125,14 @@ class LaplasClient(Sender):
         :param audio: an http(s) URL, or a local path or storage URI, whose content is streamed to the API
         :param model: the API's model id
         :param options: the API's request options, see :class:`~airflow_provider_laplas.api.options.RequestOptions`
+        :param delivery: is called before the first byte is submitted, and told how far the request came
         :raises LaplasAmbiguousSubmitError: sent, but not answered: it may have been accepted and billed
         :raises LaplasError: the typed error of the answer
         """
         source = open_source(audio, self._storage)
+        part = self._part(self.settings)
         return self._post(
-            calls.submit(source, model=model, options=_checked(options), part=self._part(self.settings))
+            calls.submit(source, model=model, options=_checked(options), part=part, delivery=delivery)
         )
 
     async def asubmit(

@@ -106,6 +106,8 @@ class RecordStore:
         If that cannot be written, it is logged: the error that ended the submission says more.
         """
         try:
+            if record == self.load() and not self._unwritten:
+                return
             if record is not None:
                 self.save(record)
             elif self._store is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import METRICS
-from airflow_provider_laplas.api.calls import Upload
+from airflow_provider_laplas.api.calls import Delivery, Upload
 from airflow_provider_laplas.api.poller import SETTLING
 from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, judge, resume
@@ -105,7 +105,7 @@ class Submission:
                 log.info(
                     "Submitting: an earlier try submitted different audio, or with a different model or options."
                 )
-            return self._submit(hook, records, earlier_record, work, source)
+            return self._submit(hook, records, work, source)
         place = Place(str(earlier_record.generation_id), folder, task)
         begun = self._look_for(hook, records, earlier_record, place)
         earlier = self._judge(begun)
@@ -115,7 +115,7 @@ class Submission:
                 ambiguous = earlier in {Earlier.UNANSWERED, Earlier.AMBIGUOUS}
                 level = logging.WARNING if ambiguous else logging.INFO
                 log.log(level, "Submitting: %s.", self._why(earlier, begun, occasion))
-                return self._submit(hook, records, earlier_record, work, source)
+                return self._submit(hook, records, work, source)
             case Action.FAIL:
                 if earlier is not Earlier.GONE:
                     # From here on a Clear is consent.
@@ -196,25 +196,28 @@ class Submission:
         self,
         hook: "LaplasHook",
         records: RecordStore,
-        earlier: GenerationRecord | None,
         work: str,
         source: str | Upload,
     ) -> Begun:
         records.warn_if_forgotten()
+        earlier = records.load()
         intent = GenerationRecord(work, records.max_tries, time.time() + self.timeout)
-        # A later try that finds a record without an id knows that the submission may have been made.
-        records.save(intent)
+        # A later try that finds a record without an id knows that the submission may have been made. So it is noted as late
+        # as can be: what fails before that leaves nothing to doubt.
+        delivery = Delivery(lambda: records.save(intent))
         try:
-            generation_id = hook.client.submit(source, model=self.model, options=self.options)
+            generation_id = self._send(hook, source, delivery)
         except LaplasAmbiguousSubmitError as error:
             if resume(Earlier.UNANSWERED, Occasion.RETRY, self.policy) is Action.FAIL:
                 records.save(replace(intent, ambiguity_reported=True))
                 raise
             log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
-            generation_id = hook.client.submit(source, model=self.model, options=self.options)
-        except LaplasError:
-            # The submission was certainly not made, so a retry may make it.
-            records.restore(earlier)
+            generation_id = self._send(hook, source, delivery)
+        except BaseException as error:
+            # An error of the API's that is not ambiguous, or a time-out of Airflow amid an upload: the submission was
+            # certainly not made, so a retry may make it.
+            if isinstance(error, LaplasError) or not delivery.whole:
+                records.restore(earlier)
             raise
         METRICS.submitted()
         now = time.time()
@@ -227,3 +230,6 @@ class Submission:
             "ambiguous.",
         )
         return Begun(record)
+
+    def _send(self, hook: "LaplasHook", source: str | Upload, delivery: Delivery) -> str:
+        return hook.client.submit(source, model=self.model, options=self.options, delivery=delivery)

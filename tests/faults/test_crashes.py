@@ -4,14 +4,12 @@ import pytest
 
 from tests.fake_api import TEXT
 from tests.faults.conftest import RUN_SECONDS
-from tests.faults.kill import kill_owner, killing
+from tests.faults.kill import killing
 
 
 def arm(point, target, api, folder, run_marker):
     """Have the process end at this point of the first try."""
-    if point == "intent":
-        api.at_connect(kill_owner(target))
-    elif point == "sent":
+    if point == "sent":
         api.script("POST", killing(target))
     elif point == "stored":
         api.script("GET", killing(target))
@@ -19,7 +17,12 @@ def arm(point, target, api, folder, run_marker):
         run_marker.touch()
 
 
-DAGS = {"intent": "one", "sent": "one", "reply": "killed_with_the_reply", "stored": "one_in_place"}
+DAGS = {
+    "intent": "killed_at_a_note",
+    "sent": "one",
+    "reply": "killed_at_a_note",
+    "stored": "one_in_place",
+}
 
 
 @pytest.fixture(scope="module")

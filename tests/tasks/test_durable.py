@@ -4,6 +4,7 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
+from pathlib import Path
 
 import pytest
 from airflow.models.task_state_store import TaskStateStoreModel
@@ -18,12 +19,13 @@ from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasGenerationGoneError,
     LaplasGenerationTimeoutError,
+    LaplasTransportError,
     LaplasValidationError,
 )
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sensors import STTCompletionSensor
-from tests.fake_api import TEXT, reply, reset_after_body, transcript_reply
+from tests.fake_api import TEXT, reply, reset_after_body, stall, transcript_reply
 
 URL = "https://example.com/a.mp3"
 
@@ -507,3 +509,34 @@ def test_a_setting_that_drops_notes_on_success_is_warned_of_where_it_makes_a_cle
     assert ("clear_on_success" in caplog.text) is clears
     run_and_clear()
     assert api.count("POST") == 1 + clears
+
+
+@pytest.mark.parametrize("operator", [SubmitSTTOperator, TranscribeOperator])
+def test_a_file_whose_name_is_not_utf_8_is_transcribed(api, dag, run_and_clear, tmp_path, operator):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.mp3"
+    Path(os.fsdecode(path)).write_bytes(b"x" * 100)
+    operator(task_id="t", audio=os.fsdecode(path))
+    assert [run_and_clear().state_of("t") for _ in range(2)] == ["success"] * 2
+    assert api.count("POST") == 1
+
+
+def test_a_submission_without_a_connection_is_not_noted(api, dag, run_dag, monkeypatch):
+    monkeypatch.setattr("airflow_provider_laplas.client.client.ATTEMPTS", 1)
+    notes = []
+    monkeypatch.setattr(TaskStateStoreAccessor, "set", lambda *args, **how: notes.append(args))
+    api.stop()
+    SubmitSTTOperator(task_id="t", audio=URL)
+    (error,) = run_dag(dag).errors
+    assert isinstance(error, LaplasTransportError)
+    assert notes == []
+
+
+def test_an_upload_that_airflows_time_out_ends_was_not_made_and_is_submitted_by_a_retry(
+    api, dag, run_dag, tmp_path
+):
+    audio = tmp_path / "large.mp3"
+    audio.write_bytes(b"x" * 30_000_000)
+    api.script("POST", stall(600))
+    SubmitSTTOperator(task_id="t", audio=str(audio), execution_timeout=timedelta(seconds=5), **RETRY)
+    assert run_dag(dag).state_of("t") == "success"
+    assert (api.count("POST"), len(api.generations)) == (2, 1)
