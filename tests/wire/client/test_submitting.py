@@ -19,6 +19,8 @@ from airflow_provider_laplas.errors import (
     LaplasCreditsError,
     LaplasError,
     LaplasRateLimitError,
+    LaplasResponseError,
+    LaplasServerError,
     LaplasTooLargeError,
     LaplasTransportError,
     LaplasValidationError,
@@ -106,6 +108,7 @@ def test_another_part_name_that_is_refused_too_ends_in_the_apis_error(api, clien
         reply(500),
         html(502),
         reply(504),
+        *map(reply, (103, 302, 303, 408, 409, 499, 524)),
         reply(201, {}),
         reply(201, b"<"),
         truncated({"generation_id": "x" * 40}),
@@ -196,6 +199,9 @@ def test_a_submission_is_repeated_where_no_connection_was_made(api, client, clie
         (403, LaplasCreditsError),
         (413, LaplasTooLargeError),
         (422, LaplasValidationError),
+        (405, LaplasResponseError),
+        (425, LaplasResponseError),
+        (501, LaplasServerError),
     ],
 )
 def test_a_refused_submission_is_sent_once(api, client, status, kind):
