@@ -153,6 +153,10 @@ class Poller:
         left = self.deadline - now
         return pause if left <= 0 and self._failures else max(0.0, min(pause, left))
 
+    def left(self) -> float:
+        """Return the seconds until the deadline; less than 0 after it."""
+        return self.deadline - self.clock()
+
     def timed_out(self, why: str = "was not done by its deadline") -> LaplasGenerationTimeoutError:
         """Return the error for a wait that ended without a result."""
         last = f" The last poll failed: {self._error}" if self._error else ""
