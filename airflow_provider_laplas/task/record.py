@@ -13,8 +13,11 @@ from typing import Any
 
 from airflow_provider_laplas.airflow_compat import forgets_on_success, keep_for_ever
 from airflow_provider_laplas.api.resume import Occasion
+from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.persistence import persistently
-from airflow_provider_laplas.results.keeping import Reference
+from airflow_provider_laplas.results.keeping import Reference, TaskKey
+from airflow_provider_laplas.storage import object_storage
+from airflow_provider_laplas.task.folder_notes import FolderNotes
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +50,21 @@ class GenerationRecord:
 
 _BATCH = "batch"
 
+_SHARED = ("fingerprint", "max_tries", "deadline", "generation_id", "submitted_at", "ambiguity_reported")
+"""What a note in the folder holds of a record. Where the reply is stored is not in it: it is in that folder."""
+
+
+_OTHER = -1
+"""A number of tries that no task has, so that its record is one from before a Clear."""
+
+
+def _parsed(fields: Any) -> GenerationRecord | None:
+    try:
+        return GenerationRecord(**fields)
+    except TypeError:
+        log.warning("The record of an earlier try of this task cannot be read: another version wrote it.")
+        return None
+
 
 class RecordStore:
     """Reads a task's record, once, and writes it. Without a state store nothing is kept between tries."""
@@ -56,7 +74,14 @@ class RecordStore:
         self._record: GenerationRecord | None = None
         self._loaded = False
         self._unwritten = False
-        self.max_tries = int(getattr(context["ti"], "max_tries", 0) or 0)
+        ti = context["ti"]
+        self.max_tries = int(getattr(ti, "max_tries", 0) or 0)
+        self._clears = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
+        self._is_first = self._clears == 0 and int(getattr(ti, "try_number", 1) or 1) <= 1
+        self._map_index = -1
+        self._folder: FolderNotes | None = None
+        self._found: dict[str, Any] | None = None
+        self._shared: dict[str, Any] | None = None
 
     def load(self) -> GenerationRecord | None:
         """Return an earlier try's record; None if there is none that can be read."""
@@ -75,12 +100,54 @@ class RecordStore:
         if record != self.load() or self._unwritten:
             self._write(record)
 
-    def warn_if_forgotten(self) -> None:
-        """Warn where Airflow is set to drop the record once the task succeeds."""
-        if self._store is not None and forgets_on_success():
+    def use_folder(self, folder: str | None, task: TaskKey) -> None:
+        """
+        Note submissions in the results folder, too, where the state store's note may not be found again.
+
+        That is so for a mapped task, whose list may change, and where Airflow drops the note of a task that succeeds.
+        """
+        if folder is not None and (task.map_index >= 0 or forgets_on_success()):
+            self._map_index = task.map_index
+            self._folder = FolderNotes(folder, task, object_storage())
+
+    def find(self, work: str) -> GenerationRecord | None:
+        """
+        Return the record of some work that is in the folder only: another map index left it, or the store dropped it.
+
+        :param work: its fingerprint
+        :raises LaplasStorageError: if the folder cannot be read: the work may be paid for
+        """
+        own = self.load()
+        if self._folder is None or (own is None and self._is_first):
+            return None
+        note = self._folder.read(work)
+        if note is None:
+            return None
+        record = _parsed({name: note.get(name) for name in _SHARED})
+        cleared = note.get("clears") != self._clears
+        if record is None or note.get("map_index") == self._map_index:
+            # Whether this index began to send is known better by the store.
+            found = record if record is not None and record.generation_id is not None else None
+        elif own is None and not cleared:
+            # The list has the same audio twice, and the other index is submitting it right now.
+            found = None
+        else:
+            # Its tries are counted otherwise.
+            found = replace(record, max_tries=_OTHER if cleared else self.max_tries)
+        self._found = note if found is not None else None
+        return found
+
+    def announce(self, record: GenerationRecord) -> None:
+        """
+        Note in the folder, if it is used, that a submission is about to begin. If that fails, it is logged.
+
+        Before there is a connection: a storage may take its time.
+        """
+        self._share(record)
+        if self._folder is None and self._store is not None and forgets_on_success():
             log.warning(
                 "Airflow's [state_store] clear_on_success is on: this task's note goes when it succeeds, and a Clear after "
-                "that submits and pays again. Turn it off."
+                "that submits and pays again. Turn it off, or set `results_path`, where the note is kept, too."
             )
 
     def try_to_save(self, record: GenerationRecord, what: str) -> None:
@@ -105,6 +172,7 @@ class RecordStore:
 
         If that cannot be written, it is logged: the error that ended the submission says more.
         """
+        self._take_back(record)
         try:
             if record == self.load() and not self._unwritten:
                 return
@@ -142,10 +210,9 @@ class RecordStore:
         if not isinstance(stored, str):
             return None
         try:
-            return GenerationRecord(**json.loads(stored))
-        except (ValueError, TypeError):
-            log.warning("The record of an earlier try of this task cannot be read: another version wrote it.")
-            return None
+            return _parsed(json.loads(stored))
+        except ValueError:
+            return _parsed(None)
 
     def _write(self, record: GenerationRecord) -> None:
         # Also if it cannot be written: what is noted next holds it.
@@ -153,3 +220,30 @@ class RecordStore:
         if self._store is not None:
             persistently(keep_for_ever, self._store, STORE_KEY, json.dumps(asdict(record)))
         self._unwritten = False
+        self._share(record)
+
+    def _share(self, record: GenerationRecord) -> None:
+        note = {name: getattr(record, name) for name in _SHARED}
+        if self._folder is None or note == self._shared:
+            return
+        try:
+            self._folder.write(
+                record.fingerprint, note | {"map_index": self._map_index, "clears": self._clears}
+            )
+        except (LaplasError, OSError) as error:
+            log.warning("The folder has no note of this task, which only its state store holds: %s", error)
+        self._shared = note
+
+    def _take_back(self, record: GenerationRecord | None) -> None:
+        """Undo :meth:`announce`, with the earlier record of the state store."""
+        if self._folder is None or self._shared is None:
+            return
+        work, note = self._shared["fingerprint"], self._found
+        if note is None and record is not None and record.fingerprint == work:
+            self._share(record)
+            return
+        try:
+            self._folder.write(work, note)
+        except (LaplasError, OSError) as error:
+            log.warning("The folder's note of a submission that was not made cannot be taken back: %s", error)
+        self._shared = None

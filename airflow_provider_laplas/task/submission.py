@@ -69,6 +69,20 @@ def find_stored(record: GenerationRecord, place: Place) -> Stored | None:
         return None
 
 
+def _say_that_it_is_other_work(folder: str | None, task: TaskKey) -> None:
+    if folder is None and task.map_index >= 0:
+        log.warning(
+            "Submitting: map index %s had other audio, another model or other options before. If its list has changed, "
+            "others of this task may have submitted the same audio, and it is paid for again: set `results_path`, where "
+            "each of them finds what the others have submitted.",
+            task.map_index,
+        )
+    else:
+        log.info(
+            "Submitting: an earlier try submitted different audio, or with a different model or options."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """
@@ -98,13 +112,14 @@ class Submission:
         :raises LaplasAmbiguousSubmitError: a submission may have been made, and ``on_ambiguous`` is ``fail``
         :raises LaplasGenerationGoneError: the earlier generation is gone, and ``on_expired`` is ``fail``
         """
-        earlier_record = records.load() if self.durable else None
-        source, work = self._source(earlier_record)
-        if earlier_record is None or earlier_record.fingerprint != work:
-            if earlier_record is not None:
-                log.info(
-                    "Submitting: an earlier try submitted different audio, or with a different model or options."
-                )
+        records.use_folder(folder, task)
+        own = earlier_record = records.load() if self.durable else None
+        source, work = self._source(own)
+        if self.durable and (own is None or own.fingerprint != work):
+            earlier_record = records.find(work)
+        if earlier_record is None:
+            if own is not None:
+                _say_that_it_is_other_work(folder, task)
             return self._submit(hook, records, work, source)
         place = Place(str(earlier_record.generation_id), folder, task)
         begun = self._look_for(hook, records, earlier_record, place)
@@ -199,9 +214,9 @@ class Submission:
         work: str,
         source: str | Upload,
     ) -> Begun:
-        records.warn_if_forgotten()
         earlier = records.load()
         intent = GenerationRecord(work, records.max_tries, time.time() + self.timeout)
+        records.announce(intent)
         # A later try that finds a record without an id knows that the submission may have been made. So it is noted as late
         # as can be: what fails before that leaves nothing to doubt.
         delivery = Delivery(lambda: records.save(intent))
