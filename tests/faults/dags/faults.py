@@ -144,6 +144,22 @@ with DAG("busy_pool", schedule=None, params=parameters(results_path=Param(type=[
         results_path="{{ params.results_path or '' }}",
     )
 
+with DAG("listed", schedule=None, params=parameters(results_path=Param(type="string"))):
+
+    @task
+    def listed(run_id: Any = None) -> list[str]:
+        """Return what a file says now; a Clear finds another list."""
+        names = (Path(os.environ["FAULTS_FOLDER"]) / f"list-{run_id}").read_text().split()
+        return [f"https://example.com/{name}.mp3" for name in names]
+
+    TranscribeOperator.partial(
+        task_id="transcribe",
+        conn_id=CONN,
+        poke_interval=1,
+        results_path="{{ params.results_path }}",
+        **RETRY,
+    ).expand(audio=listed())
+
 with DAG("blocker", schedule=None, params={"until": Param(type="string")}):
 
     @task(pool="one_slot")
