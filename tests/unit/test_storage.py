@@ -14,7 +14,6 @@ from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
 from airflow_provider_laplas import storage as storage_module
-from airflow_provider_laplas.backends import _object_info
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasConfigurationError,
@@ -319,13 +318,17 @@ def test_a_file_uri_may_name_this_machine(tmp_path):
 
 
 def test_what_a_label_does_not_change_is_the_version_of_an_object_at_google():
-    info = {
-        "name": "b/a.mp3",
-        "size": 3,
-        "updated": "2026-01-01T00:00:00Z",
-        "generation": "17",
-        "type": "file",
-    }
-    before, after = (_object_info({**info, "etag": etag}) for etag in ("CAE=", "CAI="))
+    class Google(MemoryFileSystem):
+        cachable = False
+        etag = "CAE="
+
+        def info(self, path, **_):
+            return {"name": path, "size": 3, "generation": "17", "etag": self.etag, "type": "file"}
+
+    filesystem = Google()
+    storage = Storage(lambda _: SimpleNamespace(fs=filesystem, path="/"))
+    before = storage.info("memory://b/a.mp3")
+    filesystem.etag = "CAI="
+    after = storage.info("memory://b/a.mp3")
     assert before.version == after.version == "17"
     assert before.etag != after.etag
