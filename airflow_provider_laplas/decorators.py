@@ -17,7 +17,7 @@ from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.operators import TranscribeOperator, batch_task
 from airflow_provider_laplas.redaction import redacted
-from airflow_provider_laplas.task.base import Task
+from airflow_provider_laplas.task.base import Task, shown_audio
 
 
 class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
@@ -107,7 +107,7 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
     def _call(self, context: Context) -> None:
         arguments = determine_kwargs(self.python_callable, self._args, {**context, **self._kwargs})
         self._audio = self.check_audio(self.python_callable(*self._args, **arguments))
-        self.audio = redacted(self._audio)
+        self.audio = shown_audio(self._audio)
 
 
 def transcribe_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:

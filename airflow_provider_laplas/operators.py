@@ -47,8 +47,8 @@ class SubmitSTTOperator(BaseSTTOperator):
     :class:`~airflow_provider_laplas.errors.LaplasAmbiguousSubmitError`, which Airflow does not retry.
 
     :param results_path: the sensor's folder in object storage. If it contains the transcript of an earlier try, a retry
-        or a Clear does not submit again, and does not fail although the API keeps results for one hour only. Nothing
-        is written to it. Default the connection's, else ``[laplas] results_path``. Templated
+        or a Clear does not submit again, and does not fail although the API keeps results for one hour only. A mapped
+        task notes in it what it submits, for the case that its list changes; nothing else is written. Default the connection's, else ``[laplas] results_path``. Templated
     """
 
     template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path")
@@ -75,9 +75,10 @@ class SubmitSTTOperator(BaseSTTOperator):
 
         with LaplasHook(check_text("conn_id", self.conn_id)) as hook:
             folder = choose_folder(self.results_path, hook.client.settings.results_path)
-            work = self.submission(DEFAULT_TIMEOUT)
-            begun = work.begin(hook, RecordStore(context), folder, TaskKey.from_context(context))
+            work, records = self.submission(DEFAULT_TIMEOUT), RecordStore(context)
+            begun = work.begin(hook, records, folder, TaskKey.from_context(context))
         context["ti"].xcom_push(key=GENERATION_ID_KEY, value=begun.generation_id)
+        records.try_again()
         return Done(begun.generation_id)
 
 

@@ -20,9 +20,8 @@ from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
-from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.output import check_output, check_results_path
-from airflow_provider_laplas.task.base import BaseWaitingOperator
+from airflow_provider_laplas.task.base import BaseWaitingOperator, shown_audio
 from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
 
 if TYPE_CHECKING:
@@ -157,12 +156,12 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
 
         :raises LaplasArgumentError: naming ``source``, if it is not a valid source
         """
-        return None if self.source is None else str(redacted(check_audio(self.source, "source")))
+        return None if self.source is None else str(shown_audio(check_audio(self.source, "source")))
 
     def after_rendering(self) -> None:
         """Make Airflow store and show the source without its signature."""
         super().after_rendering()
-        self.source = redacted(self.source)
+        self.source = shown_audio(self.source)
 
     def _given(self) -> "GivenGeneration":
         from airflow_provider_laplas.task.generation import GivenGeneration  # noqa: PLC0415

@@ -117,7 +117,8 @@ class STTCompletionTrigger(BaseTrigger):
     :param submitted_at: epoch seconds of the submission, if known
     :param results_path: the folder in object storage for the reply; without one it becomes an XCom
     :param task: the ids of the task instance that owns the XCom. Default: the one that deferred
-    :param first_poll: seconds until the first poll. Default :data:`FIRST_POLL`
+    :param first_poll: seconds until the first poll, which is not after the deadline, if that is not nearer than the
+        default. Default :data:`FIRST_POLL`
     :param first_look: old name of ``first_poll``, for tasks that were deferred by version 0.1
     """
 
@@ -181,8 +182,9 @@ class STTCompletionTrigger(BaseTrigger):
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
 
         wait = Poller(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
-        # Spread over two seconds, so that tasks that deferred together do not poll together.
-        await asyncio.sleep(self.first_poll + 2 * random.random())  # noqa: S311
+        # Spread over two seconds, so that tasks that deferred together do not poll together, but not past the deadline.
+        first_poll = self.first_poll + 2 * random.random()  # noqa: S311
+        await asyncio.sleep(min(first_poll, max(wait.left(), FIRST_POLL)))
         generation = await shared_client(self.conn_id).wait_for(wait)
         # Shielded, so that the paid reply is stored even if the trigger is being moved to another triggerer.
         place = Place(self.generation_id, self.results_path, self._task_key())

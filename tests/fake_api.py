@@ -237,7 +237,6 @@ class FakeAPI:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
-        self._at_connect: deque[Callable[[int], None]] = deque()
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -292,10 +291,6 @@ class FakeAPI:
         """Say how the next requests of this method are answered, one each."""
         self._scripts[method].extend(behaviours)
 
-    def at_connect(self, act: Callable[[int], None]) -> None:
-        """Call this with the client's port at the next connection, and cut that before a byte of it is read."""
-        self._at_connect.append(act)
-
     def create(self) -> str:
         """Create a generation, as a submission does."""
         generation_id = str(uuid.uuid4())
@@ -316,9 +311,6 @@ class FakeAPI:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        if self._at_connect:
-            self._at_connect.popleft()(writer.get_extra_info("peername")[1])
-            _reset(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while head := await reader.readuntil(b"\r\n\r\n"):
                 first, *lines = head.decode("latin-1").strip().split("\r\n")

@@ -6,7 +6,7 @@ A :class:`Call` only describes a request; the client sends it.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Generic, Literal, TypeVar
 from urllib.parse import quote
 
@@ -49,6 +49,20 @@ class Upload:
     etag: str = ""
 
 
+@dataclass(slots=True)
+class Delivery:
+    """
+    How far a submission came.
+
+    :ivar before: called when the connection stands and the headers are sent, before the first byte of the body; if it
+        raises, nothing was submitted. Blocking. Called again for each repetition
+    :ivar whole: whether the last byte of a request was handed over for sending; until then nothing can be submitted
+    """
+
+    before: Callable[[], object] = field(repr=False)
+    whole: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
     """
@@ -61,6 +75,7 @@ class Call(Generic[T]):
     :ivar part: the name of the upload's form part
     :ivar generation_id: the generation that the request fetches, if any
     :ivar timeout: seconds to wait for the reply, if other than the connection's setting
+    :ivar delivery: is told how far the request came, if somebody wants to know
     """
 
     method: Literal["GET", "POST"]
@@ -72,6 +87,7 @@ class Call(Generic[T]):
     part: str = PART_NAMES[0]
     generation_id: str | None = None
     timeout: float | None = None
+    delivery: Delivery | None = field(default=None, repr=False, compare=False)
 
     @property
     def submits(self) -> bool:
@@ -93,14 +109,16 @@ def submit(
     model: str = DEFAULT_MODEL,
     options: Mapping[str, Any] | None = None,
     part: str = PART_NAMES[0],
+    delivery: Delivery | None = None,
 ) -> Call[str]:
     """
     Submit audio; the result is the generation id.
 
     :param source: an http(s) URL that the API fetches, or an upload
     :param part: the name of the upload's form part
+    :param delivery: is told how far the request came
     """
-    return _post("/stt/create", _decode_submission, source, model, options, part)
+    return replace(_post("/stt/create", _decode_submission, source, model, options, part), delivery=delivery)
 
 
 def transcribe(

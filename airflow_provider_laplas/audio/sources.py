@@ -47,6 +47,8 @@ AUDIO_SUFFIXES = frozenset(
 )
 """Suffixes of the audio and video files that are listed in a folder."""
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
 
 def check_audio(audio: Any, argument: str = "audio") -> str:
     """
@@ -73,7 +75,7 @@ def check_audio(audio: Any, argument: str = "audio") -> str:
             host = urlsplit(audio).hostname
         except ValueError:
             host = None
-        if not host or any(character.isspace() for character in audio):
+        if not host or any(character.isspace() for character in audio) or _SURROGATES.search(audio):
             raise LaplasArgumentError(
                 f"`{argument}` is not a usable URL: {redact_url(audio)}", argument=argument
             )
@@ -96,7 +98,7 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
     :raises LaplasStorageError: if its storage does not work
     """
     text = check_audio(audio)
-    shown = redacted(text)
+    shown = valid_unicode(redacted(text))
     try:
         found = info or storage.info(text)
     except FileNotFoundError:
@@ -111,13 +113,19 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
         raise LaplasArgumentError(f"`audio` is empty: {shown}", argument="audio")
     name = text.rpartition("/")[2]
     return Upload(
-        name=name,
+        # A name on a disk need not be UTF-8, but one in a form must be.
+        name=valid_unicode(name),
         size=found.size,
         content_type=_content_type(name),
         open=lambda: storage.open(text, found),
         version=found.version,
         etag=found.etag,
     )
+
+
+def valid_unicode(text: str) -> str:
+    """Return a text with U+FFFD in place of what cannot be encoded: bytes of a file's name that are not UTF-8."""
+    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _not_there(shown: str) -> LaplasArgumentError:

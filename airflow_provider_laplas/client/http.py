@@ -24,7 +24,7 @@ from yarl import URL
 
 from airflow_provider_laplas.api.calls import Call
 from airflow_provider_laplas.api.responses import Response
-from airflow_provider_laplas.client.multipart import Body, make_body
+from airflow_provider_laplas.client.multipart import Body, BodyError, make_body
 from airflow_provider_laplas.client.settings import ConnectionSettings
 from airflow_provider_laplas.errors import (
     LaplasConfigurationError,
@@ -204,6 +204,8 @@ _ERRORS = (
     aiohttp.ClientError,
     TimeoutError,
     OSError,
+    # Of a proxy's password that no header can hold.
+    UnicodeError,
 )
 
 
@@ -213,7 +215,7 @@ def _transport_errors(call: Call[Any], body: Body | None, using: RequestSettings
         yield
     except LaplasError:
         raise
-    except _ERRORS as error:
+    except (*_ERRORS, BodyError) as error:
         if body and body.failure:
             raise body.failure from None
         sent = body.complete if body else True

@@ -18,6 +18,10 @@ CHUNK = 256 * 1024
 """Bytes to read and send at a time."""
 
 
+class BodyError(Exception):
+    """The body could not be begun. No HTTP library catches it, as it would a broken pipe. The cause is ``failure``."""
+
+
 class Body:
     """
     The JSON body of a submission. Iterate over it once.
@@ -25,14 +29,18 @@ class Body:
     :ivar content_type: the value of the Content-Type header
     :ivar len: total bytes (requests expects this name)
     :ivar complete: whether all of it was sent
-    :ivar failure: why the source could not be read completely
+    :ivar failure: why the body could not be begun, or its source not read completely
     """
 
     def __init__(self, call: Call[Any]) -> None:
         self.complete = False
-        self.failure: LaplasError | None = None
+        self.failure: Exception | None = None
         self._rest = b"" if call.json is None else json.dumps(call.json).encode()
         self.content_type, self.len = "application/json", len(self._rest)
+        self._delivery = call.delivery
+        self._handed_over: int | None = None
+        if self._delivery is not None:
+            self._delivery.whole = False
 
     def __iter__(self) -> Iterator[bytes]:
         while piece := self.next_piece():
@@ -40,10 +48,24 @@ class Body:
 
     def next_piece(self) -> bytes:
         """Return the next piece, empty at the end."""
+        if self._handed_over is None:
+            self._begin()
         piece = self._read()
         # The library asks for another piece only once it has sent the last one.
         self.complete = not piece
+        self._handed_over = (self._handed_over or 0) + len(piece)
+        if self._delivery is not None:
+            self._delivery.whole = self._handed_over >= self.len
         return piece
+
+    def _begin(self) -> None:
+        self._handed_over = 0
+        if self._delivery is not None:
+            try:
+                self._delivery.before()
+            except Exception as error:
+                self.failure = error
+                raise BodyError from error
 
     def close(self) -> None:
         """Close the source, if any."""

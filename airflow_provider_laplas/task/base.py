@@ -20,7 +20,7 @@ from airflow_provider_laplas.arguments import (
     check_text,
     is_template,
 )
-from airflow_provider_laplas.audio.sources import check_audio
+from airflow_provider_laplas.audio.sources import check_audio, valid_unicode
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.task.notify import lineage
@@ -243,7 +243,7 @@ class BaseSTTOperator(RenderedOperator):
 
     def rendered_audio(self) -> Any:
         """Return the rendered ``audio`` with its signature, unless ``self.audio`` has been changed since."""
-        return self.check_audio(self._audio if self.audio == redacted(self._audio) else self.audio)
+        return self.check_audio(self._audio if self.audio == shown_audio(self._audio) else self.audio)
 
     def shown_source(self) -> str | None:
         """Return where the audio is, redacted; None if it is not a single string."""
@@ -266,7 +266,7 @@ class BaseSTTOperator(RenderedOperator):
         audio = self.rendered_audio()
         return Submission(
             audio,
-            redacted(str(audio)),
+            shown_audio(str(audio)),
             self.model,
             self.rendered_options(),
             timeout,
@@ -282,4 +282,12 @@ class BaseSTTOperator(RenderedOperator):
         """Make Airflow store and show URLs without their signatures."""
         super().after_rendering()
         self._audio = self.audio
-        self.audio = redacted(self.audio)
+        self.audio = shown_audio(self.audio)
+
+
+def shown_audio(audio: Any) -> Any:
+    """Return what Airflow may store and show of ``audio``: it refuses names of files that are not UTF-8."""
+    if isinstance(audio, list | tuple):
+        return [shown_audio(item) for item in audio]
+    shown = redacted(audio)
+    return valid_unicode(shown) if isinstance(shown, str) else shown

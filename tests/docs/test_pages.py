@@ -22,6 +22,7 @@ from packaging.requirements import Requirement
 
 from airflow_provider_laplas import captions, errors, sql
 from airflow_provider_laplas.api.options import OPTION_NAMES
+from airflow_provider_laplas.api.retry import ANSWERS
 from airflow_provider_laplas.batch.batch import Batch
 from airflow_provider_laplas.client.settings import EXTRA_FIELDS, ConnectionSettings, read_arguments
 from airflow_provider_laplas.exceptions import as_airflow_error
@@ -70,6 +71,20 @@ def first_names(text):
 
 def section(text, title):
     return re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)[1]
+
+
+def test_the_table_of_what_an_answer_means_is_the_codes():
+    shown = [
+        [
+            f"{answer.statuses.start} to {answer.statuses.stop - 1}"
+            if isinstance(answer.statuses, range)
+            else ", ".join(map(str, answer.statuses)),
+            "perhaps" if answer.made else "no",
+            answer.why,
+        ]
+        for answer in ANSWERS
+    ]
+    assert rows(section(page("costs-and-retries"), "What an answer means"))[1:] == shown
 
 
 # The examples
