@@ -6,10 +6,11 @@ from typing import Any
 
 from airflow_provider_laplas.airflow_compat import option
 from airflow_provider_laplas.arguments import check_settings, is_template, read_settings
-from airflow_provider_laplas.captions.cues import LATEST, CaptionLimits
+from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.captions.formats import check_formats
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.transcript.quality import QualitySettings
+from airflow_provider_laplas.transcript.values import LATEST
 
 
 @dataclass(frozen=True, slots=True)
