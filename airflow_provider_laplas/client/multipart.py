@@ -6,6 +6,7 @@ library raises: the server cannot accept a request that is shorter than its Cont
 """
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -25,11 +26,13 @@ class Body:
     :ivar content_type: the value of the Content-Type header
     :ivar len: total bytes (requests expects this name)
     :ivar complete: whether all of it was sent
+    :ivar moved_at: when the last piece was sent, on the monotonic clock; None as long as nothing was asked for
     :ivar failure: why the source could not be read completely
     """
 
     def __init__(self, call: Call[Any]) -> None:
         self.complete = False
+        self.moved_at: float | None = None
         self.failure: LaplasError | None = None
         self._rest = b"" if call.json is None else json.dumps(call.json).encode()
         self.content_type, self.len = "application/json", len(self._rest)
@@ -40,8 +43,9 @@ class Body:
 
     def next_piece(self) -> bytes:
         """Return the next piece, empty at the end."""
-        piece = self._read()
         # The library asks for another piece only once it has sent the last one.
+        self.moved_at = time.monotonic()
+        piece = self._read()
         self.complete = not piece
         return piece
 

@@ -65,6 +65,12 @@ class ConnectionSettings:
     max_reply_bytes: int = _extra(
         64 * _MIB, "integer", "Largest reply", "Bytes; a larger reply is an error. Default 64 MiB."
     )
+    min_upload_bytes_per_second: float = _extra(
+        16.0 * 1024,
+        "number",
+        "Slowest upload",
+        "Bytes per second; a slower upload is given up. Default 16384.",
+    )
     max_requests_per_second: float = _extra(
         50.0,
         "number",
@@ -93,7 +99,7 @@ class ConnectionSettings:
             raise LaplasConfigurationError(
                 f"The connection's extra `verify` names a file that does not exist: {self.verify}"
             )
-        for name in ("connect_timeout", "timeout", "max_reply_bytes"):
+        for name in ("connect_timeout", "timeout", "max_reply_bytes", "min_upload_bytes_per_second"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise LaplasConfigurationError(f"The connection's extra `{name}` must be greater than 0.")
         if self.price_per_minute is not None and not 0 <= self.price_per_minute < float("inf"):
@@ -113,6 +119,7 @@ class ClientFields(TypedDict, total=False):
     proxy: str | None
     allow_http: bool
     max_reply_bytes: int
+    min_upload_bytes_per_second: float
     max_requests_per_second: float
 
 
