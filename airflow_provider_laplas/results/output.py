@@ -1,5 +1,6 @@
 """A task's output arguments: the folder, formats, captions and quality checks."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +67,7 @@ def check_output(
 
 def check_results_path(results_path: Any) -> str | None:
     """
-    Return a folder in object storage; None if none is given. A template is checked after rendering.
+    Return a folder in object storage, with ``~`` expanded; None if none is given. A template is checked after rendering.
 
     :raises LaplasArgumentError: naming ``results_path``
     """
@@ -88,7 +89,7 @@ def check_results_path(results_path: Any) -> str | None:
             "s3://connection_id@bucket/folder.",
             argument="results_path",
         )
-    return folder
+    return os.path.expanduser(folder) if folder else folder  # noqa: PTH111 - it may be a URI.
 
 
 def choose_folder(task: str | None, connection: str | None) -> str | None:
