@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
@@ -80,6 +80,20 @@ class Storage:
         root, path = self._locate(uri)
         with suppress(FileNotFoundError):
             root.call("delete", uri, path)
+
+    def tidy(self, uris: Sequence[str]) -> None:
+        """Delete files that are not needed any more; where that is not permitted, they stay."""
+
+        def delete(uri: str) -> bool:
+            try:
+                self.delete(uri)
+            except LaplasStorageError:
+                return False
+            return True
+
+        # The first one tells whether it is permitted.
+        if uris and delete(uris[0]) and len(uris) > 1:
+            self.map(delete, uris[1:])
 
     def exists(self, uri: str) -> bool:
         """Tell whether there is a file."""

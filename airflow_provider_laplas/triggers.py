@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -204,7 +204,8 @@ class STTBatchTrigger(BaseTrigger):
     :param poll_interval: the longest pause between two polls of one file, in seconds
     :param resume_at: how many files may be in progress when the worker is called back to submit the next ones
     :param first_poll: seconds until the first poll. Default :data:`FIRST_POLL`
-    :param only_json: whether nothing is made of a transcript beside its reply: then what passes ``quality`` is done
+    :param formats: what is written beside each transcript that passes ``quality``; the rest is left to the worker
+    :param captions: the captions' limits
     :param quality: the settings of the quality checks
     :param claim: old name of ``lease_token``, for tasks that were deferred by version 0.1
     :param first_look: old name of ``first_poll``, likewise
@@ -219,7 +220,8 @@ class STTBatchTrigger(BaseTrigger):
         resume_at: int,
         lease_token: str | None = None,
         first_poll: float | None = None,
-        only_json: bool = False,
+        formats: Sequence[str] = ("json",),
+        captions: Mapping[str, Any] | None = None,
         quality: Mapping[str, Any] | None = None,
         claim: str | None = None,
         first_look: float | None = None,
@@ -230,7 +232,8 @@ class STTBatchTrigger(BaseTrigger):
         self.lease_token = str(lease_token or claim)
         self.poll_interval = poll_interval
         self.resume_at = resume_at
-        self.only_json = only_json
+        self.formats = list(formats)
+        self.captions = dict(captions) if captions is not None else None
         self.quality = dict(quality) if quality is not None else None
         self.first_poll = _first_poll(first_poll, first_look)
 
@@ -238,16 +241,16 @@ class STTBatchTrigger(BaseTrigger):
         """Return the class's path and the arguments, which are stored in plain JSON."""
         names = (
             *("conn_id", "manifest", "lease_token", "poll_interval", "resume_at", "first_poll"),
-            *("only_json", "quality"),
+            *("formats", "captions", "quality"),
         )
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, store, and yield the one event."""
         # Imported here to keep DAG parsing fast: the HTTP clients take half a second.
-        from airflow_provider_laplas.batch.wait import is_done, wait_for_submitted  # noqa: PLC0415
+        from airflow_provider_laplas.batch.wait import wait_for_submitted  # noqa: PLC0415
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
-        from airflow_provider_laplas.transcript.quality import QualitySettings  # noqa: PLC0415
+        from airflow_provider_laplas.results.output import Output  # noqa: PLC0415
 
         event = BatchEvent()
         try:
@@ -260,25 +263,21 @@ class STTBatchTrigger(BaseTrigger):
                     state,
                     poll_interval=self.poll_interval,
                     resume_at=self.resume_at,
-                    is_done=is_done(
-                        self.only_json, QualitySettings(**self.quality) if self.quality is not None else None
-                    ),
+                    output=Output.read(self.formats, self.captions, self.quality),
                 )
         except LaplasError as error:
             event = BatchEvent(error)
         yield TriggerEvent(event.to_payload())
 
     def _load(self) -> "BatchState | None":
-        from airflow_provider_laplas.manifest.lease import check_lease, read_lease  # noqa: PLC0415
+        from airflow_provider_laplas.manifest.lease import held_lease  # noqa: PLC0415
         from airflow_provider_laplas.manifest.state import BatchState  # noqa: PLC0415
 
         if not self.lease_token.isdigit():
             # A batch that version 0.1 has deferred.
             return None
         storage = object_storage()
-        lease = read_lease(self.manifest, int(self.lease_token), storage)
-        check_lease(lease, storage)
-        return BatchState.resumed(lease, storage)
+        return BatchState.resumed(held_lease(self.manifest, int(self.lease_token), storage), storage)
 
     async def on_kill(self) -> None:
         """Log that the generations keep running: the API cannot cancel them."""

@@ -4,9 +4,9 @@ What writers note of a batch, in small files that are never changed: what a batc
 In the folder ``.manifest`` beside the manifest lie::
 
     leases/000007.json               who took lease 7, see :mod:`~airflow_provider_laplas.manifest.lease`
+    leases/000007-checkpoint.json    what the trigger of lease 7 needs
     plan/000007-0002.jsonl           files as they were when lease 7's task began, a page of them
     journal/000007/000012-<id>.jsonl what changed under lease 7, in the order of the numbers
-    journal/000007/checkpoint.json   what the trigger of lease 7 needs
     snapshots/000007-<time>.z        the manifest that lease 7's holder has written, compressed
 
 Each line is a :class:`~airflow_provider_laplas.manifest.files.FileRecord`, or what of it changed. The manifest is what
@@ -25,12 +25,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from airflow_provider_laplas.errors import LaplasStorageError
 from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.storage import Storage
 
 PAGE = 250
 """Files on a page of a plan."""
+
+READ_ATTEMPTS = 20
+"""How often files are listed and read at most, while somebody replaces them."""
 
 AT_ONCE = 256
 """Segments that are in memory while they are read."""
@@ -113,22 +115,6 @@ def read_lines(segments: Iterable[Segment], storage: Storage) -> Iterator[dict[s
                 yield json.loads(line)
 
 
-def delete_segments(segments: Iterable[Segment], storage: Storage) -> None:
-    """Delete segments that a manifest holds. Blocking; where that is not permitted, they stay."""
-
-    def delete(segment: Segment) -> bool:
-        try:
-            storage.delete(segment.uri)
-        except LaplasStorageError:
-            return False
-        return True
-
-    todo = list(segments)
-    # The first one tells whether it is permitted.
-    if todo and delete(todo[0]):
-        storage.map(delete, todo[1:])
-
-
 def meta_folder(manifest: str) -> str:
     """Return the folder of leases and journals."""
     return f"{manifest.rpartition('/')[0]}/.manifest"
@@ -173,12 +159,12 @@ class Journal:
     def write_checkpoint(self, content: Mapping[str, Any]) -> None:
         """Write what the trigger needs."""
         text = json.dumps({**content, "number": self.number}, separators=(",", ":"))
-        persistently(self.storage.write_text, f"{self._folder}/checkpoint.json", text)
+        persistently(self.storage.write_text, self._checkpoint, text)
 
     def read_checkpoint(self) -> dict[str, Any] | None:
         """Return what :meth:`write_checkpoint` wrote, None if there is none."""
         try:
-            content: dict[str, Any] = json.loads(self.storage.read_text(f"{self._folder}/checkpoint.json"))
+            content: dict[str, Any] = json.loads(self.storage.read_text(self._checkpoint))
         except FileNotFoundError:
             return None
         return content
@@ -188,6 +174,10 @@ class Journal:
         names = self.storage.list_files(self._folder)
         found = segments(self.manifest, (f"journal/{self.lease:06}/{name}" for name in names))
         return [segment for segment in found if segment.number > number]
+
+    @property
+    def _checkpoint(self) -> str:
+        return f"{meta_folder(self.manifest)}/leases/{self.lease:06}-checkpoint.json"
 
     @property
     def _folder(self) -> str:

@@ -18,8 +18,8 @@ from typing import Any
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
 from airflow_provider_laplas.manifest.files import TRANSCRIBED, FileRecord, FileState, merge
 from airflow_provider_laplas.manifest.journal import (
+    READ_ATTEMPTS,
     Segment,
-    delete_segments,
     meta_folder,
     read_lines,
     read_snapshot,
@@ -33,9 +33,6 @@ from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage, object_storage
 
 VERSION = 2
-GATHER_ATTEMPTS = 20
-"""How often a manifest is read at most while somebody replaces what it is read from."""
-
 NAME = "manifest.json"
 """The manifest's name in the folder of outputs."""
 
@@ -131,7 +128,7 @@ class Manifest:
 
         :param outputs: what was listed of its folder just now
         """
-        for _ in range(GATHER_ATTEMPTS):
+        for _ in range(READ_ATTEMPTS):
             try:
                 return cls._gather(uri, storage, outputs)
             except FileNotFoundError:
@@ -260,7 +257,7 @@ class Manifest:
         except LaplasArgumentError:
             storage.delete(snapshot)
             raise
-        delete_segments([*held, *self.snapshots], storage)
+        storage.tidy([segment.uri for segment in (*held, *self.snapshots)])
 
     @property
     def folder(self) -> str:

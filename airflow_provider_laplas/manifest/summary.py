@@ -53,26 +53,30 @@ class SummaryWriter:
         self._began, self._unfinished = time.monotonic(), state.tally.unfinished
         self._written_at = -WRITE_EVERY
 
+    def write_if_due(self) -> None:
+        """Write it if that is due. Blocking."""
+        if self._is_due:
+            write_summary(self._state.lease, self._state.storage, self._state.tally, self._per_hour)
+            self._written_at = time.monotonic()
+
     async def try_to_write(self) -> Exception | None:
-        """Write it if that is due, and return what went wrong, if anything did."""
-        now = time.monotonic()
-        if now - self._written_at < WRITE_EVERY:
+        """Do what :meth:`write_if_due` does, on the event loop, and return what went wrong, if anything did."""
+        if not self._is_due:
             return None
-        done, took = self._unfinished - self._state.tally.unfinished, now - self._began
-        rate = 3600 * done / took if took > 0 and done else None
         try:
-            await self._state.storage.off_loop(
-                self._state.uri,
-                write_summary,
-                self._state.lease,
-                self._state.storage,
-                self._state.tally,
-                rate,
-            )
+            await self._state.storage.off_loop(self._state.uri, self.write_if_due)
         except Exception as error:  # noqa: BLE001
             return error
-        self._written_at = now
         return None
+
+    @property
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._written_at >= WRITE_EVERY
+
+    @property
+    def _per_hour(self) -> float | None:
+        done, took = self._unfinished - self._state.tally.unfinished, time.monotonic() - self._began
+        return 3600 * done / took if took > 0 and done else None
 
 
 def write_summary(

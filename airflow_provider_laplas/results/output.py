@@ -28,11 +28,6 @@ class Output:
     captions: CaptionLimits | None
     quality: QualitySettings | None
 
-    @property
-    def only_json(self) -> bool:
-        """Whether nothing is made of a transcript beside its reply."""
-        return set(self.formats) <= {"json"}
-
     @classmethod
     def read(cls, formats: Any, captions: Any, quality: Any) -> "Output":
         """
@@ -45,6 +40,10 @@ class Output:
             read_settings("captions", CaptionLimits, captions),
             read_settings("quality", QualitySettings, quality),
         )
+
+
+ONLY_JSON = Output(("json",), None, None)
+"""Nothing is made of a transcript beside its reply, and nothing is checked."""
 
 
 def check_output(

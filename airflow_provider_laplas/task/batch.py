@@ -16,7 +16,7 @@ from airflow_provider_laplas.manifest.files import FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.redaction import redacted
-from airflow_provider_laplas.results.keeping import TaskKey
+from airflow_provider_laplas.results.keeping import TaskKey, write_set_aside
 from airflow_provider_laplas.results.output import Output, check_results_path
 from airflow_provider_laplas.task.notify import MOST_DATASETS, emit_asset, lineage, price_of
 from airflow_provider_laplas.task.outcome import Defer, Done, LeaveToAirflow, Outcome, Skip
@@ -102,7 +102,7 @@ class BatchTask:
     def resume(self, event: Any) -> Outcome:
         """Continue after the trigger's event."""
         error = BatchEvent.from_payload(event).error
-        if error is not None:
+        if error is not None and not write_set_aside(self._key, self.batch.storage):
             raise error
         state = self.batch.load(self._key)
         # Version 0.1 has deferred it, or somebody has deleted the journal: what is known is taken over.
@@ -191,7 +191,8 @@ class BatchTask:
             lease_token=str(state.lease.number),
             poll_interval=self.poll_interval,
             resume_at=self.batch.resume_at(state),
-            only_json=self.output.only_json,
+            formats=list(self.output.formats),
+            captions=asdict(self.output.captions) if self.output.captions else None,
             quality=asdict(self.output.quality) if self.output.quality else None,
         )
         return Defer.until(max(latest, time.time() + self.timeout), trigger, self.execution_timeout)

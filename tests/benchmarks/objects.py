@@ -142,7 +142,7 @@ def _kind(path: str) -> str:
     """Tell what an object, or a folder, is for."""
     place, _, below = path.partition("/.manifest")
     if below:
-        return "checkpoint" if below.endswith("/checkpoint.json") else re.split("[/.]", below)[1]
+        return "checkpoint" if below.endswith("-checkpoint.json") else re.split("[/.]", below)[1]
     if "/inbox" in place:
         return "audio"
     return "manifest" if place.endswith("/manifest.json") else "transcripts"

@@ -35,7 +35,7 @@ EPOCH = 1_800_000_000.0
 FOLDER = "memory://bucket/out"
 MANIFEST = f"{FOLDER}/manifest.json"
 MOST_STEPS = 30_000
-FOCUSES = ("/leases/", "/journal/", "/snapshots/", "/manifest.json", "/plan/", "/checkpoint.json", "POST")
+FOCUSES = ("/leases/", "/journal/", "/snapshots/", "/manifest.json", "/plan/", "-checkpoint.json", "POST")
 """Where faults meet, in some histories."""
 
 _ID = re.compile(r"gen-\d+")

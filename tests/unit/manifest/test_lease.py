@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
 from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
 from airflow_provider_laplas.manifest.files import merge
-from airflow_provider_laplas.manifest.lease import check_lease, find_lease, take_lease
+from airflow_provider_laplas.manifest.lease import check_lease, find_lease, held_lease, take_lease
 from tests.unit.manifest.conftest import OWNER, files
 
 
@@ -27,6 +27,37 @@ def test_a_lease_is_held_until_the_next_one_is_taken(storage, take):
     with pytest.raises(LaplasArgumentError, match=": d/r/other, since"):
         check_lease(first, storage)
     check_lease(second, storage)
+
+
+def test_only_the_last_two_leases_are_kept_and_one_that_was_lost_long_ago_stays_lost(uri, storage, take):
+    first, *_, last = (take() for _ in range(5))
+    assert sorted(storage.list_files(f"{uri.rpartition('/')[0]}/.manifest/leases")) == [
+        "000004.json",
+        "000005.json",
+    ]
+    with pytest.raises(LaplasArgumentError, match="since"):
+        check_lease(first, storage)
+    with pytest.raises(LaplasArgumentError, match="since"):
+        held_lease(uri, first.number, storage)
+    assert held_lease(uri, last.number, storage) == last
+
+
+def test_a_number_that_was_held_and_deleted_meanwhile_is_not_taken_again(uri, storage, take):
+    found = take()
+    for _ in range(3):
+        take()
+    with pytest.raises(LaplasArgumentError, match="since"):
+        take_lease(uri, OWNER, storage, after=found)
+
+
+def test_without_a_right_to_delete_old_leases_stay(uri, storage, take):
+    def refuse(uri):
+        raise LaplasStorageError("refused", permission="delete objects")
+
+    storage.delete = refuse
+    *_, last = (take() for _ in range(4))
+    assert len(storage.list_files(f"{uri.rpartition('/')[0]}/.manifest/leases")) == 4
+    check_lease(last, storage)
 
 
 def test_a_lease_whose_answer_was_lost_is_the_writers_own(uri, storage):

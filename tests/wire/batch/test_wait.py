@@ -7,8 +7,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_provider_laplas.api.poller import Poller
+from airflow_provider_laplas.batch.publish import publish_completed
 from airflow_provider_laplas.batch.wait import wait_for_submitted
+from airflow_provider_laplas.errors import LaplasStorageError
 from airflow_provider_laplas.manifest import FileState
+from airflow_provider_laplas.results.output import Output
+from airflow_provider_laplas.transcript.quality import QualitySettings
 from tests.fake_api import answer_healthily
 from tests.wire.batch.conftest import client
 
@@ -29,11 +33,15 @@ def submitted(api, begin):
     return make
 
 
-def wait(state):
+def wait(state, **arguments):
     async def run():
-        await wait_for_submitted(client(), state, poll_interval=0.1, resume_at=0)
+        await wait_for_submitted(client(), state, poll_interval=0.1, resume_at=0, **arguments)
 
     asyncio.run(run())
+
+
+def suffixes(folder):
+    return sorted(path.suffix for path in folder.glob("0.mp3*"))
 
 
 def test_what_finished_is_noted_though_nothing_else_finishes(api, submitted, noted, monkeypatch):
@@ -54,6 +62,43 @@ def test_what_finished_is_noted_though_nothing_else_finishes(api, submitted, not
     wait(state)
     assert state.tally.counts() == {"completed": 2}
     assert len(seen) == 1
+
+
+def test_formats_are_written_as_each_file_finishes_and_the_worker_reads_none_again(
+    api, submitted, tmp_path, storage, monkeypatch
+):
+    output = Output(("json", "srt", "txt"), None, QualitySettings())
+    state = submitted(3)
+    wait(state, output=output)
+    assert suffixes(tmp_path) == [".json", ".srt", ".txt"]
+    monkeypatch.setattr(storage, "read_text", None)
+    publish_completed(state, output)
+    assert not list(state.having(*FileState))
+
+
+def test_what_is_not_good_enough_has_no_formats_and_is_left_to_the_worker(api, submitted, noted, tmp_path):
+    output = Output(("json", "srt"), None, QualitySettings(language="fail", expected_language="ta"))
+    state = submitted(1)
+    wait(state, output=output)
+    assert suffixes(tmp_path) == [".json"]
+    publish_completed(state, output)
+    assert noted().counts() == {"rejected": 1}
+
+
+def test_a_format_that_cannot_be_written_leaves_the_file_to_the_worker(api, submitted, tmp_path, storage):
+    def refuse(uri, text):
+        if uri.endswith(".srt"):
+            raise LaplasStorageError("full")
+        write(uri, text)
+
+    write, storage.write_text = storage.write_text, refuse
+    output = Output(("json", "srt"), None, None)
+    state = submitted(1)
+    wait(state, output=output)
+    storage.write_text = write
+    assert suffixes(tmp_path) == [".json"]
+    publish_completed(state, output)
+    assert suffixes(tmp_path) == [".json", ".srt"]
 
 
 def test_a_time_out_of_airflow_that_comes_up_in_a_wait_ends_it(api, submitted, noted, monkeypatch):
