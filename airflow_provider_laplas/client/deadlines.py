@@ -9,7 +9,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
@@ -37,17 +37,27 @@ class Deadline:
     :param connect: to open a connection
     :param reply: for the whole reply, once the body is sent
     :param rate: bytes per second; a slower upload is given up
+    :param clock: that of the body
     """
 
-    def __init__(self, body: Body | None, *, connect: float, reply: float, rate: float) -> None:
-        self._began = time.monotonic()
+    def __init__(
+        self,
+        body: Body | None,
+        *,
+        connect: float,
+        reply: float,
+        rate: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._began = clock()
         self._body = body
         self._connect, self._reply, self._rate = connect, reply, rate
         self._pause = reply + (min(CHUNK, body.len) / rate if body else 0.0)
 
     def left(self) -> float:
         """Return the seconds that are left; 0 or less if it is over."""
-        return self._due() - time.monotonic()
+        return self._due() - self._clock()
 
     @property
     def reason(self) -> str:
