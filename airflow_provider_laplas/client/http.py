@@ -217,6 +217,9 @@ def _transport_errors(call: Call[Any], body: Body | None, using: RequestSettings
         if body and body.failure:
             raise body.failure from None
         sent = body.complete if body else True
+        if body and isinstance(error, TimeoutError):
+            # On an event loop, the last of it may leave while the connection is being ended.
+            sent = body.handed_over >= body.len
         about = f" for generation {call.generation_id}" if call.generation_id else ""
         what = f"No answer came{about}" if sent else "The API could not be reached"
         cause = _cause(error, using.secrets)

@@ -26,12 +26,14 @@ class Body:
     :ivar content_type: the value of the Content-Type header
     :ivar len: total bytes (requests expects this name)
     :ivar complete: whether all of it was sent
+    :ivar handed_over: bytes that the HTTP library has taken; it may not have sent the last of them
     :ivar moved_at: when the last piece was sent, on the monotonic clock; None as long as nothing was asked for
     :ivar failure: why the source could not be read completely
     """
 
     def __init__(self, call: Call[Any]) -> None:
         self.complete = False
+        self.handed_over = 0
         self.moved_at: float | None = None
         self.failure: LaplasError | None = None
         self._rest = b"" if call.json is None else json.dumps(call.json).encode()
@@ -47,6 +49,7 @@ class Body:
         self.moved_at = time.monotonic()
         piece = self._read()
         self.complete = not piece
+        self.handed_over += len(piece)
         return piece
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """Every call ends, whatever the server does not do, in both directions."""
 
+import contextlib
 import os
 import ssl
 
@@ -24,6 +25,7 @@ from tests.fake_api import (
     hang,
     read_slowly,
     reply,
+    stall,
     stop_reading,
     transcript_reply,
 )
@@ -106,6 +108,21 @@ def test_an_upload_that_no_server_reads_ends_and_leaves_no_connection(api, clien
         client.submit(large)
     assert not caught.value.sent
     all_closed(api)
+
+
+@pytest.mark.parametrize(
+    "size", [1000, 200_000, 300_000, 600_000, 1_000_000, 3_000_000, 6_000_000, 9_000_000]
+)
+def test_an_upload_that_arrives_after_all_is_not_made_twice(api, client, clients, tmp_path, size):
+    clients.fields |= IMPATIENT | {"min_upload_bytes_per_second": 1e9}
+    path = tmp_path / "a.mp3"
+    path.write_bytes(bytes(size))
+    api.script("POST", stall(0.6))
+    with contextlib.suppress(LaplasAmbiguousSubmitError):
+        client.submit(path)
+    await_condition(lambda: api.generations, timeout=10, what="the submission")
+    await_condition(lambda: not api.open_connections, timeout=10, what="the end of all connections")
+    assert len(api.generations) == 1
 
 
 def test_an_upload_below_the_lowest_rate_is_given_up(api, client, clients, large):
