@@ -8,6 +8,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,10 @@ def _exchange(
         return Response(answer.status_code, lower_names(answer.headers), bytes(content))
 
 
+_READERS = ThreadPoolExecutor(64, thread_name_prefix="laplas-upload")
+"""Read the audio of uploads. Not the event loop's own threads: a storage that hangs would hold up its name look-ups, too."""
+
+
 async def aexchange(session: aiohttp.ClientSession, call: Call[Any], using: RequestSettings) -> Response:
     """
     Send a call over aiohttp and return the whole answer.
@@ -150,14 +155,15 @@ async def aexchange(session: aiohttp.ClientSession, call: Call[Any], using: Requ
         with _transport_errors(call, None, using):
             return await _aexchange(session, call, using)
     # Object storage may look up an Airflow connection, which a plain thread cannot do while an event loop runs.
-    body = await sync_to_async(make_body, thread_sensitive=False)(call) if call.upload else make_body(call)
+    make = sync_to_async(make_body, thread_sensitive=False, executor=_READERS) if call.upload else None
+    body = await make(call) if make else make_body(call)
     try:
         with _transport_errors(call, body, using):
             async with ended_by(using.deadline(call, body)):
                 return await _aexchange(session, call, using, body)
     finally:
         if call.upload:
-            await asyncio.to_thread(body.close)
+            await asyncio.get_running_loop().run_in_executor(_READERS, body.close)
 
 
 async def _aexchange(
@@ -189,7 +195,8 @@ async def _pieces(body: Body, call: Call[Any]) -> AsyncIterator[bytes]:
         for piece in body:
             yield piece
     else:
-        while piece := await asyncio.to_thread(body.next_piece):
+        loop = asyncio.get_running_loop()
+        while piece := await loop.run_in_executor(_READERS, body.next_piece):
             yield piece
 
 
