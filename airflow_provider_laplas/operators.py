@@ -20,16 +20,18 @@ from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
 from airflow_provider_laplas.results.output import Output, check_output, check_results_path, choose_folder
-from airflow_provider_laplas.task.base import BaseSTTOperator, BaseWaitingOperator, Task
+from airflow_provider_laplas.task.base import (
+    GENERATION_ID_KEY,
+    BaseSTTOperator,
+    BaseWaitingOperator,
+    Task,
+)
 from airflow_provider_laplas.task.notify import lineage
 from airflow_provider_laplas.task.outcome import Done, Outcome, carry_out
 from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.task.batch import BatchTask
-
-GENERATION_ID_KEY = "generation_id"
-"""The XCom key of a submission's id."""
 
 DEFAULT_INLINE_WAIT = 10.0
 """Seconds that :class:`TranscribeOperator` polls in the worker before it defers, unless it is mapped."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_laplas.airflow_compat import METRICS, Context, TriggerFailure
+from airflow_provider_laplas.airflow_compat import METRICS, Context, TriggerFailure, get_xcom
 from airflow_provider_laplas.api.poller import SETTLING, Poller
 from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.arguments import check_text
@@ -18,6 +18,7 @@ from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, i
 from airflow_provider_laplas.results.output import Output, choose_folder
 from airflow_provider_laplas.results.publishing import check_quality, publish
 from airflow_provider_laplas.storage import object_storage
+from airflow_provider_laplas.task.base import GENERATION_ID_KEY
 from airflow_provider_laplas.task.notify import emit_asset, lineage, price_of
 from airflow_provider_laplas.task.outcome import Defer, Done, LeaveToAirflow, Outcome, Reschedule, Skip
 from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
@@ -211,6 +212,10 @@ class GenerationTask:
         record = self._records.load()
         if record is not None and record.generation_id is not None:
             return record
+        # An XCom stays while the task is deferred. It is read where the id could not be noted.
+        announced = get_xcom(GENERATION_ID_KEY, **asdict(self._key))
+        if record is not None and isinstance(announced, str):
+            return replace(record, generation_id=announced)
         work = self.work()
         if isinstance(work, GivenGeneration):
             return GenerationRecord("", 0, 0.0, work.generation_id)

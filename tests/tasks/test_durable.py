@@ -427,6 +427,18 @@ def test_where_the_id_could_not_be_noted_a_clear_finds_the_transcript_that_was_n
     assert api.count("POST") == 1
 
 
+def test_where_the_id_could_not_be_noted_a_task_whose_trigger_failed_finds_it_in_its_xcom(
+    api, dag, run_dag, store_away, monkeypatch
+):
+    def give_up(self, context, event=None):
+        return self.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+
+    store_away(once_the_id_is_known)
+    monkeypatch.setattr(TranscribeOperator, "execute_complete", give_up)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0)
+    assert run_dag(dag).xcom("t")["text"] == TEXT
+
+
 def test_an_id_that_could_not_be_noted_is_noted_once_the_store_is_back(api, dag, run_and_clear, store_away):
     failures = iter([True])
     store_away(lambda note: once_the_id_is_known(note) and next(failures, False))
