@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import BaseTrigger, TriggerEvent
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, Poller
+from airflow_provider_laplas.api.responses import RETENTION
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
+from airflow_provider_laplas.persistence import apersistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, akeep_reply
 from airflow_provider_laplas.storage import object_storage
@@ -257,7 +260,9 @@ class STTBatchTrigger(BaseTrigger):
         event = BatchEvent()
         try:
             await asyncio.sleep(self.first_poll)
-            state = await object_storage().off_loop(self.manifest, self._load)
+            # What is under way is paid for, and the API keeps it for so long.
+            until = time.time() + RETENTION
+            state = await apersistently(object_storage().off_loop, self.manifest, self._load, until=until)
             # Else the worker takes over what it finds.
             if state is not None:
                 await wait_for_submitted(

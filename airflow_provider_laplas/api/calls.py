@@ -37,7 +37,8 @@ class Upload:
     :ivar size: in bytes
     :ivar content_type: a MIME type
     :ivar open: opens the audio for reading from the start; may be called more than once
-    :ivar version: an ETag or a modification time, which changes when the audio does
+    :ivar version: changes when the audio does
+    :ivar etag: what version 0.1 took for that
     """
 
     name: str
@@ -45,6 +46,7 @@ class Upload:
     content_type: str
     open: Callable[[], BinaryIO] = field(repr=False)
     version: str = ""
+    etag: str = ""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,6 @@
 """Turns an HTTP response into a value or a typed error: see :func:`read`."""
 
 import json
-import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -27,8 +26,10 @@ from airflow_provider_laplas.errors import (
     LaplasValidationError,
 )
 from airflow_provider_laplas.redaction import redact
+from airflow_provider_laplas.transcript.json_objects import read_object
 from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.replies import find_result
+from airflow_provider_laplas.transcript.values import text_of
 
 T = TypeVar("T")
 
@@ -164,10 +165,9 @@ def decode_generation(generation_id: str, body: Mapping[str, Any], secrets: Secr
 
     :raises LaplasMalformedReplyError: if the status is missing, or the result of a completed generation
     """
-    status = body.get("status")
-    if not isinstance(status, str) or not status.strip():
+    word = text_of(body.get("status")).lower()
+    if not word:
         raise LaplasMalformedReplyError("The reply contains no status.", status=200)
-    word = status.strip().lower()
     if word in FAILED_WORDS:
         return Generation(generation_id, word, State.FAILED, body, _reason(body, secrets))
     if word not in COMPLETED_WORDS:
@@ -187,28 +187,13 @@ def _reason(body: Mapping[str, Any], secrets: Secrets) -> str:
 
 
 def _json_object(response: Response, generation_id: str | None) -> Mapping[str, Any]:
-    try:
-        body = json.loads(response.body, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
+    body = read_object(response.body)
+    if body is None:
         # The body is not quoted: it may be a truncated transcript.
         kind = redact(response.headers.get("content-type", "no content type"), limit=60)
         what = f"The response is not a JSON object ({kind}, {len(response.body)} bytes)."
         raise _error(LaplasMalformedReplyError, what, response, generation_id)
     return body
-
-
-def _refuse_constant(name: str) -> Any:
-    """Reject NaN and Infinity, which are not valid JSON; neither XCom nor a database accepts them."""
-    raise ValueError(name)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
 
 
 _ERRORS: Mapping[int, tuple[type[LaplasResponseError], str]] = {

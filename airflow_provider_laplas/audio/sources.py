@@ -1,6 +1,7 @@
 """The argument ``audio``: what is valid, and how it is prepared for submission."""
 
 import fnmatch
+import hashlib
 import io
 import math
 import mimetypes
@@ -118,6 +119,7 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
         content_type=_content_type(name),
         open=lambda: storage.open(text, found),
         version=found.version,
+        etag=found.etag,
     )
 
 
@@ -155,7 +157,7 @@ def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[s
     """
     List the audio files in a folder and its subfolders, or all files that a glob matches.
 
-    It takes one recursive listing, and no request for a single file.
+    It takes one listing, and no request for a single file.
 
     :param place: as for :func:`check_place`
     :param min_age: seconds; files modified more recently are left out, as they may still be being written
@@ -166,7 +168,7 @@ def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[s
     folder, _, last = check_place(place).rpartition("/")
     pattern = last if _is_glob(last) else ""
     folder = (folder if pattern else place).rstrip("/") or "/"
-    found = storage.list_files(folder)
+    found = storage.list_files(folder, recursive=not pattern)
     if not found:
         _check_folder(folder, storage)
     chosen = _matching(pattern) if pattern else _has_audio_name
@@ -180,6 +182,10 @@ def _check_folder(folder: str, storage: Storage) -> None:
     if storage.exists(folder):
         raise LaplasArgumentError(
             f"`audio` is one file: give a list of one instead of {redacted(folder)}.", argument="audio"
+        )
+    if not storage.has_root(folder):
+        raise LaplasArgumentError(
+            f"`audio` is in a bucket that does not exist: {redacted(folder)}", argument="audio"
         )
     if is_local(folder) and not Path(local_path(folder)).is_dir():
         raise LaplasArgumentError(
@@ -225,8 +231,11 @@ def open_listed(audio: str, fingerprint: str, storage: Storage) -> Upload:
     upload = open_upload(audio, storage, FileInfo(int(size), 0.0, version))
     with _opened(upload, audio) as file:
         content = file.read()
-    if len(content) != upload.size:
-        return open_upload(audio, storage)
+    if len(content) != upload.size or hashlib.md5(content, usedforsecurity=False).hexdigest() not in version:
+        # It may have been replaced since. Where the version is no hash of the content, that is asked.
+        upload = open_upload(audio, storage)
+        if upload.size != len(content) or upload.version != version:
+            return upload
     return replace(upload, open=lambda: io.BytesIO(content))
 
 

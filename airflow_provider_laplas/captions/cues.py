@@ -7,9 +7,6 @@ from typing import Any
 from airflow_provider_laplas.arguments import is_number, shown
 from airflow_provider_laplas.errors import LaplasArgumentError
 
-LATEST = 1e9
-"""The largest valid time in seconds (31 years)."""
-
 KINDS: Mapping[str, str] = {
     "line_length": "lines with one word that is longer than a line",
     "short": "cues on screen for less than the minimum",

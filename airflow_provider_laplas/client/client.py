@@ -80,7 +80,7 @@ class LaplasClient(Sender):
     :param look_up_every: seconds. Default 300
     :param part_names: the known names of an upload's form part, by base URL. Default: shared within the process
     :param fields: fields of a connection: ``connect_timeout``, ``timeout``, ``verify``, ``proxy``, ``allow_http``,
-        ``max_reply_bytes``, ``max_requests_per_second``
+        ``max_reply_bytes``, ``min_upload_bytes_per_second``, ``max_requests_per_second``
     :raises LaplasConfigurationError: saying which argument is wrong
     """
 

@@ -6,6 +6,7 @@ library raises: the server cannot accept a request that is shorter than its Cont
 """
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -29,16 +30,20 @@ class Body:
     :ivar content_type: the value of the Content-Type header
     :ivar len: total bytes (requests expects this name)
     :ivar complete: whether all of it was sent
+    :ivar handed_over: bytes that the HTTP library has taken; it may not have sent the last of them
+    :ivar moved_at: when the last piece was sent, on the monotonic clock; None as long as nothing was asked for
     :ivar failure: why the body could not be begun, or its source not read completely
     """
 
     def __init__(self, call: Call[Any]) -> None:
         self.complete = False
+        self.handed_over = 0
+        self.moved_at: float | None = None
         self.failure: Exception | None = None
         self._rest = b"" if call.json is None else json.dumps(call.json).encode()
         self.content_type, self.len = "application/json", len(self._rest)
         self._delivery = call.delivery
-        self._handed_over: int | None = None
+        self._begun = False
         if self._delivery is not None:
             self._delivery.whole = False
 
@@ -48,18 +53,19 @@ class Body:
 
     def next_piece(self) -> bytes:
         """Return the next piece, empty at the end."""
-        if self._handed_over is None:
+        if not self._begun:
             self._begin()
-        piece = self._read()
         # The library asks for another piece only once it has sent the last one.
+        self.moved_at = time.monotonic()
+        piece = self._read()
         self.complete = not piece
-        self._handed_over = (self._handed_over or 0) + len(piece)
+        self.handed_over += len(piece)
         if self._delivery is not None:
-            self._delivery.whole = self._handed_over >= self.len
+            self._delivery.whole = self.handed_over >= self.len
         return piece
 
     def _begin(self) -> None:
-        self._handed_over = 0
+        self._begun = True
         if self._delivery is not None:
             try:
                 self._delivery.before()

@@ -45,6 +45,7 @@ _BOUNDS = {
     "connect_timeout": (SHORTEST, LONGEST_EXCHANGE),
     "timeout": (SHORTEST, LONGEST_EXCHANGE),
     "max_reply_bytes": (1, 2**40),
+    "min_upload_bytes_per_second": (1, 2**40),
     "max_requests_per_second": (0, 1_000_000),
     "price_per_minute": (0, 1_000_000),
 }
@@ -76,6 +77,12 @@ class ConnectionSettings:
     )
     max_reply_bytes: int = _extra(
         64 * _MIB, "integer", "Largest reply", "Bytes; a larger reply is an error. Default 64 MiB."
+    )
+    min_upload_bytes_per_second: float = _extra(
+        16.0 * 1024,
+        "number",
+        "Slowest upload",
+        "Bytes per second; a slower upload is given up. Default 16384.",
     )
     max_requests_per_second: float = _extra(
         50.0,
@@ -127,6 +134,7 @@ class ClientFields(TypedDict, total=False):
     proxy: str | None
     allow_http: bool
     max_reply_bytes: int
+    min_upload_bytes_per_second: float
     max_requests_per_second: float
 
 

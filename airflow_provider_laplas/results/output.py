@@ -1,15 +1,17 @@
 """A task's output arguments: the folder, formats, captions and quality checks."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_laplas.airflow_compat import option
 from airflow_provider_laplas.arguments import check_settings, is_template, read_settings
-from airflow_provider_laplas.captions.cues import LATEST, CaptionLimits
+from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.captions.formats import check_formats
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.transcript.quality import QualitySettings
+from airflow_provider_laplas.transcript.values import LATEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def check_output(
 
 def check_results_path(results_path: Any) -> str | None:
     """
-    Return a folder in object storage; None if none is given. A template is checked after rendering.
+    Return a folder in object storage, with ``~`` expanded; None if none is given. A template is checked after rendering.
 
     :raises LaplasArgumentError: naming ``results_path``
     """
@@ -86,7 +88,7 @@ def check_results_path(results_path: Any) -> str | None:
             "s3://connection_id@bucket/folder.",
             argument="results_path",
         )
-    return folder
+    return os.path.expanduser(folder) if folder else folder  # noqa: PTH111 - it may be a URI.
 
 
 def choose_folder(task: str | None, connection: str | None) -> str | None:

@@ -98,7 +98,7 @@ def files(tmp_path, monkeypatch):
     folder = tmp_path / "transcripts"
     folder.mkdir()
     shutil.copy(REPLY, folder / "a.mp3.json")
-    Manifest(
+    manifest = Manifest(
         f"{folder}/manifest.json",
         {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1},
         0,
@@ -116,7 +116,8 @@ def files(tmp_path, monkeypatch):
                 "s3://bucket/b.mp3", "f", "b.mp3.json", state=FileState.FAILED, error="No audio in it."
             ),
         ],
-    ).save()
+    )
+    (folder / "manifest.json").write_text(manifest.to_json())
     return folder
 
 

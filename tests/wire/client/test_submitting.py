@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import threading
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -255,6 +256,28 @@ def test_a_storage_that_fails_while_it_is_read_submits_nothing_and_may_be_tried_
     client.submit(Upload("a.mp3", 1000, "audio/mpeg", lambda: sources.pop(0)))
     assert not sources
     assert len(api.generations) == 1
+
+
+def test_a_storage_that_hangs_while_it_is_read_holds_up_no_other_thread_of_the_loop(api, clients):
+    class Hanging(io.BytesIO):
+        def read(self, size=-1):
+            hanging.release()
+            released.wait(60)
+            return super().read(size)
+
+    async def look_up_amid_uploads():
+        client = clients.rate_limited()
+        upload = Upload("a.mp3", 3, "audio/mpeg", lambda: Hanging(b"one"))
+        tasks = [asyncio.create_task(client.submit(upload, model="m", options={})) for _ in range(40)]
+        try:
+            await asyncio.to_thread(lambda: [hanging.acquire(timeout=30) for _ in tasks])
+            await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80), 30)
+        finally:
+            released.set()
+        return await asyncio.gather(*tasks)
+
+    released, hanging = threading.Event(), threading.Semaphore(0)
+    assert len(set(asyncio.run(look_up_amid_uploads()))) == 40
 
 
 def test_a_file_that_grows_while_it_is_uploaded_is_sent_as_it_was(api, client, audio):
