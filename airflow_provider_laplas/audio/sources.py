@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.backends import READ_AT_ONCE, FileInfo
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasConfigurationError, LaplasStorageError
-from airflow_provider_laplas.redaction import redact_url, redacted
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage, is_local, local_path
 
 AUDIO_SUFFIXES = frozenset(
@@ -74,7 +74,7 @@ def check_audio(audio: Any, argument: str = "audio") -> str:
             host = None
         if not host or any(character.isspace() for character in audio):
             raise LaplasArgumentError(
-                f"`{argument}` is not a usable URL: {redact_url(audio)}", argument=argument
+                f"`{argument}` is not a usable URL: {redacted(audio)}", argument=argument
             )
     return audio
 

@@ -25,7 +25,8 @@ from airflow_provider_laplas.manifest.names import fits, legacy_output_name
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.manifest.summary import check_version_1, leave, write_summary
 from airflow_provider_laplas.manifest.takeover import adopt_outputs, take_over
-from airflow_provider_laplas.redaction import redacted, unsigned
+from airflow_provider_laplas.redaction import redacted
+from airflow_provider_laplas.signatures import unsigned
 from airflow_provider_laplas.storage import Storage
 
 log = logging.getLogger(__name__)
