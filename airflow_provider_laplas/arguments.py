@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import redact, shown
 
 S = TypeVar("S")
 
@@ -54,7 +55,7 @@ def check_text(name: str, value: Any) -> str:
     :raises LaplasArgumentError: naming the argument
     """
     if not is_template(value) and (not isinstance(value, str) or not value.strip()):
-        raise LaplasArgumentError(f"`{name}` must be a non-empty string, not {value!r}.", argument=name)
+        raise LaplasArgumentError(f"`{name}` must be a non-empty string, not {shown(value)}.", argument=name)
     text: str = value
     return text
 
@@ -68,7 +69,8 @@ def check_seconds(name: str, value: Any) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
         raise LaplasArgumentError(
-            f"`{name}` must be a number of seconds above 0, or a timedelta, not {value!r}.", argument=name
+            f"`{name}` must be a number of seconds above 0, or a timedelta, not {shown(value)}.",
+            argument=name,
         )
     return float(seconds)
 
@@ -80,7 +82,7 @@ def check_flag(name: str, value: Any) -> bool:
     :raises LaplasArgumentError: naming the argument, if it is not True or False
     """
     if not isinstance(value, bool):
-        raise LaplasArgumentError(f"`{name}` must be True or False, not {value!r}.", argument=name)
+        raise LaplasArgumentError(f"`{name}` must be True or False, not {shown(value)}.", argument=name)
     return value
 
 
@@ -92,7 +94,7 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """
     if value not in choices:
         listed = " or ".join(f'"{choice}"' for choice in choices)
-        raise LaplasArgumentError(f"`{name}` must be {listed}, not {value!r}.", argument=name)
+        raise LaplasArgumentError(f"`{name}` must be {listed}, not {shown(value)}.", argument=name)
     return str(value)
 
 
@@ -104,7 +106,7 @@ def check_count(name: str, value: Any, *, least: int = 0) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise LaplasArgumentError(
-            f"`{name}` must be a whole number of at least {least}, not {value!r}.", argument=name
+            f"`{name}` must be a whole number of at least {least}, not {shown(value)}.", argument=name
         )
     return value
 
@@ -122,7 +124,7 @@ def check_age(name: str, value: Any) -> Any:
             value = float(value)
         except ValueError:
             raise LaplasArgumentError(
-                f"`{name}` must be a number of seconds, not {value!r}.", argument=name
+                f"`{name}` must be a number of seconds, not {shown(value)}.", argument=name
             ) from None
     return 0.0 if value == 0 and not isinstance(value, bool) else check_seconds(name, value)
 
@@ -180,7 +182,8 @@ def _named(argument: str, kind: type[Any], given: Any) -> Mapping[str, Any]:
     known = [setting.name for setting in fields(kind)]
     if unknown := [name for name in given if name not in known]:
         raise LaplasArgumentError(
-            f"`{argument}` has no setting `{unknown[0]}`.{nearest(str(unknown[0]), known)}", argument=argument
+            f"`{argument}` has no setting `{redact(str(unknown[0]), limit=60)}`.{nearest(str(unknown[0]), known)}",
+            argument=argument,
         )
     return given
 

@@ -99,6 +99,12 @@ def redacted(value: T) -> T:
     return cast("T", _shown(value))
 
 
+def holds_password(uri: str) -> bool:
+    """Tell whether the URI of a storage has a password in it, in place of the id of a connection."""
+    shown_uri = redacted(uri)
+    return shown_uri == MASK != uri or f"{MASK}@" in shown_uri
+
+
 def redact(text: str, *, secrets: Secrets = NO_SECRETS, limit: int = 300) -> str:
     """
     Return an external text as one line that is safe to log.

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from airflow_provider_laplas.arguments import is_template, nearest
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import redact, shown
 
 log = logging.getLogger(__name__)
 
@@ -83,14 +84,15 @@ def check_options(options: Mapping[str, Any], *, rendered: bool) -> dict[str, An
         except ValidationError as error:
             expected = "; ".join(sorted({problem["msg"] for problem in error.errors()}))
             raise LaplasArgumentError(
-                f"The option `{name}` cannot be {type(value).__name__} {value!r}: {expected}.", argument=name
+                f"The option `{name}` cannot be {type(value).__name__} {shown(value)}: {expected}.",
+                argument=name,
             ) from None
     if rendered:
         try:
             json.dumps(checked, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise LaplasArgumentError(
-                f"`options` cannot be serialized as JSON: {error}.", argument="options"
+                f"`options` cannot be serialized as JSON: {redact(str(error))}.", argument="options"
             ) from None
     return checked
 
@@ -119,7 +121,7 @@ def merge_options(typed: Mapping[str, Any], options: Any) -> dict[str, Any]:
     for name in sorted(options.keys() - OPTION_NAMES - RESERVED):
         log.warning(
             "The option `%s` is not documented for %s; it is sent unchanged.%s",
-            name,
+            redact(name, limit=60),
             DEFAULT_MODEL,
             nearest(name, OPTION_NAMES),
         )

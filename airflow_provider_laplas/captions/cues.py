@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import shown
 
 LATEST = 1e9
 """The largest valid time in seconds (31 years)."""
@@ -85,5 +86,5 @@ def _check_number(name: str, value: Any, least: float, *, whole: bool = False) -
     if not right or isinstance(value, bool) or not least <= value < math.inf:
         kind = "a whole number" if whole else "a number"
         raise LaplasArgumentError(
-            f"`{name}` must be {kind} of at least {least:g}, not {value!r}.", argument=name
+            f"`{name}` must be {kind} of at least {least:g}, not {shown(value)}.", argument=name
         )

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_laplas.arguments import nearest
 from airflow_provider_laplas.errors import LaplasConfigurationError
+from airflow_provider_laplas.redaction import redacted
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class ConnectionSettings:
             )
         if isinstance(self.verify, str) and not Path(self.verify).exists():
             raise LaplasConfigurationError(
-                f"The connection's extra `verify` names a file that does not exist: {self.verify}"
+                f"The connection's extra `verify` names a file that does not exist: {redacted(self.verify)}"
             )
         for name in ("connect_timeout", "timeout", "max_reply_bytes"):
             if not 0 < getattr(self, name) < float("inf"):
