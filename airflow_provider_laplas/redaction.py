@@ -27,7 +27,9 @@ _SLASH = r"(?:/|\\{1,8}(?:u002f|/)?|%(?:25){0,4}(?:2f|5c)|&#(?:47|x2f);)"
 _EQUALS = r"(?:=|%(?:25){0,4}3d|\\{1,8}u003d|&#(?:61|x3d);)"
 _QUESTION = r"(?:\?|%(?:25){0,4}3f|\\{1,8}u003f|&#(?:63|x3f);)"
 _AT = r"(?:@|%(?:25){0,4}40|\\{1,8}u0040|&#(?:64|x40);)"
-_QUOTED = r"""(?:\\{1,8}"[^"]*"?|\\{1,8}'[^']*'?|"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?)"""
+_QUOTE = r"(?:\\{0,8}[\"']|&(?:quot|apos|#34|#39|#x22|#x27);|%(?:25){0,4}2[27]|\\{1,8}u002[27])"
+# To the next quote, whichever it is; in JSON and Python to the one that is not escaped.
+_QUOTED = rf"""(?:"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|{_QUOTE}(?:(?!{_QUOTE}).)*(?:{_QUOTE})?)"""
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -56,7 +58,7 @@ _PAIRS = (
     # As in JSON and in Python.
     (
         _compiled(
-            rf"((?:{SECRET_NAME})[\w.-]{{0,40}}\\{{0,8}}[\"']\s{{0,3}}[:,]\s{{0,3}})(?:b?{_QUOTED}|[^\s,\"'}}\]]+)"
+            rf"((?:{SECRET_NAME})[\w.-]{{0,40}}{_QUOTE}\s{{0,3}}(?:{_COLON}|,)[\s+]{{0,3}})(?:b?{_QUOTED}|[^\s,\"'}}\]]+)"
         ),
         rf"\1{MASK}",
     ),
@@ -73,6 +75,11 @@ _PAIRS = (
 )
 # A path with a query that has no name in it.
 _PATH = _compiled(r"((?<![\w/.])/[^\s?\"'<>]{0,256}\?)(?!\*\*\*)\S+")
+
+# What nobody can read, but everybody can decode.
+_ESCAPES = _compiled(
+    r"(?:%(?:25){0,4}[0-9a-f]{2}){6,}|(?:\\{1,8}[ux][0-9a-f]{2,4}){6,}|(?:&#x?[0-9a-f]{1,6};){6,}"
+)
 
 # Storages whose files may have ? and # in their names.
 _STORAGES = frozenset(
@@ -122,6 +129,7 @@ def redact(text: str, *, secrets: Secrets = NO_SECRETS, limit: int = 300) -> str
     if cut:
         shown = _whole_words(shown)
     shown = _PATH.sub(rf"\1{MASK}", _without_addresses(_without_pairs(shown)))
+    shown = _ESCAPES.sub(MASK, shown)
     if cut or len(shown) > limit:
         return shown[: limit - 1] + "…"
     return shown

@@ -151,6 +151,8 @@ ECHOES = [
     '{{"token": "{}"}}',
     '{{\\"token\\": \\"{}\\"}}',
     "{{'x-api-key': '{}'}}",
+    "{{&quot;x-api-key&quot;: &quot;{}&quot;}}",
+    "%22x-api-key%22%3A+%22{}%22%7D",
     "{{'x-api-key': b'{}'}}",
     "Authorization: Bearer {}",
     "authorization: {}",
@@ -171,6 +173,14 @@ def test_what_looks_like_a_secret_is_masked_though_nobody_has_said_that_it_is_on
     said = redact(echo.format(SECRET), limit=10_000)
     assert SECRET not in said
     assert "***" in said
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_a_url_is_masked_in_any_encoding_though_nobody_has_said_what_is_secret_in_it(name):
+    url = f"https://user:{SECRET}@example.com/a.mp3?X-Amz-Signature={SECRET}"
+    said = redact(f"cannot fetch {ENCODINGS[name](url)} (404)", limit=10_000)
+    assert ENCODINGS[name](SECRET) not in said
+    assert said.startswith("cannot fetch")
 
 
 @pytest.mark.parametrize("url", SIGNED)
