@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import date, time, timedelta
+from functools import cached_property
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -32,52 +33,49 @@ _QUOTE = r"(?:\\{0,8}[\"']|&(?:quot|apos|#34|#39|#x22|#x27);|%(?:25){0,4}2[27]|\
 _QUOTED = rf"""(?:"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|{_QUOTE}(?:(?!{_QUOTE}).)*(?:{_QUOTE})?)"""
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE | re.DOTALL)
+class _Pattern:
+    """A pattern that is compiled at its first use: every DAG file imports this module."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+
+    @cached_property
+    def compiled(self) -> re.Pattern[str]:
+        return re.compile(self._pattern, re.IGNORECASE | re.DOTALL)
 
 
 # Up to the last @, as a password may have any character in it, or up to a quote; and all of a query.
-_URL = _compiled(
+_URL = _Pattern(
     rf"(?P<separator>{_COLON}{_SLASH}{{1,16}}|(?<![:/\\]){_SLASH}{{2,16}})"
     r"(?P<rest>(?:[^\s?#]{0,2048}@)?[^\s\"'<>`?#]*(?:[?#]\S*)?)"
 )
-_SECRET_PART = _compiled(f"{_AT}|{_QUESTION}|#|%(?:25){{0,4}}23")
-_NESTED = _compiled(_COLON + _SLASH)
-_USERINFO = _compiled(
+_SECRET_PART = _Pattern(f"{_AT}|{_QUESTION}|#|%(?:25){{0,4}}23")
+_NESTED = _Pattern(_COLON + _SLASH)
+_USERINFO = _Pattern(
     rf"(?<![\w.+%~-])[\w.+%~-]{{1,64}}?{_COLON}(?![/\\])[^\s@/\"'?]{{1,128}}?{_AT}(?=[\w\[])"
 )
-_PAIRS = (
-    # A query, with or without the URL that it belongs to.
-    (_compiled(rf"({_QUESTION})(?=[\w.~%\[\]+-]{{1,80}}?{_EQUALS})\S+"), rf"\1{MASK}"),
-    (
-        _compiled(
-            rf"((?:{SECRET_NAME})[\w.%\]~-]{{0,40}}?\s{{0,3}}{_EQUALS}\s{{0,3}})(?:{_QUOTED}|[^\s\"'<>&]+)"
-        ),
-        rf"\1{MASK}",
+_HARMLESS_TEXT = re.compile(r"[\w./+~-]*")
+_NAME = _Pattern(SECRET_NAME)
+# After the name of a secret: as in a query, as in JSON and in Python, as in headers.
+_NAMED = (
+    _Pattern(rf"((?:{SECRET_NAME})[\w.%\]~-]{{0,40}}?\s{{0,3}}{_EQUALS}\s{{0,3}})(?:{_QUOTED}|[^\s\"'<>&]+)"),
+    _Pattern(
+        rf"((?:{SECRET_NAME})[\w.-]{{0,40}}{_QUOTE}\s{{0,3}}(?:{_COLON}|,)[\s+]{{0,3}})(?:b?{_QUOTED}|[^\s,\"'}}\]]+)"
     ),
-    # As in JSON and in Python.
-    (
-        _compiled(
-            rf"((?:{SECRET_NAME})[\w.-]{{0,40}}{_QUOTE}\s{{0,3}}(?:{_COLON}|,)[\s+]{{0,3}})(?:b?{_QUOTED}|[^\s,\"'}}\]]+)"
-        ),
-        rf"\1{MASK}",
+    _Pattern(r"(cookie\s{0,3}:\s{0,3})[^\n]+"),
+    _Pattern(
+        rf"((?:{SECRET_NAME})[\w-]{{0,40}}\s{{0,3}}:\s{{0,3}}(?:(?:bearer|basic|token)\s{{1,3}})?)"
+        r"(?=\S{0,512}[0-9=_])\S{8,}"
     ),
-    # As in headers.
-    (_compiled(r"(cookie\s{0,3}:\s{0,3})[^\n]+"), rf"\1{MASK}"),
-    (
-        _compiled(
-            rf"((?:{SECRET_NAME})[\w-]{{0,40}}\s{{0,3}}:\s{{0,3}}(?:(?:bearer|basic|token)\s{{1,3}})?)"
-            r"(?=\S{0,512}[0-9=_])\S{8,}"
-        ),
-        rf"\1{MASK}",
-    ),
-    (_compiled(r"\b((?:bearer|basic)(?:\s{1,3}|%20|\+))(?=\S{0,512}(?-i:[0-9=_A-Z]))\S{8,}"), rf"\1{MASK}"),
 )
+# A query, with or without the URL that it belongs to.
+_QUERY = _Pattern(rf"({_QUESTION})(?=[\w.~%\[\]+-]{{1,80}}?{_EQUALS})\S+")
+_BEARER = _Pattern(r"\b((?:bearer|basic)(?:\s{1,3}|%20|\+))(?=\S{0,512}(?-i:[0-9=_A-Z]))\S{8,}")
 # A path with a query that has no name in it.
-_PATH = _compiled(r"((?<![\w/.])/[^\s?\"'<>]{0,256}\?)(?!\*\*\*)\S+")
+_PATH = _Pattern(r"((?<![\w/.])/[^\s?\"'<>]{0,256}\?)(?!\*\*\*)\S+")
 
 # What nobody can read, but everybody can decode.
-_ESCAPES = _compiled(
+_ESCAPES = _Pattern(
     r"(?:%(?:25){0,4}[0-9a-f]{2}){6,}|(?:\\{1,8}[ux][0-9a-f]{2,4}){6,}|(?:&#x?[0-9a-f]{1,6};){6,}"
 )
 
@@ -88,7 +86,7 @@ _STORAGES = frozenset(
         *("memory", "oss", "webhdfs"),
     }
 )
-_PLACE = _compiled(
+_PLACE = _Pattern(
     r"(?P<chain>(?:[\w.+-]+::)*)(?P<scheme>[a-z][a-z0-9+.-]*|)(?P<separator>:/{1,16}|//)(?P<rest>.*)"
 )
 
@@ -128,8 +126,8 @@ def redact(text: str, *, secrets: Secrets = NO_SECRETS, limit: int = 300) -> str
     shown = secrets.mask(shown)
     if cut:
         shown = _whole_words(shown)
-    shown = _PATH.sub(rf"\1{MASK}", _without_addresses(_without_pairs(shown)))
-    shown = _ESCAPES.sub(MASK, shown)
+    shown = _PATH.compiled.sub(rf"\1{MASK}", _without_addresses(_without_pairs(shown)))
+    shown = _ESCAPES.compiled.sub(MASK, shown)
     if cut or len(shown) > limit:
         return shown[: limit - 1] + "…"
     return shown
@@ -152,20 +150,27 @@ def _whole_words(text: str) -> str:
 
 
 def _without_pairs(text: str) -> str:
-    for pattern, masked in _PAIRS:
-        text = pattern.sub(masked, text)
+    if _HARMLESS_TEXT.fullmatch(text):
+        return text
+    named = _NAMED if _NAME.compiled.search(text) else ()
+    for pattern in (_QUERY, *named, _BEARER):
+        text = pattern.compiled.sub(rf"\1{MASK}", text)
     return text
 
 
 def _without_addresses(text: str) -> str:
-    return _USERINFO.sub(f"{MASK}@", _URL.sub(_masked_address, text))
+    if _HARMLESS_TEXT.fullmatch(text):
+        return text
+    return _USERINFO.compiled.sub(f"{MASK}@", _URL.compiled.sub(_masked_address, text))
 
 
 def _masked_address(found: re.Match[str]) -> str:
     separator, rest = found["separator"], found["rest"]
-    if not _SECRET_PART.search(rest) and not _NESTED.search(rest):
+    if not _SECRET_PART.compiled.search(rest) and not _NESTED.compiled.search(rest):
         return found.group()
-    if not re.fullmatch(":?/+", separator) or _SECRET_PART.search(re.split("[?#]", rest)[0].replace("@", "")):
+    if not re.fullmatch(":?/+", separator) or _SECRET_PART.compiled.search(
+        re.split("[?#]", rest)[0].replace("@", "")
+    ):
         # Encoded in some way.
         return f"{separator}{MASK}"
     address = _shown_address(rest)
@@ -185,7 +190,7 @@ def _shown_address(rest: str) -> str | None:
     if (at and ":" in f"{parts.netloc.rpartition('@')[2]}{before}") or "%" in host:
         return None
     # A URL in the path has secrets of its own.
-    path = f"/{MASK}" if _NESTED.search(parts.path) else _without_pairs(parts.path)
+    path = f"/{MASK}" if _NESTED.compiled.search(parts.path) else _without_pairs(parts.path)
     userinfo = f"{MASK}@" if "@" in parts.netloc else ""
     if ":" in host:
         host = f"[{host}]"
@@ -243,7 +248,7 @@ def _shown_text(text: str) -> str:
 
 
 def _shown_place(text: str) -> str:
-    found = _PLACE.fullmatch(text)
+    found = _PLACE.compiled.fullmatch(text)
     if found is None:
         return _without_addresses(_without_pairs(text))
     chain, scheme, separator, rest = found.group("chain", "scheme", "separator", "rest")
@@ -252,8 +257,8 @@ def _shown_place(text: str) -> str:
     is_web = scheme.lower() in {"http", "https"}
     if (
         not is_web
-        and not _SECRET_PART.search(rest)
-        and not _NESTED.search(rest)
+        and not _SECRET_PART.compiled.search(rest)
+        and not _NESTED.compiled.search(rest)
         and _without_pairs(rest) == rest
     ):
         return text

@@ -101,6 +101,10 @@ GET_WAYS = (
 )
 
 
+CASES = len(POST_WAYS) * len(GET_WAYS)
+"""How many recordings see every way to answer a POST, and every way to answer a GET."""
+
+
 class EchoAPI(FakeAPI):
     """Repeats the key, the URL, the options and the proxy's password, one way for each recording."""
 
@@ -111,6 +115,11 @@ class EchoAPI(FakeAPI):
         self.numbers: set[int] = set()
         self.script("POST", *[_answer_post] * 10_000)
         self.script("GET", *[_answer_get] * 10_000)
+
+    @property
+    def proxied(self) -> str:
+        """An Airflow connection to it by way of itself, as a proxy with a password."""
+        return self.connection(proxy=f"http://{PROXY_USER}:{PROXY_PASSWORD}@127.0.0.1:{self.port}")
 
 
 def _echo(request: Request, number: int) -> str:

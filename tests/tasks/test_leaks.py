@@ -19,11 +19,10 @@ from airflow_provider_laplas.metrics import Metrics
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatchOperator, TranscribeOperator
 from airflow_provider_laplas.sensors import STTCompletionSensor
 from tests.corpus import (
+    CASES,
     GET_WAYS,
     KEY,
     POST_WAYS,
-    PROXY_PASSWORD,
-    PROXY_USER,
     SPEECH,
     Case,
     EchoAPI,
@@ -31,15 +30,13 @@ from tests.corpus import (
     found_in,
 )
 
-BATCH = len(POST_WAYS) * len(GET_WAYS)
-HEALTHY = [n for n in range(BATCH) if POST_WAYS[n % len(POST_WAYS)] in {"healthy", "200"}]
+HEALTHY = [n for n in range(CASES) if POST_WAYS[n % len(POST_WAYS)] in {"healthy", "200"}]
 
 
 @pytest.fixture
 def echo(monkeypatch):
     with EchoAPI() as fake:
-        proxy = f"http://{PROXY_USER}:{PROXY_PASSWORD}@127.0.0.1:{fake.port}"
-        monkeypatch.setenv("AIRFLOW_CONN_LAPLAS_DEFAULT", fake.connection(proxy=proxy))
+        monkeypatch.setenv("AIRFLOW_CONN_LAPLAS_DEFAULT", fake.proxied)
         yield fake
 
 
@@ -116,11 +113,11 @@ def test_a_batch_shows_none_of_its_secrets(echo, dag, run_dag, said, tmp_path, c
     dag.user_defined_macros = {"case": Case}
     TranscribeBatchOperator(
         task_id="batch",
-        audio=[f"\n {{{{ case({n}).url }}}} " for n in range(BATCH)],
+        audio=[f"\n {{{{ case({n}).url }}}} " for n in range(CASES)],
         options="{{ case(0).options | tojson }}",
         results_path=str(tmp_path),
         poke_interval=1,
-        max_failed=BATCH,
+        max_failed=CASES,
         outlets=[AssetAlias("batch")],
         post_execute=tell(said),
     )
@@ -128,12 +125,12 @@ def test_a_batch_shows_none_of_its_secrets(echo, dag, run_dag, said, tmp_path, c
     run = run_dag(dag)
     assert run.state == "success"
     # All ways to answer were gone.
-    assert echo.numbers == set(range(BATCH))
+    assert echo.numbers == set(range(CASES))
     summary = run.xcom("batch")
     assert summary["completed"] > len(GET_WAYS) / 2
-    assert summary["failed"] > BATCH / 2
-    assert len(all_secrets(BATCH)) >= 200
-    assert_nothing_leaked(said, [tmp_path], capfd, caplog, count=BATCH)
+    assert summary["failed"] > CASES / 2
+    assert len(all_secrets(CASES)) >= 200
+    assert_nothing_leaked(said, [tmp_path], capfd, caplog, count=CASES)
 
 
 ONE_OF_EACH = [n for n in range(len(POST_WAYS)) if n not in HEALTHY] + HEALTHY
@@ -163,7 +160,7 @@ def test_single_files_show_none_of_their_secrets(echo, dag, run_dag, said, tmp_p
     for index in range(len(ONE_OF_EACH)):
         fields = RenderedTaskInstanceFields.get_templated_fields(run.tasks["transcribe", index])
         assert re.search(r"https://\*\*\*@example.com/talk-\d+.mp3\?\*\*\*#\*\*\*", fields["audio"])
-    assert_nothing_leaked(said, [tmp_path], capfd, caplog, count=BATCH)
+    assert_nothing_leaked(said, [tmp_path], capfd, caplog, count=CASES)
 
 
 def test_a_function_a_submission_and_a_sensor_show_none_of_their_secrets(
@@ -205,7 +202,7 @@ def test_a_function_a_submission_and_a_sensor_show_none_of_their_secrets(
     assert run.state == "success"
     fields = RenderedTaskInstanceFields.get_templated_fields(run.tasks["function", -1])
     assert json.dumps(fields).count("talk-") >= 7
-    assert_nothing_leaked(said, [tmp_path], capfd, caplog, count=BATCH)
+    assert_nothing_leaked(said, [tmp_path], capfd, caplog, count=CASES)
 
 
 @pytest.mark.parametrize(
