@@ -64,7 +64,9 @@ __all__ = [
     "argument_names",
     "connection_fields",
     "determine_kwargs",
+    "forgets_on_success",
     "get_xcom",
+    "keep_for_ever",
     "option",
     "reschedule_at",
     "set_xcom",
@@ -162,6 +164,24 @@ def option(name: str) -> str:
 
     value: str = conf.get("laplas", name, fallback="")
     return value
+
+
+def keep_for_ever(store: Any, key: str, value: str) -> None:
+    """
+    Write to a task's state store what Airflow keeps as long as the DAG run, whatever its usual retention. Blocking.
+
+    With ``[state_store] clear_on_success`` it goes with the task's success all the same.
+    """
+    from airflow.sdk.execution_time.context import NEVER_EXPIRE  # noqa: PLC0415
+
+    store.set(key, value, retention=NEVER_EXPIRE)
+
+
+def forgets_on_success() -> bool:
+    """Return whether Airflow empties a task's state store once the task succeeds."""
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415
+
+    return bool(conf.getboolean("state_store", "clear_on_success", fallback=False))
 
 
 def set_xcom(key: str, value: Any, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:

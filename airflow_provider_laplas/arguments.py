@@ -13,6 +13,15 @@ from airflow_provider_laplas.redaction import redact, shown
 
 S = TypeVar("S")
 
+SHORTEST, LONGEST = 0.001, 366 * 24 * 3600
+"""The bounds of a duration, in seconds. With more, times can no longer be calculated; with less, a pause is none."""
+
+LONGEST_EXCHANGE = 24 * 3600
+"""The longest time-out of a request, in seconds: sockets take no more than 24 days."""
+
+MOST = 10**9
+"""The most that any argument counts."""
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean …?`` with the closest known name, or an empty string if none is close."""
@@ -50,26 +59,41 @@ def check_keywords(owner: str, known: Collection[str], given: Iterable[str]) -> 
 
 def check_text(name: str, value: Any) -> str:
     """
-    Return a string that must not be empty, or a template.
+    Return a string of valid Unicode that must not be empty, or a template.
 
     :raises LaplasArgumentError: naming the argument
     """
-    if not is_template(value) and (not isinstance(value, str) or not value.strip()):
+    if not is_template(value) and (not isinstance(value, str) or not value.strip() or not _is_unicode(value)):
         raise LaplasArgumentError(f"`{name}` must be a non-empty string, not {shown(value)}.", argument=name)
     text: str = value
     return text
 
 
-def check_seconds(name: str, value: Any) -> float:
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_number(value: Any, least: float, most: float, *, whole: bool = False) -> bool:
+    """Return whether the value is a number from ``least`` to ``most``. True, False and NaN are none."""
+    right = isinstance(value, int) if whole else isinstance(value, int | float)
+    return right and not isinstance(value, bool) and least <= value <= most
+
+
+def check_seconds(name: str, value: Any, *, least: float = SHORTEST, most: float = LONGEST) -> float:
     """
     Return a duration in seconds.
 
-    :raises LaplasArgumentError: naming the argument, if it is not a number or a timedelta above 0
+    :raises LaplasArgumentError: naming the argument, if it is not a number of seconds or a timedelta from ``least`` to
+        ``most``
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+    if not is_number(seconds, least, most):
         raise LaplasArgumentError(
-            f"`{name}` must be a number of seconds above 0, or a timedelta, not {shown(value)}.",
+            f"`{name}` must be a number of seconds from {least:,} to {most:,}, or a timedelta, not {shown(value)}.",
             argument=name,
         )
     return float(seconds)
@@ -102,13 +126,13 @@ def check_count(name: str, value: Any, *, least: int = 0) -> int:
     """
     Return a whole number.
 
-    :raises LaplasArgumentError: naming the argument, if it is not a whole number or less than ``least``
+    :raises LaplasArgumentError: naming the argument, if it is not a whole number from ``least`` to :data:`MOST`
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if not is_number(value, least, MOST, whole=True):
         raise LaplasArgumentError(
-            f"`{name}` must be a whole number of at least {least}, not {shown(value)}.", argument=name
+            f"`{name}` must be a whole number from {least} to {MOST:,}, not {shown(value)}.", argument=name
         )
-    return value
+    return int(value)
 
 
 def check_age(name: str, value: Any) -> Any:
@@ -126,7 +150,7 @@ def check_age(name: str, value: Any) -> Any:
             raise LaplasArgumentError(
                 f"`{name}` must be a number of seconds, not {shown(value)}.", argument=name
             ) from None
-    return 0.0 if value == 0 and not isinstance(value, bool) else check_seconds(name, value)
+    return check_seconds(name, value, least=0)
 
 
 def check_pause(name: str, value: Any) -> float | None:
@@ -135,9 +159,7 @@ def check_pause(name: str, value: Any) -> float | None:
 
     :raises LaplasArgumentError: naming the argument
     """
-    return (
-        value if value is None or (value == 0 and not isinstance(value, bool)) else check_seconds(name, value)
-    )
+    return None if value is None else check_seconds(name, value, least=0)
 
 
 def check_settings(

@@ -20,16 +20,18 @@ from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
 from airflow_provider_laplas.results.output import Output, check_output, check_results_path, choose_folder
-from airflow_provider_laplas.task.base import BaseSTTOperator, BaseWaitingOperator, Task
+from airflow_provider_laplas.task.base import (
+    GENERATION_ID_KEY,
+    BaseSTTOperator,
+    BaseWaitingOperator,
+    Task,
+)
 from airflow_provider_laplas.task.notify import lineage
 from airflow_provider_laplas.task.outcome import Done, Outcome, carry_out
 from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.task.batch import BatchTask
-
-GENERATION_ID_KEY = "generation_id"
-"""The XCom key of a submission's id."""
 
 DEFAULT_INLINE_WAIT = 10.0
 """Seconds that :class:`TranscribeOperator` polls in the worker before it defers, unless it is mapped."""
@@ -47,8 +49,8 @@ class SubmitSTTOperator(BaseSTTOperator):
     :class:`~airflow_provider_laplas.errors.LaplasAmbiguousSubmitError`, which Airflow does not retry.
 
     :param results_path: the sensor's folder in object storage. If it contains the transcript of an earlier try, a retry
-        or a Clear does not submit again, and does not fail although the API keeps results for one hour only. Nothing
-        is written to it. Default the connection's, else ``[laplas] results_path``. Templated
+        or a Clear does not submit again, and does not fail although the API keeps results for one hour only. A mapped
+        task notes in it what it submits, for the case that its list changes; nothing else is written. Default the connection's, else ``[laplas] results_path``. Templated
     """
 
     template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path")
@@ -75,9 +77,10 @@ class SubmitSTTOperator(BaseSTTOperator):
 
         with LaplasHook(check_text("conn_id", self.given("conn_id"))) as hook:
             folder = choose_folder(self.given("results_path"), hook.client.settings.results_path)
-            work = self.submission(DEFAULT_TIMEOUT)
-            begun = work.begin(hook, RecordStore(context), folder, TaskKey.from_context(context))
+            work, records = self.submission(DEFAULT_TIMEOUT), RecordStore(context)
+            begun = work.begin(hook, records, folder, TaskKey.from_context(context))
         context["ti"].xcom_push(key=GENERATION_ID_KEY, value=begun.generation_id)
+        records.try_again()
         return Done(begun.generation_id)
 
 

@@ -133,10 +133,15 @@ def redact(text: str, *, secrets: Secrets = NO_SECRETS, limit: int = 300) -> str
     return shown
 
 
-def shown(value: Any, *, limit: int = 100) -> str:
+def shown(value: Any, *, limit: int = 60) -> str:
     """Return how an argument that is wrong is written in the error about it."""
-    # One more, as what is cut is treated as such.
-    return redact(repr(redacted(value[: BOUND + 1] if isinstance(value, str) else value)), limit=limit)
+    try:
+        # One more, as what is cut is treated as such.
+        text = repr(redacted(value[: BOUND + 1] if isinstance(value, str) else value))
+    except ValueError:
+        # Python writes no number with more than 4,300 digits.
+        return "a number of thousands of digits"
+    return redact(text, limit=limit)
 
 
 def _whole_words(text: str) -> str:
@@ -198,6 +203,7 @@ def _shown_address(rest: str) -> str | None:
     return f"{userinfo}{host}{port}{path}{query}{f'#{MASK}' if parts.fragment else ''}"
 
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _HARMLESS = (bool, int, float, complex, date, time, timedelta, type, type(None))
 
 
@@ -243,7 +249,8 @@ def _shown_object(value: Any) -> Any:
 def _shown_text(text: str) -> str:
     # Templates leave white space around what they render.
     stripped = text.strip()
-    shown_text = _shown_place(stripped)
+    # Airflow takes no name of a file that is not UTF-8.
+    shown_text = _SURROGATES.sub("\ufffd", _shown_place(stripped))
     return text if shown_text == stripped else shown_text
 
 

@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import BaseTrigger, TriggerEvent
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, Poller
+from airflow_provider_laplas.api.responses import RETENTION
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
+from airflow_provider_laplas.persistence import apersistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, akeep_reply
 from airflow_provider_laplas.storage import object_storage
@@ -114,7 +117,8 @@ class STTCompletionTrigger(BaseTrigger):
     :param submitted_at: epoch seconds of the submission, if known
     :param results_path: the folder in object storage for the reply; without one it becomes an XCom
     :param task: the ids of the task instance that owns the XCom. Default: the one that deferred
-    :param first_poll: seconds until the first poll. Default :data:`FIRST_POLL`
+    :param first_poll: seconds until the first poll, which is not after the deadline, if that is not nearer than the
+        default. Default :data:`FIRST_POLL`
     :param first_look: old name of ``first_poll``, for tasks that were deferred by version 0.1
     """
 
@@ -178,8 +182,9 @@ class STTCompletionTrigger(BaseTrigger):
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
 
         wait = Poller(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
-        # Spread over two seconds, so that tasks that deferred together do not poll together.
-        await asyncio.sleep(self.first_poll + 2 * random.random())  # noqa: S311
+        # Spread over two seconds, so that tasks that deferred together do not poll together, but not past the deadline.
+        first_poll = self.first_poll + 2 * random.random()  # noqa: S311
+        await asyncio.sleep(min(first_poll, max(wait.left(), FIRST_POLL)))
         generation = await shared_client(self.conn_id).wait_for(wait)
         # Shielded, so that the paid reply is stored even if the trigger is being moved to another triggerer.
         place = Place(self.generation_id, self.results_path, self._task_key())
@@ -204,7 +209,8 @@ class STTBatchTrigger(BaseTrigger):
     :param poll_interval: the longest pause between two polls of one file, in seconds
     :param resume_at: how many files may be in progress when the worker is called back to submit the next ones
     :param first_poll: seconds until the first poll. Default :data:`FIRST_POLL`
-    :param only_json: whether nothing is made of a transcript beside its reply: then what passes ``quality`` is done
+    :param formats: what is written beside each transcript that passes ``quality``; the rest is left to the worker
+    :param captions: the captions' limits
     :param quality: the settings of the quality checks
     :param claim: old name of ``lease_token``, for tasks that were deferred by version 0.1
     :param first_look: old name of ``first_poll``, likewise
@@ -219,7 +225,8 @@ class STTBatchTrigger(BaseTrigger):
         resume_at: int,
         lease_token: str | None = None,
         first_poll: float | None = None,
-        only_json: bool = False,
+        formats: Sequence[str] = ("json",),
+        captions: Mapping[str, Any] | None = None,
         quality: Mapping[str, Any] | None = None,
         claim: str | None = None,
         first_look: float | None = None,
@@ -230,7 +237,8 @@ class STTBatchTrigger(BaseTrigger):
         self.lease_token = str(lease_token or claim)
         self.poll_interval = poll_interval
         self.resume_at = resume_at
-        self.only_json = only_json
+        self.formats = list(formats)
+        self.captions = dict(captions) if captions is not None else None
         self.quality = dict(quality) if quality is not None else None
         self.first_poll = _first_poll(first_poll, first_look)
 
@@ -238,21 +246,23 @@ class STTBatchTrigger(BaseTrigger):
         """Return the class's path and the arguments, which are stored in plain JSON."""
         names = (
             *("conn_id", "manifest", "lease_token", "poll_interval", "resume_at", "first_poll"),
-            *("only_json", "quality"),
+            *("formats", "captions", "quality"),
         )
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, store, and yield the one event."""
         # Imported here to keep DAG parsing fast: the HTTP clients take half a second.
-        from airflow_provider_laplas.batch.wait import is_done, wait_for_submitted  # noqa: PLC0415
+        from airflow_provider_laplas.batch.wait import wait_for_submitted  # noqa: PLC0415
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
-        from airflow_provider_laplas.transcript.quality import QualitySettings  # noqa: PLC0415
+        from airflow_provider_laplas.results.output import Output  # noqa: PLC0415
 
         event = BatchEvent()
         try:
             await asyncio.sleep(self.first_poll)
-            state = await object_storage().off_loop(self.manifest, self._load)
+            # What is under way is paid for, and the API keeps it for so long.
+            until = time.time() + RETENTION
+            state = await apersistently(object_storage().off_loop, self.manifest, self._load, until=until)
             # Else the worker takes over what it finds.
             if state is not None:
                 await wait_for_submitted(
@@ -260,25 +270,21 @@ class STTBatchTrigger(BaseTrigger):
                     state,
                     poll_interval=self.poll_interval,
                     resume_at=self.resume_at,
-                    is_done=is_done(
-                        self.only_json, QualitySettings(**self.quality) if self.quality is not None else None
-                    ),
+                    output=Output.read(self.formats, self.captions, self.quality),
                 )
         except LaplasError as error:
             event = BatchEvent(error)
         yield TriggerEvent(event.to_payload())
 
     def _load(self) -> "BatchState | None":
-        from airflow_provider_laplas.manifest.lease import check_lease, read_lease  # noqa: PLC0415
+        from airflow_provider_laplas.manifest.lease import held_lease  # noqa: PLC0415
         from airflow_provider_laplas.manifest.state import BatchState  # noqa: PLC0415
 
         if not self.lease_token.isdigit():
             # A batch that version 0.1 has deferred.
             return None
         storage = object_storage()
-        lease = read_lease(self.manifest, int(self.lease_token), storage)
-        check_lease(lease, storage)
-        return BatchState.resumed(lease, storage)
+        return BatchState.resumed(held_lease(self.manifest, int(self.lease_token), storage), storage)
 
     async def on_kill(self) -> None:
         """Log that the generations keep running: the API cannot cancel them."""

@@ -6,7 +6,7 @@ A :class:`Call` only describes a request; the client sends it.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Generic, Literal, TypeVar
 from urllib.parse import quote
 
@@ -38,7 +38,8 @@ class Upload:
     :ivar size: in bytes
     :ivar content_type: a MIME type
     :ivar open: opens the audio for reading from the start; may be called more than once
-    :ivar version: an ETag or a modification time, which changes when the audio does
+    :ivar version: changes when the audio does
+    :ivar etag: what version 0.1 took for that
     """
 
     name: str
@@ -46,6 +47,21 @@ class Upload:
     content_type: str
     open: Callable[[], BinaryIO] = field(repr=False)
     version: str = ""
+    etag: str = ""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """
+    How far a submission came.
+
+    :ivar before: called when the connection stands and the headers are sent, before the first byte of the body; if it
+        raises, nothing was submitted. Blocking. Called again for each repetition
+    :ivar whole: whether the last byte of a request was handed over for sending; until then nothing can be submitted
+    """
+
+    before: Callable[[], object] = field(repr=False)
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,7 @@ class Call(Generic[T]):
     :ivar part: the name of the upload's form part
     :ivar generation_id: the generation that the request fetches, if any
     :ivar timeout: seconds to wait for the reply, if other than the connection's setting
+    :ivar delivery: is told how far the request came, if somebody wants to know
     """
 
     method: Literal["GET", "POST"]
@@ -71,6 +88,7 @@ class Call(Generic[T]):
     part: str = PART_NAMES[0]
     generation_id: str | None = None
     timeout: float | None = None
+    delivery: Delivery | None = field(default=None, repr=False, compare=False)
 
     @property
     def submits(self) -> bool:
@@ -98,14 +116,16 @@ def submit(
     model: str = DEFAULT_MODEL,
     options: Mapping[str, Any] | None = None,
     part: str = PART_NAMES[0],
+    delivery: Delivery | None = None,
 ) -> Call[str]:
     """
     Submit audio; the result is the generation id.
 
     :param source: an http(s) URL that the API fetches, or an upload
     :param part: the name of the upload's form part
+    :param delivery: is told how far the request came
     """
-    return _post("/stt/create", _decode_submission, source, model, options, part)
+    return replace(_post("/stt/create", _decode_submission, source, model, options, part), delivery=delivery)
 
 
 def transcribe(

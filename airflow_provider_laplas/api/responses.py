@@ -1,7 +1,6 @@
 """Turns an HTTP response into a value or a typed error: see :func:`read`."""
 
 import json
-import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -28,8 +27,10 @@ from airflow_provider_laplas.errors import (
 )
 from airflow_provider_laplas.known_secrets import NO_SECRETS, Secrets
 from airflow_provider_laplas.redaction import BOUND, redact
+from airflow_provider_laplas.transcript.json_objects import read_object
 from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.replies import find_result
+from airflow_provider_laplas.transcript.values import text_of
 
 T = TypeVar("T")
 
@@ -163,16 +164,13 @@ def decode_generation(generation_id: str, body: Mapping[str, Any], secrets: Secr
 
     :raises LaplasMalformedReplyError: if the status is missing, or the result of a completed generation
     """
-    status = body.get("status")
-    if not isinstance(status, str) or not status.strip():
+    word = text_of(body.get("status")).lower()
+    if not word:
         raise LaplasMalformedReplyError("The reply contains no status.", status=200)
-    word = status[:BOUND].strip().lower()
     if word in FAILED_WORDS:
         return Generation(generation_id, word, State.FAILED, body, _reason(body, secrets))
     if word not in COMPLETED_WORDS:
-        return Generation(
-            generation_id, redact(status, secrets=secrets, limit=40).lower(), State.PENDING, body
-        )
+        return Generation(generation_id, redact(word, secrets=secrets, limit=40), State.PENDING, body)
     if find_result(body) is None:
         raise LaplasMalformedReplyError("The reply says completed but contains no result.", status=200)
     return Generation(generation_id, word, State.COMPLETED, body)
@@ -194,11 +192,8 @@ def _message(holder: Any) -> Any:
 
 
 def _json_object(response: Response, generation_id: str | None, secrets: Secrets) -> Mapping[str, Any]:
-    try:
-        body = json.loads(response.body, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
+    body = read_object(response.body)
+    if body is None:
         what = f"The response is not a JSON object ({_kind_and_size(response, secrets)})."
         raise _error(LaplasMalformedReplyError, what, response, generation_id)
     return body
@@ -208,18 +203,6 @@ def _kind_and_size(response: Response, secrets: Secrets) -> str:
     """Return what is said of a body that is not quoted, as it may be a transcript or a part of one."""
     kind = redact(response.headers.get("content-type", "no content type"), secrets=secrets, limit=60)
     return f"{kind}, {len(response.body)} bytes"
-
-
-def _refuse_constant(name: str) -> Any:
-    """Reject NaN and Infinity, which are not valid JSON; neither XCom nor a database accepts them."""
-    raise ValueError(name)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
 
 
 _ERRORS: Mapping[int, tuple[type[LaplasResponseError], str]] = {

@@ -1,6 +1,7 @@
 """The argument ``audio``: what is valid, and how it is prepared for submission."""
 
 import fnmatch
+import hashlib
 import io
 import math
 import mimetypes
@@ -46,6 +47,8 @@ AUDIO_SUFFIXES = frozenset(
 )
 """Suffixes of the audio and video files that are listed in a folder."""
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
 
 def check_audio(audio: Any, argument: str = "audio") -> str:
     """
@@ -79,7 +82,7 @@ def check_audio(audio: Any, argument: str = "audio") -> str:
             host = urlsplit(text).hostname
         except ValueError:
             host = None
-        if not host or any(character.isspace() for character in text):
+        if not host or any(character.isspace() for character in text) or _SURROGATES.search(text):
             raise LaplasArgumentError(
                 f"`{argument}` is not a usable URL: {redacted(text)}", argument=argument
             )
@@ -102,7 +105,7 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
     :raises LaplasStorageError: if its storage does not work
     """
     text = check_audio(audio)
-    shown = redacted(text)
+    shown = valid_unicode(redacted(text))
     try:
         found = info or storage.info(text)
     except FileNotFoundError:
@@ -117,12 +120,19 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
         raise LaplasArgumentError(f"`audio` is empty: {shown}", argument="audio")
     name = text.rpartition("/")[2]
     return Upload(
-        name=name,
+        # A name on a disk need not be UTF-8, but one in a form must be.
+        name=valid_unicode(name),
         size=found.size,
         content_type=_content_type(name),
         open=lambda: storage.open(text, found),
         version=found.version,
+        etag=found.etag,
     )
+
+
+def valid_unicode(text: str) -> str:
+    """Return a text with U+FFFD in place of what cannot be encoded: bytes of a file's name that are not UTF-8."""
+    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _not_there(shown: str) -> LaplasArgumentError:
@@ -159,7 +169,7 @@ def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[s
     """
     List the audio files in a folder and its subfolders, or all files that a glob matches.
 
-    It takes one recursive listing, and no request for a single file.
+    It takes one listing, and no request for a single file.
 
     :param place: as for :func:`check_place`
     :param min_age: seconds; files modified more recently are left out, as they may still be being written
@@ -170,7 +180,7 @@ def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[s
     folder, _, last = check_place(place).rpartition("/")
     pattern = last if _is_glob(last) else ""
     folder = (folder if pattern else place).rstrip("/") or "/"
-    found = storage.list_files(folder)
+    found = storage.list_files(folder, recursive=not pattern)
     if not found:
         _check_folder(folder, storage)
     chosen = _matching(pattern) if pattern else _has_audio_name
@@ -184,6 +194,10 @@ def _check_folder(folder: str, storage: Storage) -> None:
     if storage.exists(folder):
         raise LaplasArgumentError(
             f"`audio` is one file: give a list of one instead of {redacted(folder)}.", argument="audio"
+        )
+    if not storage.has_root(folder):
+        raise LaplasArgumentError(
+            f"`audio` is in a bucket that does not exist: {redacted(folder)}", argument="audio"
         )
     if is_local(folder) and not Path(local_path(folder)).is_dir():
         raise LaplasArgumentError(
@@ -229,8 +243,11 @@ def open_listed(audio: str, fingerprint: str, storage: Storage) -> Upload:
     upload = open_upload(audio, storage, FileInfo(int(size), 0.0, version))
     with _opened(upload, audio) as file:
         content = file.read()
-    if len(content) != upload.size:
-        return open_upload(audio, storage)
+    if len(content) != upload.size or hashlib.md5(content, usedforsecurity=False).hexdigest() not in version:
+        # It may have been replaced since. Where the version is no hash of the content, that is asked.
+        upload = open_upload(audio, storage)
+        if upload.size != len(content) or upload.version != version:
+            return upload
     return replace(upload, open=lambda: io.BytesIO(content))
 
 

@@ -2,32 +2,29 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from threading import Event
 from typing import Any
 
-from airflow_provider_laplas.airflow_compat import METRICS
-from airflow_provider_laplas.audio.sources import list_audio
-from airflow_provider_laplas.batch.begin import Beginning, Source
+from airflow_provider_laplas.batch.begin import Beginning
 from airflow_provider_laplas.batch.finish import gather, take_late, tally_of, write
 from airflow_provider_laplas.batch.limits import BatchLimits
+from airflow_provider_laplas.batch.publish import publish_completed
+from airflow_provider_laplas.batch.sources import Source, find_sources
 from airflow_provider_laplas.batch.submit import Request, submit_pending
-from airflow_provider_laplas.batch.wait import is_done, wait_for_submitted
+from airflow_provider_laplas.batch.wait import wait_for_submitted
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasBatchError,
-    LaplasMalformedReplyError,
-    LaplasQualityError,
 )
 from airflow_provider_laplas.hooks import shared_client
 from airflow_provider_laplas.manifest.files import (
     FAILED_STATES,
-    UNFINISHED,
     FileRecord,
     FileState,
 )
+from airflow_provider_laplas.manifest.journal import newest_snapshot
 from airflow_provider_laplas.manifest.lease import find_lease, take_lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
 from airflow_provider_laplas.manifest.names import legacy_output_name, output_name
@@ -38,9 +35,8 @@ from airflow_provider_laplas.manifest.summary import (
     leave,
 )
 from airflow_provider_laplas.redaction import redact, redacted
-from airflow_provider_laplas.results.keeping import TaskKey, load_transcript
+from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.results.output import Output
-from airflow_provider_laplas.results.publishing import check_quality, publish
 from airflow_provider_laplas.storage import Storage, object_storage
 
 log = logging.getLogger(__name__)
@@ -86,7 +82,7 @@ class Batch:
         :return: None if there is nothing to do
         :raises LaplasArgumentError: if there are more files than the limits allow, or another task is at work
         """
-        began = time.time()
+        before = newest_snapshot(self.uri, self.storage)
         sources = self.sources(min_age=self.min_age)
         found = find_lease(self.uri, self.storage)
         if not sources and not (durable and (found or self.storage.exists(self.uri))):
@@ -97,7 +93,7 @@ class Batch:
         # What is in the folder is listed once, and after that: nobody else submits from here on.
         try:
             outputs = self.storage.list_files(self.folder)
-            beginning = Beginning(lease, outputs, self.request, self.limits, self.storage, began)
+            beginning = Beginning(lease, outputs, self.request, self.limits, self.storage, before)
             return beginning.begin(sources, max_tries, durable=durable, last_tries=last_tries)
         except Exception:
             # Nobody is to wait for a task that does not work.
@@ -135,11 +131,7 @@ class Batch:
 
         :param min_age: seconds; files in a folder that were changed more recently are left out
         """
-        if not isinstance(self.audio, str):
-            return {output_name(audio, None): Source(audio, None) for audio in self.audio}
-        folder, found = list_audio(self.audio, self.storage, min_age=min_age)
-        uris = {f"{folder.rstrip('/')}/{name}": info for name, info in found.items()}
-        return {output_name(uri, folder): Source(uri, folder, info) for uri, info in uris.items()}
+        return find_sources(self.audio, self.folder, self.storage, min_age=min_age)
 
     def submit(self, state: BatchState) -> bool:
         """
@@ -199,70 +191,12 @@ class Batch:
             state,
             poll_interval=self.poll_interval,
             resume_at=self.resume_at(state),
-            is_done=is_done(self.output.only_json, self.output.quality),
+            output=self.output,
         )
 
     def publish(self, state: BatchState) -> None:
-        """Check the quality of newly completed files, write their other formats, and copy them for duplicates."""
-        lacking = [
-            record
-            for record in state.having(FileState.COMPLETED, FileState.DUPLICATE)
-            if self._lacks_formats(record)
-        ]
-        originals = {
-            record.output: state.find(record.duplicate_of) for record in lacking if record.duplicate_of
-        }
-        # A duplicate that has its reply is handled like any file; one that has none waits for its original.
-        todo = [
-            record
-            for record in lacking
-            if not originals.get(record.output)
-            and (record.duplicate_of is None or record.formats is not None)
-        ]
-        for record, (result, facts) in zip(
-            todo, self.storage.map(self._publish, map(state.uri_of, todo), todo), strict=True
-        ):
-            state.transition(record, result, **facts)
-        pairs = [(record, original) for record in lacking if (original := originals.get(record.output))]
-        for (record, _), (result, facts) in zip(pairs, self.storage.map(self._share, pairs), strict=True):
-            state.transition(record, result, **facts)
-        state.note()
-        self._close(state)
-
-    def _close(self, state: BatchState) -> None:
-        """Forget the files that nothing more is to be done about."""
-        waiting = [record for record in state.having(FileState.DUPLICATE) if self._lacks_formats(record)]
-        kept = {record.output for record in waiting} | {record.duplicate_of for record in waiting}
-        for record in state.having(*set(FileState) - UNFINISHED):
-            if record.output not in kept:
-                state.close(record)
-
-    def _lacks_formats(self, record: FileRecord) -> bool:
-        return record.formats is None or bool(set(self.output.formats) - set(record.formats))
-
-    def _publish(self, uri: str, record: FileRecord) -> tuple[FileState, dict[str, Any]]:
-        try:
-            transcript = load_transcript(uri)
-            if why := check_quality(transcript, self.output.quality, str(record.generation_id)):
-                return FileState.SKIPPED, {"error": why}
-            files = publish(uri, transcript, self.output.formats, self.output.captions, self.storage)
-        except (LaplasQualityError, LaplasArgumentError, LaplasMalformedReplyError) as error:
-            METRICS.failed(error)
-            return FileState.REJECTED, {"error": error.message}
-        return FileState.COMPLETED, {"formats": sorted({*files, *(record.formats or ())})}
-
-    def _share(self, pair: tuple[FileRecord, FileRecord]) -> tuple[FileState, dict[str, Any]]:
-        record, original = pair
-        if original.state is FileState.COMPLETED:
-            for name, other in zip(record.names(original.formats), original.names(), strict=True):
-                self.storage.write_text(
-                    f"{self.folder}/{name}", self.storage.read_text(f"{self.folder}/{other}")
-                )
-            facts = {"formats": original.formats, "completed_at": original.completed_at}
-            return FileState.DUPLICATE, facts | {"lease": original.lease}
-        if original.state in FAILED_STATES | {FileState.SKIPPED}:
-            return original.state, {"error": original.error, "completed_at": original.completed_at}
-        return record.state, {}
+        """Do :func:`~airflow_provider_laplas.batch.publish.publish_completed`."""
+        publish_completed(state, self.output)
 
     def finish(self, state: BatchState) -> tuple[Manifest, bool] | None:
         """
@@ -331,6 +265,8 @@ class Batch:
         """Return why nothing more is submitted, or None if nothing prevents it."""
         if self._ended.is_set() and tally.unfinished:
             return "The task was killed. What was submitted goes on and is billed. Clear the task to resume:"
+        if tally.stopped is not None:
+            return tally.stopped
         # What failed in an earlier run was reported by that.
         if tally.failed > self.limits.max_failed:
             return f"{tally.failed} files failed (max_failed={self.limits.max_failed}), the first: {tally.failure}"

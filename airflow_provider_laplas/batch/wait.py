@@ -20,16 +20,19 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationFailedError,
     LaplasGenerationGoneError,
     LaplasGenerationTimeoutError,
+    LaplasStorageError,
 )
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.manifest.summary import SummaryWriter
 from airflow_provider_laplas.persistence import apersistently
-from airflow_provider_laplas.redaction import redact
-from airflow_provider_laplas.results.keeping import load_reply, write_reply
-from airflow_provider_laplas.storage import Storage
+from airflow_provider_laplas.redaction import redact, redacted
+from airflow_provider_laplas.results.keeping import UNWRITTEN_KEY, TaskKey, load_reply, set_aside, write_reply
+from airflow_provider_laplas.results.output import ONLY_JSON, Output
+from airflow_provider_laplas.results.publishing import publish
+from airflow_provider_laplas.storage import Storage, off_loop
 from airflow_provider_laplas.transcript.model import Transcript
-from airflow_provider_laplas.transcript.quality import QualitySettings, check
+from airflow_provider_laplas.transcript.quality import check
 
 log = logging.getLogger(__name__)
 
@@ -40,29 +43,22 @@ async def wait_for_submitted(
     *,
     poll_interval: float,
     resume_at: int,
-    is_done: Callable[[Transcript], bool] = lambda _: False,
+    output: Output = ONLY_JSON,
 ) -> None:
     """
     Wait for the submitted files and write each transcript as it finishes.
 
     :param resume_at: how many may be left when files are still pending, for the worker to submit the next ones
-    :param is_done: whether nothing is left for the worker to do about a transcript that is stored; called in a thread
+    :param output: the formats that are written beside it, and the checks; what they find is left to the worker to report
     :raises LaplasArgumentError: if somebody else has taken the lease
     """
     finished: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
     notes, progress, summary = Notes(state), Progress(state.tally), SummaryWriter(state)
     submitted = list(state.having(FileState.SUBMITTED))
-    storing: set[asyncio.Task[None]] = set()
-
-    async def store(record: FileRecord, generation: Generation) -> None:
-        task = asyncio.create_task(_store(record, generation, state, is_done))
-        storing.add(task)
-        task.add_done_callback(storing.discard)
-        # Shielded: what is paid for is stored even if the trigger is moved right now.
-        await asyncio.shield(task)
-
+    replies = _Replies(state, output)
     tasks = [
-        asyncio.create_task(_finish(record, client, state, poll_interval, store)) for record in submitted
+        asyncio.create_task(_finish(record, client, state, poll_interval, replies.store))
+        for record in submitted
     ]
     for task in tasks:
         task.add_done_callback(finished.put_nowait)
@@ -81,9 +77,7 @@ async def wait_for_submitted(
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        if storing:
-            # Else they would be polled and stored again.
-            await asyncio.wait(storing, timeout=timing.GRACE)
+        await replies.end()
         await _note_progress(notes, summary)
     for outcome in outcomes:
         if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
@@ -117,7 +111,9 @@ async def _note_progress(notes: Notes, summary: SummaryWriter) -> None:
     if isinstance(failure, LaplasArgumentError):
         raise failure
     if failure is not None:
-        log.warning("The journal cannot be written now, but the wait goes on: %s", redact(repr(failure)))
+        # Of an outage, the storage has said so once.
+        level = logging.DEBUG if isinstance(failure, LaplasStorageError) else logging.WARNING
+        log.log(level, "The journal cannot be written now, but the wait goes on: %s", redact(repr(failure)))
 
 
 async def _finish(
@@ -169,34 +165,82 @@ async def _adopt(record: FileRecord, state: BatchState) -> bool:
     return found is not None
 
 
-async def _store(
-    record: FileRecord, generation: Generation, state: BatchState, is_done: Callable[[Transcript], bool]
-) -> None:
-    def store() -> dict[str, Any]:
-        write_reply(uri, generation.reply, state.storage)
+class _Replies:
+    """Stores each reply with its formats."""
+
+    def __init__(self, state: BatchState, output: Output) -> None:
+        self._state = state
+        self._output = output
+        self._storing: set[asyncio.Task[None]] = set()
+        self._unwritten: dict[str, Mapping[str, Any]] = {}
+
+    async def store(self, record: FileRecord, generation: Generation) -> None:
+        """Store one, also if the caller is cancelled meanwhile: what is paid for is stored even if the trigger is moved."""
+        task = asyncio.create_task(self._store(record, generation))
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
+        await asyncio.shield(task)
+
+    async def end(self) -> None:
+        """Wait some seconds for those that are being stored, which would else be polled again, and see to the failed ones."""
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=timing.GRACE)
+        if not self._unwritten:
+            return
+        log.error(
+            "The API does not keep these %d transcripts any more, and they cannot be written to %s. They are kept as the "
+            "XCom %r of this task, which writes them when it goes on. Make the folder writable.",
+            len(self._unwritten),
+            redacted(self._state.folder),
+            UNWRITTEN_KEY,
+        )
+        await off_loop(set_aside, self._unwritten, TaskKey(**self._state.lease.owner))
+
+    async def _store(self, record: FileRecord, generation: Generation) -> None:
+        state, uri = self._state, self._state.uri_of(record)
+
+        again = False
+
+        def store() -> dict[str, Any]:
+            nonlocal again
+            if again:
+                # Meanwhile others may have transcribed newer audio, whose reply must not be replaced.
+                state.check()
+            again = True
+            write_reply(uri, generation.reply, state.storage)
+            try:
+                transcript = Transcript.from_reply(generation.reply)
+            except LaplasError:
+                # A reply without a transcript: the worker reports it.
+                return {"audio_seconds": None}
+            return {
+                "audio_seconds": transcript.duration,
+                "formats": _write_formats(uri, transcript, self._output, state.storage),
+            }
+
+        # The API keeps it for so long, and nobody else has it.
+        until = (record.submitted_at or time.time()) + RETENTION
         try:
-            transcript = Transcript.from_reply(generation.reply)
-        except LaplasError:
-            # A reply without a transcript: the worker reports it.
-            return {"audio_seconds": None}
-        return {"audio_seconds": transcript.duration, "formats": ["json"] if is_done(transcript) else None}
-
-    # The API keeps it for so long, and nobody else has it.
-    until = (record.submitted_at or time.time()) + RETENTION
-    uri = state.uri_of(record)
-    facts = await apersistently(state.storage.off_loop, uri, store, until=until)
-    METRICS.finished(facts["audio_seconds"])
-    state.transition(record, FileState.COMPLETED, completed_at=time.time(), error=None, **facts)
+            facts = await apersistently(state.storage.off_loop, uri, store, until=until)
+        except LaplasArgumentError:
+            # Whoever has the lease now stores it.
+            raise
+        except Exception:
+            self._unwritten[uri] = generation.reply
+            raise
+        METRICS.finished(facts["audio_seconds"])
+        state.transition(record, FileState.COMPLETED, completed_at=time.time(), error=None, **facts)
 
 
-def is_done(only_json: bool, quality: QualitySettings | None) -> Callable[[Transcript], bool]:
-    """
-    Return what tells whether a worker has nothing to do about a transcript: then it does not have to read it.
-
-    :param only_json: whether nothing is made of a transcript beside its reply
-    :param quality: the checks; what they find is the worker's to report
-    """
-    return lambda transcript: only_json and not (quality and check(transcript, quality))
+def _write_formats(uri: str, transcript: Transcript, output: Output, storage: Storage) -> list[str] | None:
+    """Write a transcript's other formats, and return all; None where the worker has something to do or to report."""
+    if output.quality and check(transcript, output.quality):
+        return None
+    try:
+        return sorted(publish(uri, transcript, output.formats, output.captions, storage))
+    except LaplasError:
+        # The reply is stored, so nothing is lost.
+        return None
 
 
 def seconds_of(uri: str, storage: Storage) -> float | None:

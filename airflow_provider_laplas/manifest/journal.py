@@ -4,9 +4,9 @@ What writers note of a batch, in small files that are never changed: what a batc
 In the folder ``.manifest`` beside the manifest lie::
 
     leases/000007.json               who took lease 7, see :mod:`~airflow_provider_laplas.manifest.lease`
+    leases/000007-checkpoint.json    what the trigger of lease 7 needs
     plan/000007-0002.jsonl           files as they were when lease 7's task began, a page of them
     journal/000007/000012-<id>.jsonl what changed under lease 7, in the order of the numbers
-    journal/000007/checkpoint.json   what the trigger of lease 7 needs
     snapshots/000007-<time>.z        the manifest that lease 7's holder has written, compressed
 
 Each line is a :class:`~airflow_provider_laplas.manifest.files.FileRecord`, or what of it changed. The manifest is what
@@ -27,10 +27,14 @@ from typing import Any
 
 from airflow_provider_laplas.errors import LaplasStorageError
 from airflow_provider_laplas.persistence import persistently
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage
 
 PAGE = 250
 """Files on a page of a plan."""
+
+READ_ATTEMPTS = 20
+"""How often files are listed and read at most, while somebody replaces them."""
 
 AT_ONCE = 256
 """Segments that are in memory while they are read."""
@@ -79,6 +83,13 @@ def snapshots(manifest: str, names: Iterable[str]) -> list[Segment]:
     return sorted(Segment(int(m[1]), int(m[2]), f"{folder}/{name}") for m, name in found if m)
 
 
+def newest_snapshot(manifest: str, storage: Storage) -> Segment | None:
+    """Return the snapshot that was written last, None if there is none. Blocking."""
+    names = storage.list_files(f"{meta_folder(manifest)}/snapshots")
+    found = snapshots(manifest, (f"snapshots/{name}" for name in names))
+    return found[-1] if found else None
+
+
 def write_snapshot(manifest: str, lease: int, content: bytes, storage: Storage) -> str:
     """
     Write a manifest under a name of its own, and return its URI. Blocking.
@@ -96,7 +107,13 @@ def read_snapshot(snapshot: Segment, storage: Storage) -> str:
 
     :raises FileNotFoundError: if somebody has just deleted it, having written a newer one
     """
-    return zlib.decompress(base64.b64decode(storage.read_text(snapshot.uri))).decode()
+    text = storage.read_text(snapshot.uri)
+    try:
+        return zlib.decompress(base64.b64decode(text)).decode()
+    except (ValueError, zlib.error):
+        raise LaplasStorageError(
+            f"{redacted(snapshot.uri)} is damaged. Restore it, or delete it: the manifest beside the transcripts is read then."
+        ) from None
 
 
 def read_lines(segments: Iterable[Segment], storage: Storage) -> Iterator[dict[str, Any]]:
@@ -108,25 +125,17 @@ def read_lines(segments: Iterable[Segment], storage: Storage) -> Iterator[dict[s
     todo = iter(segments)
     # Not all of them at once: they would wait in memory.
     while some := list(islice(todo, AT_ONCE)):
-        for text in storage.map(lambda segment: storage.read_text(segment.uri), some):
-            for line in text.splitlines():
-                yield json.loads(line)
-
-
-def delete_segments(segments: Iterable[Segment], storage: Storage) -> None:
-    """Delete segments that a manifest holds. Blocking; where that is not permitted, they stay."""
-
-    def delete(segment: Segment) -> bool:
-        try:
-            storage.delete(segment.uri)
-        except LaplasStorageError:
-            return False
-        return True
-
-    todo = list(segments)
-    # The first one tells whether it is permitted.
-    if todo and delete(todo[0]):
-        storage.map(delete, todo[1:])
+        for segment, text in zip(
+            some, storage.map(lambda each: storage.read_text(each.uri), some), strict=True
+        ):
+            try:
+                lines = [json.loads(line) for line in text.splitlines()]
+            except ValueError:
+                raise LaplasStorageError(
+                    f"{redacted(segment.uri)} is damaged. Restore it, or delete it: files that it alone has noted may be "
+                    "submitted again then."
+                ) from None
+            yield from lines
 
 
 def meta_folder(manifest: str) -> str:
@@ -173,12 +182,12 @@ class Journal:
     def write_checkpoint(self, content: Mapping[str, Any]) -> None:
         """Write what the trigger needs."""
         text = json.dumps({**content, "number": self.number}, separators=(",", ":"))
-        persistently(self.storage.write_text, f"{self._folder}/checkpoint.json", text)
+        persistently(self.storage.write_text, self._checkpoint, text)
 
     def read_checkpoint(self) -> dict[str, Any] | None:
         """Return what :meth:`write_checkpoint` wrote, None if there is none."""
         try:
-            content: dict[str, Any] = json.loads(self.storage.read_text(f"{self._folder}/checkpoint.json"))
+            content: dict[str, Any] = json.loads(self.storage.read_text(self._checkpoint))
         except FileNotFoundError:
             return None
         return content
@@ -188,6 +197,10 @@ class Journal:
         names = self.storage.list_files(self._folder)
         found = segments(self.manifest, (f"journal/{self.lease:06}/{name}" for name in names))
         return [segment for segment in found if segment.number > number]
+
+    @property
+    def _checkpoint(self) -> str:
+        return f"{meta_folder(self.manifest)}/leases/{self.lease:06}-checkpoint.json"
 
     @property
     def _folder(self) -> str:

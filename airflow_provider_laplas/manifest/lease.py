@@ -3,7 +3,7 @@ Who may submit the files of a batch: several tries of its task, or several tasks
 
 Airflow starts a retry while the try before it may still run, cut off from its supervisor; and a trigger can outlive its
 task's Clear. So leases are numbered, and number n is taken by creating its file where there is none, which a storage
-lets only one writer do. Whoever holds the highest number holds the batch. The holder
+lets only one writer do. Whoever holds the highest number holds the batch; the files of lower ones are deleted. The holder
 
 1. writes its intents into its own journal,
 2. then looks whether the next number is taken, and submits only if it is not.
@@ -14,6 +14,7 @@ own journal, where it is found.
 """
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -21,10 +22,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
+from airflow_provider_laplas.manifest.journal import READ_ATTEMPTS, meta_folder
 from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage
+
+_FILE = re.compile(r"(\d{6,})(?:-checkpoint)?\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,14 @@ class Lease:
     :ivar number: the highest one is the holder's
     :ivar owner: the ids of the task that took it
     :ivar taken_at: epoch seconds
+    :ivar writer: who has created its file
     """
 
     manifest: str
     number: int
     owner: Mapping[str, Any]
     taken_at: float
+    writer: str = ""
 
     @property
     def task(self) -> str:
@@ -51,18 +57,23 @@ class Lease:
 
 def find_lease(manifest: str, storage: Storage) -> Lease | None:
     """Return the lease that is held, or was last; None if none was ever taken. Blocking."""
-    numbers = [
-        int(stem)
-        for name in storage.list_files(_folder(manifest))
-        if (stem := name.partition(".")[0]).isdigit()
-    ]
-    return read_lease(manifest, max(numbers), storage) if numbers else None
-
-
-def read_lease(manifest: str, number: int, storage: Storage) -> Lease:
-    """Return the lease with a number. Blocking."""
-    content = json.loads(storage.read_text(_uri(manifest, number)))
-    return Lease(manifest, number, content["owner"], content["taken_at"])
+    for _ in range(READ_ATTEMPTS):
+        files = _list(manifest, storage)
+        if not files:
+            return None
+        number = files[-1][0]
+        try:
+            content = json.loads(storage.read_text(_uri(manifest, number)))
+        except FileNotFoundError:
+            # Others have taken the next ones meanwhile, and deleted it.
+            continue
+        except ValueError:
+            # On a file system without links, one that is being written, or whose writer was killed.
+            return Lease(manifest, number, {}, 0.0)
+        return Lease(manifest, number, content["owner"], content["taken_at"], content["writer"])
+    raise LaplasStorageError(
+        f"{redacted(_folder(manifest))} lists files that are not there, again and again. Check the storage."
+    )
 
 
 def take_lease(manifest: str, owner: Mapping[str, Any], storage: Storage, *, after: Lease | None) -> Lease:
@@ -73,10 +84,33 @@ def take_lease(manifest: str, owner: Mapping[str, Any], storage: Storage, *, aft
     :param after: what :func:`find_lease` returned
     :raises LaplasArgumentError: if somebody else has taken it since
     """
-    lease = Lease(manifest, (after.number if after else 0) + 1, dict(owner), time.time())
-    text = json.dumps({"owner": lease.owner, "taken_at": lease.taken_at, "writer": secrets.token_hex(8)})
-    if not persistently(_create, lease, text, storage):
-        raise lost(read_lease(manifest, lease.number, storage))
+    before = after.number if after else 0
+    lease = Lease(manifest, before + 1, dict(owner), time.time(), secrets.token_hex(8))
+    text = json.dumps({"owner": lease.owner, "taken_at": lease.taken_at, "writer": lease.writer})
+    taken = persistently(_create, lease, text, storage)
+    # Also where it was taken: the number may have been held, lost and deleted while this task stood still.
+    files = _check(lease, storage)
+    if not taken:
+        raise lost(find_lease(manifest, storage) or lease)
+    storage.tidy([uri for number, uri in files if number < before])
+    return lease
+
+
+def held_lease(manifest: str, number: int, storage: Storage) -> Lease:
+    """
+    Return the lease with a number, if it is still held. Blocking.
+
+    :raises LaplasArgumentError: if somebody else has taken it since, or somebody has deleted it
+    """
+    lease = find_lease(manifest, storage)
+    if lease is None:
+        raise LaplasArgumentError(
+            f"`results_path`: the lease of the batch in {redacted(manifest)} was deleted. Clear the task to list the files "
+            "anew.",
+            argument="results_path",
+        )
+    if lease.number != number:
+        raise lost(lease)
     return lease
 
 
@@ -86,12 +120,20 @@ def check_lease(lease: Lease, storage: Storage) -> None:
 
     :raises LaplasArgumentError: if somebody else has taken it since
     """
-    # Read and not asked for: of a missing file, that is one request less.
-    try:
-        other = read_lease(lease.manifest, lease.number + 1, storage)
-    except FileNotFoundError:
-        return
-    raise lost(other)
+    _check(lease, storage)
+
+
+def _check(lease: Lease, storage: Storage) -> list[tuple[int, str]]:
+    # Listed and not asked for by its name: of the numbers that come after it, only the last two are kept.
+    files = _list(lease.manifest, storage)
+    if files and files[-1][0] > lease.number:
+        raise lost(find_lease(lease.manifest, storage) or lease)
+    if not storage.creates_exclusively(lease.manifest):
+        # The same number may have been given to another since: whoever came last has it.
+        other = find_lease(lease.manifest, storage)
+        if other is not None and other.writer != lease.writer:
+            raise lost(other)
+    return files
 
 
 def lost(by: Lease) -> LaplasArgumentError:
@@ -111,9 +153,16 @@ def _create(lease: Lease, text: str, storage: Storage) -> bool:
     return storage.create(uri, text) or storage.read_text(uri) == text
 
 
+def _list(manifest: str, storage: Storage) -> list[tuple[int, str]]:
+    """Return the files of all leases: their numbers and URIs, in order."""
+    folder = _folder(manifest)
+    found = ((_FILE.fullmatch(name), name) for name in storage.list_files(folder))
+    return sorted((int(match[1]), f"{folder}/{name}") for match, name in found if match)
+
+
 def _uri(manifest: str, number: int) -> str:
     return f"{_folder(manifest)}/{number:06}.json"
 
 
 def _folder(manifest: str) -> str:
-    return f"{manifest.rpartition('/')[0]}/.manifest/leases"
+    return f"{meta_folder(manifest)}/leases"

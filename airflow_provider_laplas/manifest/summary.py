@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import UNFINISHED
 from airflow_provider_laplas.manifest.journal import meta_folder
-from airflow_provider_laplas.manifest.lease import Lease
+from airflow_provider_laplas.manifest.lease import Lease, check_lease
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.redaction import redact
@@ -53,49 +53,80 @@ class SummaryWriter:
         self._began, self._unfinished = time.monotonic(), state.tally.unfinished
         self._written_at = -WRITE_EVERY
 
+    def write_if_due(self) -> None:
+        """Write it if that is due. Blocking."""
+        if self._is_due:
+            write_summary(self._state.lease, self._state.storage, self._state.tally, self._per_hour)
+            self._written_at = time.monotonic()
+
     async def try_to_write(self) -> Exception | None:
-        """Write it if that is due, and return what went wrong, if anything did."""
-        now = time.monotonic()
-        if now - self._written_at < WRITE_EVERY:
+        """Do what :meth:`write_if_due` does, on the event loop, and return what went wrong, if anything did."""
+        if not self._is_due:
             return None
-        done, took = self._unfinished - self._state.tally.unfinished, now - self._began
-        rate = 3600 * done / took if took > 0 and done else None
         try:
-            await self._state.storage.off_loop(
-                self._state.uri,
-                write_summary,
-                self._state.lease,
-                self._state.storage,
-                self._state.tally,
-                rate,
-            )
+            await self._state.storage.off_loop(self._state.uri, self.write_if_due)
         except Exception as error:  # noqa: BLE001
             return error
-        self._written_at = now
         return None
+
+    @property
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._written_at >= WRITE_EVERY
+
+    @property
+    def _per_hour(self) -> float | None:
+        done, took = self._unfinished - self._state.tally.unfinished, time.monotonic() - self._began
+        return 3600 * done / took if took > 0 and done else None
 
 
 def write_summary(
     lease: Lease, storage: Storage, tally: Tally, per_hour: float | None = None, *, active: bool = True
 ) -> None:
     """Write the summary. Blocking."""
-    content = {
-        "task": lease.task,
-        "lease": lease.number,
-        "active": active,
-        "changed_at": time.time(),
+    _write({**_facts(lease, active=active), **_counts(tally, per_hour)}, lease, storage)
+
+
+def _facts(lease: Lease, *, active: bool) -> dict[str, Any]:
+    return {"task": lease.task, "lease": lease.number, "active": active, "changed_at": time.time()}
+
+
+def _counts(tally: Tally, per_hour: float | None) -> dict[str, Any]:
+    return {
         "files": tally.total,
         "counts": tally.counts(),
         "per_hour": per_hour,
         "audio_seconds": tally.audio_seconds,
     }
+
+
+def _write(content: Mapping[str, Any], lease: Lease, storage: Storage) -> None:
     storage.write_text(summary_uri(lease.manifest), json.dumps(content))
 
 
+def keep(lease: Lease, storage: Storage) -> None:
+    """Say that the holder of a lease is at work, if nobody has said so for some seconds. Blocking."""
+    summary = read_summary(lease.manifest, storage) or {}
+    if summary.get("lease") != lease.number or time.time() - summary["changed_at"] >= WRITE_EVERY:
+        _write({**summary, **_facts(lease, active=True)}, lease, storage)
+
+
 def leave(lease: Lease, storage: Storage, tally: Tally | None = None) -> None:
-    """Say that nobody is at work any more, so that another task may take the batch over at once. Blocking."""
+    """
+    Say that nobody is at work any more, so that another task may take the batch over at once. Blocking.
+
+    Whoever has lost the lease says nothing.
+
+    :param tally: counts of the files. Default: those of the last task
+    """
     try:
-        write_summary(lease, storage, tally or Tally(lease.number), active=False)
+        check_lease(lease, storage)
+        if tally is None:
+            summary = read_summary(lease.manifest, storage) or _counts(Tally(lease.number), None)
+            _write({**summary, **_facts(lease, active=False)}, lease, storage)
+        else:
+            write_summary(lease, storage, tally, active=False)
+    except LaplasArgumentError:
+        log.debug("The lease is lost: the summary is another task's.")
     except Exception as error:  # noqa: BLE001
         log.warning(
             "The summary cannot be written: other tasks may use the folder in %s: %s",

@@ -12,11 +12,13 @@ import base64
 import gzip
 import json
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+from airflow_provider_laplas.api.responses import RETENTION
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.persistence import apersistently, persistently
 from airflow_provider_laplas.redaction import redact, redacted
@@ -34,6 +36,9 @@ XCOM_KEY = "reply"
 
 COMPRESS_ABOVE = 32 * 1024
 """Replies with more characters are compressed before they become an XCom."""
+
+UNWRITTEN_KEY = "unwritten"
+"""The XCom key of a batch's replies that could not be written to its folder."""
 
 INLINE_LIMIT = 48 * 1024
 """The longest compressed reply, in characters, for the task's state store, whose recommended limit is 64 KiB."""
@@ -136,6 +141,28 @@ async def _asave(place: Place, reply: Mapping[str, Any]) -> Reference:
     return await object_storage().off_loop(place.uri, place.save, reply)
 
 
+def set_aside(replies: Mapping[str, Mapping[str, Any]], task: TaskKey) -> None:
+    """Keep a batch's replies that cannot be written as an XCom of its task. Blocking."""
+    from airflow_provider_laplas.airflow_compat import set_xcom  # noqa: PLC0415
+
+    packed = {uri: _pack(_text(reply)) for uri, reply in replies.items()}
+    persistently(lambda: set_xcom(UNWRITTEN_KEY, packed, **asdict(task)))
+
+
+def write_set_aside(task: TaskKey, storage: Storage) -> int:
+    """
+    Write what :func:`set_aside` has kept, for as long as the API keeps a reply, and return how many. Blocking.
+
+    :raises Exception: the last failure: then they are in the XCom, until Airflow deletes it before the next try
+    """
+    from airflow_provider_laplas.airflow_compat import get_xcom  # noqa: PLC0415
+
+    packed = get_xcom(UNWRITTEN_KEY, **asdict(task)) or {}
+    for uri, text in packed.items():
+        persistently(storage.write_text, uri, _unpack(text), until=time.time() + RETENTION)
+    return len(packed)
+
+
 def write_reply(uri: str, reply: Mapping[str, Any], storage: Storage) -> None:
     """Write an unchanged reply to a file. Blocking."""
     storage.write_text(uri, _text(reply))
@@ -154,17 +181,26 @@ def load_reply(reference: Reference, storage: Storage | None = None) -> dict[str
     return reply
 
 
-def load_transcript(result: Mapping[str, Any] | str) -> Transcript:
+def id_of(reference: Reference, reply: Mapping[str, Any]) -> str | None:
+    """Return the generation id that the name of a stored reply or the reply itself has; None if there is none."""
+    if isinstance(reference, str):
+        return unquote(reference.rpartition("/")[2]).removesuffix(".json")
+    named = (reply.get(name) for name in ("generation_id", "id"))
+    return next((name for name in named if isinstance(name, str) and name), None)
+
+
+def load_transcript(result: Mapping[str, Any] | str, storage: Storage | None = None) -> Transcript:
     """
     Load a task's whole transcript, including the words and the raw reply.
 
     :param result: the return value of the sensor or the operator, or its ``result``; or the URI of a file with a reply
         or the output of :meth:`~airflow_provider_laplas.transcript.Transcript.to_dict`
+    :param storage: where files are. Default: Airflow's object storage
     :raises LaplasArgumentError: if it is none of these, or the transcript is no longer there
     """
     reference = result.get("result", result) if isinstance(result, Mapping) else result
     try:
-        return Transcript.from_json(_load(reference))
+        return Transcript.from_json(_load(reference, storage))
     except LaplasArgumentError as error:
         if error.argument != "content":
             raise

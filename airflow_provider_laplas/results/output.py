@@ -1,16 +1,18 @@
 """A task's output arguments: the folder, formats, captions and quality checks."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_laplas.airflow_compat import option
 from airflow_provider_laplas.arguments import check_settings, is_template, read_settings
-from airflow_provider_laplas.captions.cues import LATEST, CaptionLimits
+from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.captions.formats import check_formats
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.redaction import holds_password, shown
 from airflow_provider_laplas.transcript.quality import QualitySettings
+from airflow_provider_laplas.transcript.values import LATEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,6 @@ class Output:
     captions: CaptionLimits | None
     quality: QualitySettings | None
 
-    @property
-    def only_json(self) -> bool:
-        """Whether nothing is made of a transcript beside its reply."""
-        return set(self.formats) <= {"json"}
-
     @classmethod
     def read(cls, formats: Any, captions: Any, quality: Any) -> "Output":
         """
@@ -44,6 +41,10 @@ class Output:
             read_settings("captions", CaptionLimits, captions),
             read_settings("quality", QualitySettings, quality),
         )
+
+
+ONLY_JSON = Output(("json",), None, None)
+"""Nothing is made of a transcript beside its reply, and nothing is checked."""
 
 
 def check_output(
@@ -66,7 +67,7 @@ def check_output(
 
 def check_results_path(results_path: Any) -> str | None:
     """
-    Return a folder in object storage; None if none is given. A template is checked after rendering.
+    Return a folder in object storage, with ``~`` expanded; None if none is given. A template is checked after rendering.
 
     :raises LaplasArgumentError: naming ``results_path``
     """
@@ -88,7 +89,7 @@ def check_results_path(results_path: Any) -> str | None:
             "s3://connection_id@bucket/folder.",
             argument="results_path",
         )
-    return folder
+    return os.path.expanduser(folder) if folder else folder  # noqa: PTH111 - it may be a URI.
 
 
 def choose_folder(task: str | None, connection: str | None) -> str | None:

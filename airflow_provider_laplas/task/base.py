@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from airflow_provider_laplas.task.submission import Submission
 
 
+GENERATION_ID_KEY = "generation_id"
+"""The XCom key of a generation's id, as soon as it is submitted."""
+
+
 class Task(Protocol):
     """
     The work of a waiting operator.

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_laplas.airflow_compat import METRICS, Context, TriggerFailure
+from airflow_provider_laplas.airflow_compat import METRICS, Context, TriggerFailure, get_xcom
 from airflow_provider_laplas.api.poller import SETTLING, Poller
 from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.arguments import check_text
@@ -20,6 +20,7 @@ from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, i
 from airflow_provider_laplas.results.output import Output, choose_folder
 from airflow_provider_laplas.results.publishing import check_quality, publish
 from airflow_provider_laplas.storage import object_storage
+from airflow_provider_laplas.task.base import GENERATION_ID_KEY
 from airflow_provider_laplas.task.notify import emit_asset, lineage, price_of
 from airflow_provider_laplas.task.outcome import Defer, Done, LeaveToAirflow, Outcome, Reschedule, Skip
 from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
@@ -144,6 +145,7 @@ class GenerationTask:
             if generation is None and self.waiting.reschedule and not self.waiting.deferrable:
                 return Reschedule(poller.pause())
             if generation is None:
+                self._records.try_again()
                 return self._defer(poller, folder)
             self._waiting_for = None
             return self._keep(begun.generation_id, generation.reply, folder, output)
@@ -216,6 +218,10 @@ class GenerationTask:
         record = self._records.load()
         if record is not None and record.generation_id is not None:
             return record
+        # An XCom stays while the task is deferred. It is read where the id could not be noted.
+        announced = get_xcom(GENERATION_ID_KEY, **asdict(self._key))
+        if record is not None and isinstance(announced, str):
+            return replace(record, generation_id=announced)
         work = self.work()
         if isinstance(work, GivenGeneration):
             return GenerationRecord("", 0, 0.0, work.generation_id)
@@ -297,7 +303,7 @@ class GenerationTask:
         self, generation_id: str, reply: Mapping[str, Any], reference: Reference, output: Output
     ) -> Outcome:
         """Check a stored reply's quality, write the other formats, emit asset events, and return the summary."""
-        fresh = self._remember(reference, reply)
+        fresh = self._remember(generation_id, reference, reply)
         transcript = Transcript.from_reply(reply)
         if fresh:
             METRICS.finished(transcript.duration)
@@ -327,19 +333,30 @@ class GenerationTask:
             )
         return Done(summarise(generation_id, transcript, reference, self._files, self._secrets()))
 
-    def _remember(self, reference: Reference, reply: Mapping[str, Any]) -> bool:
+    def _remember(self, generation_id: str, reference: Reference, reply: Mapping[str, Any]) -> bool:
         """
         Record where the reply is stored, for a later try.
 
-        Airflow deletes an XCom before a later try, so a short reply is recorded itself.
+        Airflow deletes an XCom before a later try, so a short reply is recorded itself. A record that cannot be read or
+        written does not fail the task: the next try would start without that XCom.
 
         :return: whether this is the first record of a reply
         """
-        record = self._records.load()
+        try:
+            record = self._records.load()
+        except Exception:
+            log.exception(
+                "The note of this task cannot be read, so that its transcript cannot be added to it."
+            )
+            return True
         if record is None:
             return True
         result = reference if isinstance(reference, str) else inline(reply)
-        self._records.save(replace(record, result=result))
+        # With the id, which could not be noted if the store was away when it became known.
+        noted = replace(record, generation_id=generation_id, result=result)
+        self._records.try_to_save(
+            noted, f"Where the transcript of generation {generation_id} is stored could not be noted."
+        )
         return record.result is None
 
     def _price(self) -> float | None:

@@ -50,7 +50,7 @@ KIB, MIB = 1 << 10, 1 << 20
 
 
 def compare_batches(sizes: Sequence[int] = SIZES) -> Comparison:
-    """First runs of all sizes, one with more files in flight, one in real time, and a later run over the largest."""
+    """First runs of all sizes, with more files in flight, in real time and with captions, and a later run over the largest."""
     waits = {name: f"{1000 * seconds:g} ms" for name, seconds in SECONDS.items()}
     result = Comparison(
         "Batches as they grow",
@@ -68,10 +68,17 @@ def compare_batches(sizes: Sequence[int] = SIZES) -> Comparison:
     with tempfile.TemporaryDirectory(prefix="laplas-bench-") as temporary:
 
         def run(
-            kind: str, files: int, *, folder: str, in_flight: int = IN_FLIGHT, speed: float = SPEED
+            kind: str,
+            files: int,
+            *,
+            folder: str,
+            in_flight: int = IN_FLIGHT,
+            speed: float = SPEED,
+            formats: Sequence[str] = ("json",),
         ) -> Any:
             Path(folder).mkdir(exist_ok=True)
             given = {"run": kind, "files": files, "in_flight": in_flight, "speed": speed, "folder": folder}
+            given["formats"] = formats
             figures = in_own_process("batches", given)
             load.append(os.getloadavg()[1])
             result.rows.append(_row(kind, files, in_flight, figures))
@@ -80,8 +87,12 @@ def compare_batches(sizes: Sequence[int] = SIZES) -> Comparison:
         first = [run("first", files, folder=f"{temporary}/{files}") for files in sizes]
         later = run("later", sizes[-1], folder=f"{temporary}/{sizes[-1]}")
         many = run("first", sizes[-1], folder=f"{temporary}/many", in_flight=min(MANY_IN_FLIGHT, sizes[-1]))
+        every = run("first", sizes[-1], folder=f"{temporary}/every", in_flight=sizes[-1])
         realtime = run("first, in real time", REALTIME, folder=f"{temporary}/realtime", speed=1)
-    _judge(result, sizes, first, later, many, realtime)
+        further = run(
+            "first, with srt", REALTIME, folder=f"{temporary}/srt", speed=1, formats=("json", "srt")
+        )
+    _judge(result, sizes, first, later, (many, every), (realtime, further))
     if max(load) > (os.cpu_count() or 1):
         result.notes.append(
             f"The machine was busy with other things meanwhile (a load of up to {max(load):.0f}), which costs CPU time, too."
@@ -111,8 +122,8 @@ def _judge(
     sizes: Sequence[int],
     first: Sequence[Mapping[str, Any]],
     later: Mapping[str, Any],
-    many: Mapping[str, Any],
-    realtime: Mapping[str, Any],
+    in_flight: Sequence[Mapping[str, Any]],
+    in_real_time: Sequence[Mapping[str, Any]],
 ) -> None:
     each = {
         "bytes written a file": (
@@ -131,7 +142,13 @@ def _judge(
             result.aim(f"{name}, {size:,} files", f"<= {most:,}{unit}", value, met=value <= most)
         ratio = measured[-1] / measured[0]
         result.aim(f"{name}, {sizes[-1]:,} / {sizes[0]:,}", "<= 1.2", ratio, met=ratio <= 1.2)
-    runs = {"first run": first[-1], f"{MANY_IN_FLIGHT:,} in flight": many, "later run": later}
+    many, every = in_flight
+    runs = {
+        "first run": first[-1],
+        f"{MANY_IN_FLIGHT:,} in flight": many,
+        "all in flight": every,
+        "later run": later,
+    }
     for name, one in runs.items():
         value = one["memory"]
         result.aim(f"memory, {sizes[-1]:,} files, {name}", "<= 400 MiB", value, met=value <= 400)
@@ -141,11 +158,14 @@ def _judge(
         "requests of a later run", f"<= {most_requests:,.0f}", float(asked), met=asked <= most_requests
     )
     result.aim("CPU of a later run", "<= 25 s", later["cpu"], met=later["cpu"] <= 25)
+    realtime, further = in_real_time
     # A process that mostly sleeps pays more CPU time for each waking than one that is kept busy.
     cpu = 1000 * realtime["cpu"] / REALTIME
     result.aim(f"CPU a file, {REALTIME:,} in real time", "<= 2.5 ms", cpu, met=cpu <= 2.5)
     per_file = sum(realtime["requests"].values()) / REALTIME
     result.aim(f"requests a file, {REALTIME:,} in real time", "<= 3.2", per_file, met=per_file <= 3.2)
+    more = sum(further["requests"].values()) / REALTIME - per_file
+    result.aim("requests for a further format", "<= 1", more, met=more <= 1.01)
 
 
 # In the process that is measured
@@ -242,7 +262,7 @@ def _trigger(batch: Any, state: Any) -> Any:
         poll_interval=10.0,
         resume_at=batch.resume_at(state),
         first_poll=0.0,
-        only_json=batch.output.only_json,
+        formats=list(batch.output.formats),
         quality=asdict(batch.output.quality),
     )
 
@@ -269,7 +289,7 @@ def _batch(given: Mapping[str, Any]) -> Any:
         folder=OUT,
         request=Request("m", {}, 3600.0, ResumePolicy()),
         limits=BatchLimits.check(max_in_flight=given["in_flight"], **limits),
-        output=Output(("json",), None, DEFAULT_QUALITY),
+        output=Output(tuple(given["formats"]), None, DEFAULT_QUALITY),
         poll_interval=10.0,
     )
 

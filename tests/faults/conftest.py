@@ -53,8 +53,10 @@ class Figures(Counter):
         ``owed`` is how many transcripts have to come of it: all, but where a submission was left ambiguous.
         """
         self["faults made"] += faults
-        self["submissions that the API received"] += api.count("POST")
-        submitted = Counter(request.json["url"] for request in api.requests if request.method == "POST")
+        # Of a client that is killed right before the body, only the headers come.
+        submissions = [request for request in api.requests if request.method == "POST" and request.body]
+        self["submissions that the API received"] += len(submissions)
+        submitted = Counter(request.json["url"] for request in submissions)
         self["submissions paid twice"] += submitted.total() - len(submitted)
         self["transcripts that arrived"] += sum(text == TEXT for text in texts)
         self["transcripts lost"] += (work if owed is None else owed) - sum(text == TEXT for text in texts)

@@ -41,7 +41,7 @@ class Store:
         self._check()
         return self._content.get(key)
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         self._world.pause(self._world.latency())
         self._check()
         self._content[key] = value

@@ -8,8 +8,10 @@ from unittest import mock
 from airflow_provider_laplas.api.resume import Earlier
 from airflow_provider_laplas.batch.notes import Notes
 from airflow_provider_laplas.manifest import files, journal, manifest, takeover
+from airflow_provider_laplas.manifest import lease as lease_module
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
-from airflow_provider_laplas.manifest.journal import delete_segments, meta_folder, segments
+from airflow_provider_laplas.manifest.journal import meta_folder, segments
+from airflow_provider_laplas.manifest.lease import Lease, lost
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.persistence import persistently
 from tests.simulation.world import SimulatedStorage
@@ -25,6 +27,18 @@ def _no_check() -> Any:
     return mock.patch.object(Notes, "_is_checked", return_value=True)
 
 
+def _next_only() -> Any:
+    """A holder looks for the next number only, whose file may be deleted by then."""
+
+    def check(lease: Lease, storage: Any) -> Any:
+        there = lease_module._list(lease.manifest, storage)
+        if any(number == lease.number + 1 for number, _ in there):
+            raise lost(lease)
+        return there
+
+    return mock.patch.object(lease_module, "_check", check)
+
+
 def _blind_delete() -> Any:
     """A fold deletes what lies there, also what came after it has read."""
 
@@ -32,7 +46,8 @@ def _blind_delete() -> Any:
 
     def fold_all(self: Manifest, held: Any, lease: Any, storage: Any) -> None:
         fold(self, held, lease, storage)
-        delete_segments(segments(self.uri, storage.list_files(meta_folder(self.uri))), storage)
+        there = segments(self.uri, storage.list_files(meta_folder(self.uri)))
+        storage.tidy([segment.uri for segment in there])
 
     return mock.patch.object(Manifest, "fold", fold_all)
 
@@ -70,7 +85,7 @@ def _unfenced() -> Any:
 
     def fold(self: Manifest, held: Any, lease: Any, storage: Any) -> None:
         persistently(storage.write_text, self.uri, self.to_json())
-        delete_segments(held, storage)
+        storage.tidy([segment.uri for segment in held])
 
     return mock.patch.object(Manifest, "fold", fold)
 
@@ -78,6 +93,7 @@ def _unfenced() -> Any:
 FAULTS = {
     "shared-lease": _shared_lease,
     "no-check": _no_check,
+    "next-only": _next_only,
     "blind-delete": _blind_delete,
     "early-consent": _early_consent,
     "hidden-id": _hidden_id,

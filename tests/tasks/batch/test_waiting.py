@@ -9,11 +9,11 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import TaskDeferralError
 
 from airflow_provider_laplas import persistence
-from airflow_provider_laplas.batch import timing
-from airflow_provider_laplas.errors import LaplasBatchError
+from airflow_provider_laplas.batch import timing, wait
+from airflow_provider_laplas.errors import LaplasBatchError, LaplasStorageError
 from airflow_provider_laplas.manifest import FileRecord, FileState, output_name
 from airflow_provider_laplas.storage import Storage
-from tests.fake_api import answer_healthily
+from tests.fake_api import answer_healthily, reply
 from tests.tasks.batch.conftest import URLS, batch, begin_as, states_of
 
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
@@ -40,6 +40,27 @@ def test_a_wait_outlasts_a_storage_that_does_not_take_the_manifest(api, dag, run
     batch(out, audio=URLS[:3])
     assert run_dag(dag).xcom("batch")["completed"] == 3
     assert failed
+
+
+def test_replies_that_could_not_be_written_as_long_as_the_api_keeps_them_are_written_by_the_resumed_task(
+    api, dag, run_dag, out, monkeypatch
+):
+    failed = []
+    write = Storage.write_text
+
+    def fail_for_each(storage, uri, text):
+        if "/.manifest/" not in uri and len(failed) < 3:
+            failed.append(uri)
+            raise LaplasStorageError("the storage is full")
+        write(storage, uri, text)
+
+    monkeypatch.setattr(wait, "RETENTION", 0.0)
+    monkeypatch.setattr(persistence, "WRITE_ATTEMPTS", 1)
+    monkeypatch.setattr(Storage, "write_text", fail_for_each)
+    batch(out, audio=URLS[:3])
+    api.script("GET", answer_healthily, answer_healthily, answer_healthily, reply(404))
+    assert run_dag(dag).xcom("batch")["completed"] == 3
+    assert api.count("POST") == len(failed) == len(list(out.glob("*.mp3*.json"))) == 3
 
 
 def context_of(dag):
