@@ -42,6 +42,7 @@ def for_a(behaviour):
     """Answer so to the submission of a, whichever comes first, and healthily to the other one."""
 
     async def answer(api, request):
+        await request.read_body()
         await (behaviour if request.json["url"] == url("a") else answer_healthily)(api, request)
 
     return answer, answer
