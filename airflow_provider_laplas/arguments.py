@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import redact, shown
 
 S = TypeVar("S")
 
@@ -63,7 +64,7 @@ def check_text(name: str, value: Any) -> str:
     :raises LaplasArgumentError: naming the argument
     """
     if not is_template(value) and (not isinstance(value, str) or not value.strip() or not _is_unicode(value)):
-        raise LaplasArgumentError(f"`{name}` must be a non-empty string, not {value!r}.", argument=name)
+        raise LaplasArgumentError(f"`{name}` must be a non-empty string, not {shown(value)}.", argument=name)
     text: str = value
     return text
 
@@ -80,19 +81,6 @@ def is_number(value: Any, least: float, most: float, *, whole: bool = False) -> 
     """Return whether the value is a number from ``least`` to ``most``. True, False and NaN are none."""
     right = isinstance(value, int) if whole else isinstance(value, int | float)
     return right and not isinstance(value, bool) and least <= value <= most
-
-
-def shown(value: Any) -> str:
-    """Return a wrong value for an error, cut to 60 characters."""
-    try:
-        text = repr(value)
-    except ValueError:
-        # Python writes no number with more than 4,300 digits.
-        return "a number of thousands of digits"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-_SHOWN = 60
 
 
 def check_seconds(name: str, value: Any, *, least: float = SHORTEST, most: float = LONGEST) -> float:
@@ -118,7 +106,7 @@ def check_flag(name: str, value: Any) -> bool:
     :raises LaplasArgumentError: naming the argument, if it is not True or False
     """
     if not isinstance(value, bool):
-        raise LaplasArgumentError(f"`{name}` must be True or False, not {value!r}.", argument=name)
+        raise LaplasArgumentError(f"`{name}` must be True or False, not {shown(value)}.", argument=name)
     return value
 
 
@@ -130,7 +118,7 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """
     if value not in choices:
         listed = " or ".join(f'"{choice}"' for choice in choices)
-        raise LaplasArgumentError(f"`{name}` must be {listed}, not {value!r}.", argument=name)
+        raise LaplasArgumentError(f"`{name}` must be {listed}, not {shown(value)}.", argument=name)
     return str(value)
 
 
@@ -216,7 +204,8 @@ def _named(argument: str, kind: type[Any], given: Any) -> Mapping[str, Any]:
     known = [setting.name for setting in fields(kind)]
     if unknown := [name for name in given if name not in known]:
         raise LaplasArgumentError(
-            f"`{argument}` has no setting `{unknown[0]}`.{nearest(str(unknown[0]), known)}", argument=argument
+            f"`{argument}` has no setting `{redact(str(unknown[0]), limit=60)}`.{nearest(str(unknown[0]), known)}",
+            argument=argument,
         )
     return given
 

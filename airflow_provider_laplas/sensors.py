@@ -20,8 +20,9 @@ from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.output import check_output, check_results_path
-from airflow_provider_laplas.task.base import BaseWaitingOperator, shown_audio
+from airflow_provider_laplas.task.base import BaseWaitingOperator
 from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
 
 if TYPE_CHECKING:
@@ -132,8 +133,8 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
         self.source = self.shown_source()
         return GenerationTask(
             context,
-            self.conn_id,
-            self._given,
+            self.given("conn_id"),
+            self._given_generation,
             Waiting(
                 self.timeout,
                 self.poke_interval,
@@ -142,10 +143,10 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
                 self.defer_after,
                 reschedule=self.reschedule,
             ),
-            self.results_path,
-            self.formats,
-            self.captions,
-            self.quality,
+            self.given("results_path"),
+            self.given("formats"),
+            self.given("captions"),
+            self.given("quality"),
             self.outlets,
             self.source,
         )
@@ -156,17 +157,13 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
 
         :raises LaplasArgumentError: naming ``source``, if it is not a valid source
         """
-        return None if self.source is None else str(shown_audio(check_audio(self.source, "source")))
+        source = self.given("source")
+        return None if source is None else redacted(check_audio(source, "source"))
 
-    def after_rendering(self) -> None:
-        """Make Airflow store and show the source without its signature."""
-        super().after_rendering()
-        self.source = shown_audio(self.source)
-
-    def _given(self) -> "GivenGeneration":
+    def _given_generation(self) -> "GivenGeneration":
         from airflow_provider_laplas.task.generation import GivenGeneration  # noqa: PLC0415
 
-        rendered: Any = self.generation_id
+        rendered = self.given("generation_id")
         # With render_template_as_native_obj an id of digits is rendered as a number.
         generation_id = check_generation_id(str(rendered) if isinstance(rendered, int) else rendered)
         return GivenGeneration(generation_id, self.timeout)

@@ -11,13 +11,14 @@ from typing import Any, BinaryIO, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_laplas.api.options import DEFAULT_MODEL
-from airflow_provider_laplas.api.responses import Generation, Response, Secrets, decode_generation, read
+from airflow_provider_laplas.api.responses import Generation, Response, decode_generation, read
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasMalformedReplyError,
     LaplasTransportError,
 )
-from airflow_provider_laplas.redaction import redact
+from airflow_provider_laplas.known_secrets import NO_SECRETS, Secrets
+from airflow_provider_laplas.redaction import redact, redacted, shown
 from airflow_provider_laplas.transcript.model import Transcript
 
 T = TypeVar("T")
@@ -94,13 +95,19 @@ class Call(Generic[T]):
         """Whether the call is billed if the server accepts it."""
         return self.method == "POST"
 
-    def read(self, response: Response, *, secrets: Secrets = ()) -> T:
+    @property
+    def secrets(self) -> Secrets:
+        """What is secret in the request: ``user:password@`` and the query of its URL, and what its options hold."""
+        return Secrets.of_values(self.json or dict(self.form))
+
+    def read(self, response: Response, *, secrets: Secrets = NO_SECRETS) -> T:
         """
         Return the response's value; see :func:`~airflow_provider_laplas.api.responses.read`.
 
+        :param secrets: what is secret beside the call's own :attr:`secrets`
         :raises LaplasError: the typed error
         """
-        return read(response, self.decode, generation_id=self.generation_id, secrets=secrets)
+        return read(response, self.decode, generation_id=self.generation_id, secrets=secrets + self.secrets)
 
 
 def submit(
@@ -169,9 +176,8 @@ def check_generation_id(generation_id: Any) -> str:
         or not generation_id.strip(".")
         or len(generation_id) > _MAX_ID_LENGTH
     ):
-        shown = redact(repr(generation_id), limit=60)
         raise LaplasArgumentError(
-            f"`generation_id` must be the id that a submission returned, not {shown}. "
+            f"`generation_id` must be the id that a submission returned, not {shown(generation_id, limit=60)}. "
             "Did the submitting task push it to XCom?",
             argument="generation_id",
         )
@@ -206,13 +212,15 @@ def _decode_transcript(body: Mapping[str, Any], secrets: Secrets) -> Transcript:
     return Transcript.from_reply(body)
 
 
-def _decode_submission(body: Mapping[str, Any], secrets: Secrets) -> str:  # noqa: ARG001
+def _decode_submission(body: Mapping[str, Any], secrets: Secrets) -> str:
     for key in ("generation_id", "id"):
-        if isinstance(body.get(key), str):
-            try:
-                return check_generation_id(body[key])
-            except LaplasArgumentError:
-                continue
+        try:
+            found = check_generation_id(body.get(key))
+        except LaplasArgumentError:
+            continue
+        # An id is shown everywhere, so one that may not be shown is none: a server has repeated what it was sent.
+        if not secrets.are_in(found) and redacted(found) == found:
+            return found
     raise LaplasMalformedReplyError("The response to the submission contains no generation id.", status=200)
 
 

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypedDict, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from airflow_provider_laplas.arguments import LONGEST_EXCHANGE, is_number, is_template, nearest, shown
+from airflow_provider_laplas.arguments import LONGEST_EXCHANGE, is_number, is_template, nearest
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import redact, shown
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def check_options(options: Mapping[str, Any], *, rendered: bool) -> dict[str, An
             json.dumps(checked, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise LaplasArgumentError(
-                f"`options` cannot be serialized as JSON: {error}.", argument="options"
+                f"`options` cannot be serialized as JSON: {redact(str(error))}.", argument="options"
             ) from None
     return checked
 
@@ -131,7 +132,7 @@ def merge_options(typed: Mapping[str, Any], options: Any) -> dict[str, Any]:
     for name in sorted(options.keys() - OPTION_NAMES - RESERVED):
         log.warning(
             "The option `%s` is not documented for %s; it is sent unchanged.%s",
-            name,
+            redact(name, limit=60),
             DEFAULT_MODEL,
             nearest(name, OPTION_NAMES),
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_laplas.api.calls import Upload
-from airflow_provider_laplas.redaction import unsigned, unsigned_by_version_1
+from airflow_provider_laplas.signatures import unsigned, unsigned_by_version_1
 
 
 def fingerprint_request(audio: str, model: str, options: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.backends import READ_AT_ONCE, FileInfo
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasConfigurationError, LaplasStorageError
-from airflow_provider_laplas.redaction import redact_url, redacted
+from airflow_provider_laplas.redaction import holds_password, redacted
 from airflow_provider_laplas.storage import Storage, is_local, local_path
 
 AUDIO_SUFFIXES = frozenset(
@@ -60,6 +60,11 @@ def check_audio(audio: Any, argument: str = "audio") -> str:
     """
     if isinstance(audio, os.PathLike) or hasattr(audio, "protocol"):
         audio = str(audio)
+        if re.match(r"https?:/[^/]", audio, re.IGNORECASE):
+            raise LaplasArgumentError(
+                f"`{argument}` is a URL that was made a Path, which takes a slash away: give a string. ({redacted(audio)})",
+                argument=argument,
+            )
     if not isinstance(audio, str):
         raise LaplasArgumentError(
             f"`{argument}` must be an http(s) URL, a path or an object-storage URI, not {type(audio).__name__}.",
@@ -70,16 +75,18 @@ def check_audio(audio: Any, argument: str = "audio") -> str:
             f"`{argument}` is {audio!r}: it must be an http(s) URL, a path or an object-storage URI.",
             argument=argument,
         )
-    if is_web_url(audio):
+    # Templates leave white space around a URL; in the name of a file it has a meaning.
+    text: str = audio.strip() if is_web_url(audio.strip()) else audio
+    if is_web_url(text):
         try:
-            host = urlsplit(audio).hostname
+            host = urlsplit(text).hostname
         except ValueError:
             host = None
-        if not host or any(character.isspace() for character in audio) or _SURROGATES.search(audio):
+        if not host or any(character.isspace() for character in text) or _SURROGATES.search(text):
             raise LaplasArgumentError(
-                f"`{argument}` is not a usable URL: {redact_url(audio)}", argument=argument
+                f"`{argument}` is not a usable URL: {redacted(text)}", argument=argument
             )
-    return audio
+    return text
 
 
 def is_web_url(audio: str) -> bool:
@@ -143,6 +150,11 @@ def check_place(place: str) -> str:
 
     :raises LaplasArgumentError: naming ``audio``
     """
+    if holds_password(place):
+        raise LaplasArgumentError(
+            "`audio` must not contain a password: name the storage's connection, as in s3://connection_id@bucket/folder.",
+            argument="audio",
+        )
     folder, _, last = place.rpartition("/")
     if _is_glob(folder) or "**" in last:
         raise LaplasArgumentError(

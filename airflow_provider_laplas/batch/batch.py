@@ -173,7 +173,9 @@ class Batch:
         for audio in sources.values():
             # Version 0.1 called several items of a list the same: the first one keeps the name.
             legacy.setdefault((legacy_output_name(audio, None), redacted(audio)), audio)
-        return lambda record: sources.get(record.output) or legacy.get((record.output, record.source))
+        return lambda record: (
+            sources.get(record.output) or legacy.get((record.output, redacted(record.source)))
+        )
 
     def resume_at(self, state: BatchState) -> int:
         """Return how many files may be in progress when the worker is called back: 0 if nothing more is submitted."""

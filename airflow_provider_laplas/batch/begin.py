@@ -140,7 +140,7 @@ class Beginning:
 
     def _is_to_be_found(self, record: FileRecord | None, source: Source) -> bool:
         # Version 0.1 gave two sources the same name now and then.
-        if record is None or record.source != redacted(source.audio):
+        if record is None or redacted(record.source) != redacted(source.audio):
             return False
         if record.output in self.outputs:
             return True
@@ -151,8 +151,12 @@ class Beginning:
     def _record(self, output: str, source: Source, earlier: FileRecord | None) -> FileRecord:
         request = (source.audio, self.request.model, self.request.options)
         work = fingerprint_request(*request)
-        shown = redacted(source.audio)
-        before = earlier.fingerprint if earlier is not None and earlier.source == shown else work
+        hidden = redacted(source.audio)
+        before = work
+        if earlier is not None and redacted(earlier.source) == hidden:
+            before = earlier.fingerprint
+        # A file that was listed is found again by its name alone, whatever that looks like; it has no password.
+        shown = hidden if source.folder is None else source.audio
         found = self.outputs.get(output)
         replaces = found.modified if found else None
         try:

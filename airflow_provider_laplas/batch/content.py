@@ -11,7 +11,7 @@ from airflow_provider_laplas.batch.sources import Source
 from airflow_provider_laplas.client.multipart import CHUNK
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
-from airflow_provider_laplas.redaction import unsigned
+from airflow_provider_laplas.signatures import unsigned
 from airflow_provider_laplas.storage import Storage
 
 T = TypeVar("T")

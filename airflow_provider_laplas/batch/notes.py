@@ -9,6 +9,7 @@ from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
+from airflow_provider_laplas.redaction import redacted
 
 log = logging.getLogger(__name__)
 
@@ -83,4 +84,4 @@ def end(state: BatchState, record: FileRecord, result: FileState, error: LaplasE
     """Note that a file has failed."""
     METRICS.failed(error)
     state.transition(record, result, error=error.message, completed_at=time.time())
-    log.warning("%s: %s", record.source, error)
+    log.warning("%s: %s", redacted(record.source), error)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_laplas.arguments import is_number, shown
+from airflow_provider_laplas.arguments import is_number
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import shown
 
 KINDS: Mapping[str, str] = {
     "line_length": "lines with one word that is longer than a line",

@@ -32,6 +32,7 @@ from airflow_provider_laplas.errors import (
     LaplasMalformedReplyError,
     LaplasTransportError,
 )
+from airflow_provider_laplas.known_secrets import Secrets
 from airflow_provider_laplas.redaction import redact
 
 _CHUNK = 64 * 1024
@@ -58,11 +59,12 @@ class RequestSettings:
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
-        self.secrets = tuple(filter(None, (settings.api_key, settings.proxy)))
         self.base_url = settings.base_url
         self.headers = {"Authorization": f"Bearer {settings.api_key}", "Accept": "application/json"}
         environment = select_proxy(self.base_url, get_environ_proxies(self.base_url))
         self.proxy: str | None = settings.proxy or environment
+        proxy = self.proxy or ""
+        self.secrets = Secrets([settings.api_key], words=[proxy] if proxy else []) + Secrets.of_url(proxy)
         self.verify: bool | str = settings.verify
         if settings.verify is True:
             self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
@@ -231,7 +233,7 @@ def _transport_errors(call: Call[Any], body: Body | None, using: RequestSettings
             sent = body.handed_over >= body.len
         about = f" for generation {call.generation_id}" if call.generation_id else ""
         what = f"No answer came{about}" if sent else "The API could not be reached"
-        cause = _cause(error, using.secrets)
+        cause = _cause(error, using.secrets + call.secrets)
         hint = (
             " The host does not speak TLS: should it be http:// instead of https://?"
             if "WRONG_VERSION" in cause
@@ -244,7 +246,7 @@ def _transport_errors(call: Call[Any], body: Body | None, using: RequestSettings
         ) from None
 
 
-def _cause(error: BaseException, secrets: tuple[str, ...]) -> str:
+def _cause(error: BaseException, secrets: Secrets) -> str:
     """Return the cause on one line. urllib3 wraps the helpful reason in two other errors."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     shown = reason if isinstance(reason, BaseException) else error

@@ -27,6 +27,9 @@ T = TypeVar("T")
 LOOK_UP_EVERY = 300.0
 """Seconds after which a long-lived client looks up its settings again, to pick up a replaced key."""
 
+PARSED_ON_LOOP = 1024 * 1024
+"""Bytes of the longest reply that is parsed on the event loop, which takes a few milliseconds."""
+
 MAX_CONNECTIONS = 64
 """The most connections of one client, shared by all its waits."""
 
@@ -156,6 +159,8 @@ class Sender:
                     sockets.cut()
         else:
             answer = await aexchange(self._aiohttp, call, using)
+        if len(answer.body) > PARSED_ON_LOOP:
+            return await asyncio.to_thread(call.read, answer, secrets=using.secrets)
         return call.read(answer, secrets=using.secrets)
 
     def receive(self, call: Call[Any]) -> Response:

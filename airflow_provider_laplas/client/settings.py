@@ -15,8 +15,9 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from airflow_provider_laplas.arguments import LONGEST_EXCHANGE, SHORTEST, is_number, nearest, shown
+from airflow_provider_laplas.arguments import LONGEST_EXCHANGE, SHORTEST, is_number, nearest
 from airflow_provider_laplas.errors import LaplasConfigurationError
+from airflow_provider_laplas.redaction import redacted, shown
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class ConnectionSettings:
             )
         if isinstance(self.verify, str) and not Path(self.verify).exists():
             raise LaplasConfigurationError(
-                f"The connection's extra `verify` names a file that does not exist: {self.verify}"
+                f"The connection's extra `verify` names a file that does not exist: {redacted(self.verify)}"
             )
         for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)

@@ -16,6 +16,7 @@ from airflow_provider_laplas.manifest.files import (
 from airflow_provider_laplas.manifest.journal import PAGE, Journal, read_lines
 from airflow_provider_laplas.manifest.lease import Lease, check_lease
 from airflow_provider_laplas.manifest.manifest import apply
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage
 
 
@@ -51,7 +52,7 @@ class Tally:
             self.new[record.state] += sign
             self.new_audio_seconds += seconds
             if self.failure is None and record.state in FAILED_STATES:
-                self.failure = f"{record.source}: {record.error}"
+                self.failure = f"{redacted(record.source)}: {record.error}"
 
     @property
     def total(self) -> int:

@@ -10,6 +10,7 @@ from airflow_provider_laplas.arguments import check_settings, is_template, read_
 from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.captions.formats import check_formats
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import holds_password, shown
 from airflow_provider_laplas.transcript.quality import QualitySettings
 from airflow_provider_laplas.transcript.values import LATEST
 
@@ -78,11 +79,11 @@ def check_results_path(results_path: Any) -> str | None:
         not isinstance(results_path, str) or not results_path.strip() or results_path == "None"
     ):
         raise LaplasArgumentError(
-            f"`results_path` must be a folder in object storage, not {results_path!r}.",
+            f"`results_path` must be a folder in object storage, not {shown(results_path)}.",
             argument="results_path",
         )
     # s3://connection@bucket is Airflow's syntax. A password in it would be stored with the trigger, in plain text.
-    if results_path and ":" in results_path.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+    if results_path and holds_password(results_path):
         raise LaplasArgumentError(
             "`results_path` must not contain a password: name the storage's connection, as in "
             "s3://connection_id@bucket/folder.",

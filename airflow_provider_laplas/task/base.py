@@ -20,7 +20,7 @@ from airflow_provider_laplas.arguments import (
     check_text,
     is_template,
 )
-from airflow_provider_laplas.audio.sources import check_audio, valid_unicode
+from airflow_provider_laplas.audio.sources import check_audio
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.task.notify import lineage
@@ -235,7 +235,6 @@ class BaseSTTOperator(RenderedOperator):
         self.durable = check_flag("durable", durable)
         self.on_ambiguous = check_choice("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
         self.on_expired = check_choice("on_expired", on_expired, ("fail", "resubmit"))
-        self._audio: Any = audio
 
     def check_audio(self, audio: Any) -> Any:
         """
@@ -246,17 +245,21 @@ class BaseSTTOperator(RenderedOperator):
         return check_audio(audio)
 
     def rendered_audio(self) -> Any:
-        """Return the rendered ``audio`` with its signature, unless ``self.audio`` has been changed since."""
-        return self.check_audio(self._audio if self.audio == shown_audio(self._audio) else self.audio)
+        """Return the rendered ``audio``, with its signature."""
+        return self.check_audio(self.given("audio"))
 
     def shown_source(self) -> str | None:
         """Return where the audio is, redacted; None if it is not a single string."""
-        return self.audio if isinstance(self.audio, str) else None
+        return redacted(self.audio) if isinstance(self.audio, str) else None
 
     def rendered_options(self) -> dict[str, Any]:
         """Return the request's options, rendered and checked."""
-        check_text("model", self.model)
-        return check_options(merge_options(self.typed_options, self.options), rendered=True)
+        typed, options = self.given("typed_options"), self.given("options")
+        return check_options(merge_options(typed, options), rendered=True)
+
+    def rendered_model(self) -> str:
+        """Return the API's model id, rendered and checked."""
+        return check_text("model", self.given("model"))
 
     def submission(self, timeout: float) -> "Submission":
         """
@@ -270,8 +273,8 @@ class BaseSTTOperator(RenderedOperator):
         audio = self.rendered_audio()
         return Submission(
             audio,
-            shown_audio(str(audio)),
-            self.model,
+            redacted(str(audio)),
+            self.rendered_model(),
             self.rendered_options(),
             timeout,
             self.resume_policy(),
@@ -281,17 +284,3 @@ class BaseSTTOperator(RenderedOperator):
     def resume_policy(self) -> ResumePolicy:
         """Return how to resume work that an earlier try or run started."""
         return ResumePolicy(self.on_ambiguous, self.on_expired)
-
-    def after_rendering(self) -> None:
-        """Make Airflow store and show URLs without their signatures."""
-        super().after_rendering()
-        self._audio = self.audio
-        self.audio = shown_audio(self.audio)
-
-
-def shown_audio(audio: Any) -> Any:
-    """Return what Airflow may store and show of ``audio``: it refuses names of files that are not UTF-8."""
-    if isinstance(audio, list | tuple):
-        return [shown_audio(item) for item in audio]
-    shown = redacted(audio)
-    return valid_unicode(shown) if isinstance(shown, str) else shown

@@ -153,7 +153,7 @@ class BatchTask:
         if len(new) > MOST_DATASETS:
             return lineage([self.place] if self.place else [], [asset_uri(folder)])
         return lineage(
-            [entry.source for entry in new],
+            [redacted(entry.source) for entry in new],
             [asset_uri(f"{folder}/{name}") for e in new for name in e.names()],
         )
 

@@ -13,7 +13,9 @@ from airflow_provider_laplas.api.poller import SETTLING, Poller
 from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.arguments import check_text
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
+from airflow_provider_laplas.known_secrets import NO_SECRETS, Secrets
 from airflow_provider_laplas.links import asset_uri
+from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, inline, keep_reply, load_reply
 from airflow_provider_laplas.results.output import Output, choose_folder
 from airflow_provider_laplas.results.publishing import check_quality, publish
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
 
 log = logging.getLogger(__name__)
+
+MOST_LINES = 100
+"""The most lines of a trigger's traceback that are logged, its last ones."""
 
 
 class Work(Protocol):
@@ -161,8 +166,9 @@ class GenerationTask:
         log.warning(
             "The wait for generation %s ended early (%s); polling once more. %s",
             generation_id,
-            failure.reason,
-            failure.traceback,
+            redact(failure.reason),
+            # A line for each of its own.
+            "\n".join(redact(line) for line in failure.traceback.splitlines()[-MOST_LINES:]),
         )
         with self._connected() as hook:
             output, folder = self._output(), self._folder(hook)
@@ -174,7 +180,7 @@ class GenerationTask:
                 return LeaveToAirflow()
             if generation is None:
                 raise poller.timed_out(
-                    f"was not done when the trigger that waited for it ended ({failure.reason})"
+                    f"was not done when the trigger that waited for it ended ({redact(failure.reason)})"
                 )
             return self._keep(generation_id, generation.reply, folder, output)
 
@@ -322,10 +328,10 @@ class GenerationTask:
                 uri=uri,
                 source=self.source,
                 duration=transcript.duration,
-                language=transcript.language,
+                language=label(transcript.language, self._secrets()),
                 generation_id=generation_id,
             )
-        return Done(summarise(generation_id, transcript, reference, self._files))
+        return Done(summarise(generation_id, transcript, reference, self._files, self._secrets()))
 
     def _remember(self, generation_id: str, reference: Reference, reply: Mapping[str, Any]) -> bool:
         """
@@ -356,6 +362,13 @@ class GenerationTask:
     def _price(self) -> float | None:
         return price_of(self._hook)
 
+    def _secrets(self) -> Secrets:
+        try:
+            return self._hook.client.request_settings().secrets if self._hook else NO_SECRETS
+        except LaplasError:
+            # The transcript is there, and is handed on though the connection is not.
+            return NO_SECRETS
+
 
 def _last_poll(hook: "LaplasHook", generation_id: str) -> Generation | LaplasError:
     """Poll with the hook's retries, because this is the last poll."""
@@ -366,7 +379,11 @@ def _last_poll(hook: "LaplasHook", generation_id: str) -> Generation | LaplasErr
 
 
 def summarise(
-    generation_id: str, transcript: Transcript, reference: Reference, files: Mapping[str, str]
+    generation_id: str,
+    transcript: Transcript,
+    reference: Reference,
+    files: Mapping[str, str],
+    secrets: Secrets = NO_SECRETS,
 ) -> dict[str, Any]:
     """
     Return a waiting task's return value, as small, plain JSON.
@@ -374,14 +391,21 @@ def summarise(
     ``text`` joins the channels with newlines; ``confidence`` is 0 to 1; ``duration`` is in seconds; ``result`` is what
     :func:`~airflow_provider_laplas.results.load_transcript` takes to load the words and the raw reply; ``files`` maps
     each format to its URI, and is empty without a ``results_path``.
+
+    :param secrets: what must not be in the names that the reply gives
     """
     return {
         "text": transcript.text,
         "generation_id": generation_id,
-        "model": transcript.model,
-        "language": transcript.language,
+        "model": label(transcript.model, secrets),
+        "language": label(transcript.language, secrets),
         "duration": transcript.duration,
         "confidence": transcript.confidence,
         "result": reference,
         "files": dict(files),
     }
+
+
+def label(name: str | None, secrets: Secrets) -> str | None:
+    """Return a short name that a reply gives, such as a language, as it may be shown."""
+    return None if name is None else redact(name, secrets=secrets, limit=80)

@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import shown
 from airflow_provider_laplas.transcript.json_objects import mappings
 from airflow_provider_laplas.transcript.parts import Fields, Paragraph, Segment, Word
 from airflow_provider_laplas.transcript.values import plain_json, valid_text
@@ -62,7 +63,7 @@ def read_stored(data: Mapping[str, Any]) -> Fields:
         )
     if data.get("version") != VERSION:
         raise LaplasArgumentError(
-            f"The stored transcript has version {data.get('version')!r}; this package reads version {VERSION}.",
+            f"The stored transcript has version {shown(data.get('version'))}; this package reads version {VERSION}.",
             argument="data",
         )
     return Fields(

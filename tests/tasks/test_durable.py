@@ -222,7 +222,6 @@ def test_other_work_is_submitted(api, dag, run_and_clear, change):
             operator.options = {"diarize": value}
         else:
             setattr(operator, name, value)
-        operator._audio = operator.audio
     run_and_clear()
     assert api.count("POST") == 2
 

@@ -39,13 +39,13 @@ def lists(api, dag, run_dag, tmp_path):
 
 
 def for_a(behaviour):
-    """Do this to the submission of ``a``, of two that come in any order."""
+    """Answer so to the submission of a, whichever comes first, and healthily to the other one."""
 
-    async def act(api, request):
+    async def answer(api, request):
         await request.read_body()
         await (behaviour if request.json["url"] == url("a") else answer_healthily)(api, request)
 
-    return [act] * 2
+    return answer, answer
 
 
 def submitted(api):

@@ -93,9 +93,10 @@ def test_a_status_word_is_valid_text_and_none_becomes_a_known_one(status):
     assert not generation.known
 
 
-@pytest.mark.parametrize("error", ["bad \ud83d\0", {"message": "bad \ud83d\0"}, {"\ud83d\0": ["bad"]}])
+@pytest.mark.parametrize("error", ["bad \ud83d\0", ["bad \ud83d\0"], {"\ud83d\0": ["bad"]}])
 def test_an_error_message_is_valid_text(error):
-    failed = FETCH.read(Response(200, JSON_TYPE, json.dumps({"status": "error", "error": error}).encode()))
+    body = {"status": "error", "error": {"message": error}}
+    failed = FETCH.read(Response(200, JSON_TYPE, json.dumps(body).encode()))
     assert "bad" in failed.reason
     assert xcom(failed.reason) == failed.reason
     body = {"message": error, "statusCode": 400, "requestId": "r\ud83d\0"}

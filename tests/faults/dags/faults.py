@@ -1,5 +1,6 @@
 """DAGs that the fault suite breaks. What each is asked to do comes in the run's parameters."""
 
+import json
 import os
 import signal
 import time
@@ -7,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, AssetAlias, Param, task
 
 from airflow_provider_laplas.operators import (
     SubmitSTTOperator,
@@ -213,3 +214,73 @@ with DAG(
         retries=0,
     )
     submit >> wait
+
+
+def case(number: int) -> dict[str, Any]:
+    """A recording's URL with secrets in it, options with others, and what the secrets are."""
+    content: list[dict[str, Any]] = json.loads(
+        (Path(os.environ["FAULTS_FOLDER"]) / "corpus.json").read_text()
+    )
+    return content[number]
+
+
+def count_cases() -> list[list[str]]:
+    return [[str(number)] for number in range(int(os.environ["FAULTS_SINGLE_CASES"]))]
+
+
+# Against a server that repeats all that it is sent.
+with DAG(
+    "corpus",
+    schedule=None,
+    params={"results_path": Param(type="string")},
+    user_defined_macros={"case": case},
+    render_template_as_native_obj=True,
+    max_active_tasks=64,
+):
+    EVERY: dict[str, Any] = {"conn_id": "laplas_corpus", "poke_interval": 1, "retries": 0}
+    TranscribeBatchOperator(
+        task_id="batch",
+        audio=[f"\n {{{{ case({n}).url }}}} " for n in range(int(os.environ["FAULTS_CASES"]))],
+        options="{{ case(0).options }}",
+        results_path="{{ params.results_path }}/batch",
+        max_failed=10_000,
+        outlets=[AssetAlias("corpus_batch")],
+        **EVERY,
+    )
+    TranscribeOperator.partial(
+        task_id="transcribe",
+        audio=" {{ case(ti.map_index).url }}\n",
+        options="{{ case(ti.map_index).options }}",
+        results_path="{{ params.results_path }}",
+        timeout=25,
+        outlets=[AssetAlias("corpus")],
+        **EVERY,
+    ).expand(tag=count_cases())
+
+    @task.transcribe(results_path="{{ params.results_path }}", **EVERY)
+    def function(*given: Any, item: Any, **more: Any) -> Any:
+        """Transcribe one of the URLs that stand in nested arguments."""
+        return item["url"]
+
+    function(
+        "see {{ case(2).url }}, please",
+        ("{{ case(3).url }}", ["{{ case(4).url }}"]),
+        {"{{ case(5).url }}"},
+        item={"url": "{{ case(0).url }}", "more": [{"password": "{{ case(0).secrets.password }}"}]},
+        pair="token={{ case(6).secrets.token }}",
+        chained="simplecache::{{ case(7).url }}",
+    )
+    sent = SubmitSTTOperator(
+        task_id="submit",
+        audio="{{ case(16).url }}",
+        options="{{ case(16).options }}",
+        conn_id="laplas_corpus",
+        retries=0,
+    )
+    STTCompletionSensor(
+        task_id="wait",
+        generation_id=sent.output,
+        source="\t{{ case(16).url }}",
+        results_path="{{ params.results_path }}",
+        **EVERY,
+    )

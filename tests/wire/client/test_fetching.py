@@ -1,14 +1,17 @@
 """One question and its answer: replies, proxies, certificates, and the check of a connection."""
 
+import asyncio
 import contextlib
 import gzip
 import json
 import socket
 import ssl
 import threading
+from dataclasses import replace
 
 import pytest
 
+from airflow_provider_laplas.api import calls
 from airflow_provider_laplas.client.client import ATTEMPTS
 from airflow_provider_laplas.errors import (
     LaplasConfigurationError,
@@ -20,6 +23,7 @@ from tests.fake_api import (
     KEY,
     FakeAPI,
     drip,
+    error_body,
     html,
     junk,
     reply,
@@ -29,6 +33,37 @@ from tests.fake_api import (
 )
 
 URL = "https://example.com/a.mp3"
+
+
+@pytest.mark.parametrize(("size", "on_loop"), [(1_000, True), (2_000_000, False)])
+def test_a_large_reply_is_not_parsed_on_the_event_loop(api, clients, size, on_loop):
+    generation_id, threads = api.create(), []
+    fetch = calls.fetch(generation_id)
+
+    def decode(body, secrets):
+        threads.append(threading.current_thread())
+        return fetch.decode(body, secrets)
+
+    async def ask():
+        async with clients() as client:
+            return await client.asend(replace(fetch, decode=decode))
+
+    api.script("GET", reply(200, {"status": "active", "text": "x" * size}))
+    assert asyncio.run(ask()).status == "active"
+    assert [thread is threading.current_thread() for thread in threads] == [on_loop]
+
+
+def test_no_error_repeats_what_is_secret_in_a_proxy_or_an_audio_url(api, client, clients):
+    private = "https://me:p4ssw0rd@example.com/a.mp3?id=c4nary-7f3a"
+    with FakeAPI() as proxy:
+        clients.fields |= {"proxy": proxy.url.removesuffix("/v1").replace("//", "//me:Pr0xyPass@")}
+        proxy.script("POST", reply(407, error_body(407, f"pr0xypass, {clients.key}, p4ssw0rd, C4NARY-7F3A")))
+        with pytest.raises(LaplasError) as caught:
+            client.submit(private)
+    assert "***, ***, ***, ***" in str(caught.value)
+    with pytest.raises(LaplasTransportError) as caught:
+        client.submit(private)
+    assert "Pr0xyPass" not in f"{caught.value} {vars(caught.value)}"
 
 
 @pytest.mark.parametrize(
