@@ -7,7 +7,7 @@ import pytest
 from airflow.sdk import task
 
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
-from tests.fake_api import TEXT, reply, reset_after_body
+from tests.fake_api import TEXT, answer_healthily, reply, reset_after_body
 
 BOTH = pytest.mark.parametrize("operator", [SubmitSTTOperator, TranscribeOperator])
 
@@ -36,6 +36,16 @@ def lists(api, dag, run_dag, tmp_path):
         return run
 
     return mapped
+
+
+def for_a(behaviour):
+    """Answer so to the submission of a, whichever comes first, and healthily to the other one."""
+
+    async def answer(api, request):
+        await request.read_body()
+        await (behaviour if request.json["url"] == url("a") else answer_healthily)(api, request)
+
+    return answer, answer
 
 
 def submitted(api):
@@ -73,7 +83,7 @@ def test_the_same_audio_twice_in_one_list_is_submitted_twice_as_ever(api, lists)
 def test_an_ambiguous_submission_of_another_index_is_not_repeated_without_consent(api, lists, tmp_path):
     """The first index is killed before it can report it; a Clear moves its work to the second."""
     run = lists(SubmitSTTOperator)
-    api.script("POST", reset_after_body())
+    api.script("POST", *for_a(reset_after_body()))
     assert run("ab").state_of("t", 0) == "failed"
     (note_of_a,) = [note for note in tmp_path.rglob("*.json") if '"generation_id": null' in note.read_text()]
     note_of_a.write_text(json.dumps(json.loads(note_of_a.read_text()) | {"ambiguity_reported": False}))
@@ -88,7 +98,7 @@ def test_an_ambiguous_submission_of_another_index_is_not_repeated_without_consen
 def test_a_submission_that_was_refused_leaves_no_note_to_others(api, lists, monkeypatch):
     monkeypatch.setattr("airflow_provider_laplas.client.client.ATTEMPTS", 1)
     run = lists(SubmitSTTOperator)
-    api.script("POST", reply(429))
+    api.script("POST", *for_a(reply(429)))
     assert run("ab").state_of("t", 0) == "failed"
     assert run("xa").state == "success"
     assert len(api.generations) == 3
