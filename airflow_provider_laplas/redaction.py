@@ -74,6 +74,8 @@ _BEARER = _Pattern(r"\b((?:bearer|basic)(?:\s{1,3}|%20|\+))(?=\S{0,512}(?-i:[0-9
 # A path with a query that has no name in it.
 _PATH = _Pattern(r"((?<![\w/.])/[^\s?\"'<>]{0,256}\?)(?!\*\*\*)\S+")
 
+# A value that looks like a signature, after whatever name: a server may have cut the name.
+_RANDOM = _Pattern(rf"({_EQUALS})(?=\S{{0,512}}[0-9])(?=\S{{0,512}}[a-z])[\w+/.~%=-]{{8,}}")
 # What nobody can read, but everybody can decode.
 _ESCAPES = _Pattern(
     r"(?:%(?:25){0,4}[0-9a-f]{2}){6,}|(?:\\{1,8}[ux][0-9a-f]{2,4}){6,}|(?:&#x?[0-9a-f]{1,6};){6,}"
@@ -127,7 +129,7 @@ def redact(text: str, *, secrets: Secrets = NO_SECRETS, limit: int = 300) -> str
     if cut:
         shown = _whole_words(shown)
     shown = _PATH.compiled.sub(rf"\1{MASK}", _without_addresses(_without_pairs(shown)))
-    shown = _ESCAPES.compiled.sub(MASK, shown)
+    shown = _ESCAPES.compiled.sub(MASK, _RANDOM.compiled.sub(rf"\1{MASK}", shown))
     if cut or len(shown) > limit:
         return shown[: limit - 1] + "…"
     return shown

@@ -201,7 +201,8 @@ def _json_object(response: Response, generation_id: str | None, secrets: Secrets
 
 def _kind_and_size(response: Response, secrets: Secrets) -> str:
     """Return what is said of a body that is not quoted, as it may be a transcript or a part of one."""
-    kind = redact(response.headers.get("content-type", "no content type"), secrets=secrets, limit=60)
+    found = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,40}(?=\s*(;|$))", response.headers.get("content-type", ""))
+    kind = redact(found.group(), secrets=secrets) if found else "no content type"
     return f"{kind}, {len(response.body)} bytes"
 
 

@@ -164,6 +164,8 @@ ECHOES = [
     "X%2DAmz%2DSignature={}",
     "apikey={}, user=me",
     "user:{}@example.com",
+    "(cret={})",
+    "cret%3D{}",
     "a\nb?sig={}\nc",
 ]
 

@@ -272,6 +272,20 @@ def test_what_a_server_repeats_is_no_generation_id(encode, echo):
     assert PRIVATE.read(answer(201, body), secrets=Secrets([KEY])) == body["id"]
 
 
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("text/html; charset=utf-8", "(text/html, 2 bytes)"),
+        ("application/problem+json", "(application/problem+json, 2 bytes)"),
+        ("", "(no content type, 2 bytes)"),
+        ("whatever a server repeats", "(no content type, 2 bytes)"),
+        ("text/html and more", "(no content type, 2 bytes)"),
+    ],
+)
+def test_of_a_content_type_only_the_type_is_shown(header, said):
+    assert said in failure(FETCH, Response(200, {"content-type": header}, b"[]")).message
+
+
 @pytest.mark.parametrize("encode", [str, str.lower, str.upper, lambda text: quote(text, safe="")])
 def test_what_a_server_repeats_is_shown_from_no_status_content_type_or_request_id(encode):
     secrets = Secrets([KEY])
