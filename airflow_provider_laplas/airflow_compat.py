@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (
@@ -23,6 +24,7 @@ from airflow.sdk import (
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_laplas.metrics import Metrics
+from airflow_provider_laplas.redaction import redacted
 
 try:
     from airflow.sdk.exceptions import (
@@ -79,7 +81,9 @@ __all__ = [
     "argument_names",
     "connection_fields",
     "determine_kwargs",
+    "forgets_on_success",
     "get_xcom",
+    "keep_for_ever",
     "option",
     "reschedule_at",
     "set_xcom",
@@ -103,16 +107,35 @@ _TRIGGER_TIMEOUT = "Trigger timeout"
 
 
 class RenderedOperator(BaseOperator):
-    """An operator with a hook that runs after its templates are rendered, before Airflow stores and shows them."""
+    """
+    An operator whose templated fields hold, once they are rendered, what may be shown of them.
 
-    def after_rendering(self) -> None:
-        """Run after the operator's own fields are rendered. Does nothing by default."""
+    Airflow stores and shows these fields before the task runs. What they really are is returned by :meth:`given`.
+    """
+
+    _hidden: Mapping[str, tuple[Any, Any]] = MappingProxyType({})
+
+    def given(self, field: str) -> Any:
+        """Return the value of a field with its secrets, or what the field has been changed to since."""
+        current = getattr(self, field)
+        shown, value = self._hidden.get(field, (current, current))
+        # Strings may have been copied.
+        return value if current is shown or (isinstance(shown, str) and current == shown) else current
+
+    def show(self, field: str, value: Any) -> None:
+        """Set a field to what may be shown of a value."""
+        shown = redacted(value)
+        # One that is rendered again holds what was shown of it.
+        if shown is not value:
+            self._hidden = {**self._hidden, field: (shown, value)}
+        setattr(self, field, shown)
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         super()._do_render_template_fields(parent, *args, **kwargs)
         # Overridden instead of render_template_fields, because mapped tasks call only this method.
         if parent is self:
-            self.after_rendering()
+            for field in self.template_fields:
+                self.show(field, getattr(self, field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +184,24 @@ def option(name: str) -> str:
 
     value: str = conf.get("laplas", name, fallback="")
     return value
+
+
+def keep_for_ever(store: Any, key: str, value: str) -> None:
+    """
+    Write to a task's state store what Airflow keeps as long as the DAG run, whatever its usual retention. Blocking.
+
+    With ``[state_store] clear_on_success`` it goes with the task's success all the same.
+    """
+    from airflow.sdk.execution_time.context import NEVER_EXPIRE  # noqa: PLC0415
+
+    store.set(key, value, retention=NEVER_EXPIRE)
+
+
+def forgets_on_success() -> bool:
+    """Return whether Airflow empties a task's state store once the task succeeds."""
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415
+
+    return bool(conf.getboolean("state_store", "clear_on_success", fallback=False))
 
 
 def set_xcom(key: str, value: Any, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:

@@ -9,8 +9,18 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import redact, shown
 
 S = TypeVar("S")
+
+SHORTEST, LONGEST = 0.001, 366 * 24 * 3600
+"""The bounds of a duration, in seconds. With more, times can no longer be calculated; with less, a pause is none."""
+
+LONGEST_EXCHANGE = 24 * 3600
+"""The longest time-out of a request, in seconds: sockets take no more than 24 days."""
+
+MOST = 10**9
+"""The most that any argument counts."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -49,26 +59,42 @@ def check_keywords(owner: str, known: Collection[str], given: Iterable[str]) -> 
 
 def check_text(name: str, value: Any) -> str:
     """
-    Return a string that must not be empty, or a template.
+    Return a string of valid Unicode that must not be empty, or a template.
 
     :raises LaplasArgumentError: naming the argument
     """
-    if not is_template(value) and (not isinstance(value, str) or not value.strip()):
-        raise LaplasArgumentError(f"`{name}` must be a non-empty string, not {value!r}.", argument=name)
+    if not is_template(value) and (not isinstance(value, str) or not value.strip() or not _is_unicode(value)):
+        raise LaplasArgumentError(f"`{name}` must be a non-empty string, not {shown(value)}.", argument=name)
     text: str = value
     return text
 
 
-def check_seconds(name: str, value: Any) -> float:
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_number(value: Any, least: float, most: float, *, whole: bool = False) -> bool:
+    """Return whether the value is a number from ``least`` to ``most``. True, False and NaN are none."""
+    right = isinstance(value, int) if whole else isinstance(value, int | float)
+    return right and not isinstance(value, bool) and least <= value <= most
+
+
+def check_seconds(name: str, value: Any, *, least: float = SHORTEST, most: float = LONGEST) -> float:
     """
     Return a duration in seconds.
 
-    :raises LaplasArgumentError: naming the argument, if it is not a number or a timedelta above 0
+    :raises LaplasArgumentError: naming the argument, if it is not a number of seconds or a timedelta from ``least`` to
+        ``most``
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+    if not is_number(seconds, least, most):
         raise LaplasArgumentError(
-            f"`{name}` must be a number of seconds above 0, or a timedelta, not {value!r}.", argument=name
+            f"`{name}` must be a number of seconds from {least:,} to {most:,}, or a timedelta, not {shown(value)}.",
+            argument=name,
         )
     return float(seconds)
 
@@ -80,7 +106,7 @@ def check_flag(name: str, value: Any) -> bool:
     :raises LaplasArgumentError: naming the argument, if it is not True or False
     """
     if not isinstance(value, bool):
-        raise LaplasArgumentError(f"`{name}` must be True or False, not {value!r}.", argument=name)
+        raise LaplasArgumentError(f"`{name}` must be True or False, not {shown(value)}.", argument=name)
     return value
 
 
@@ -92,7 +118,7 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """
     if value not in choices:
         listed = " or ".join(f'"{choice}"' for choice in choices)
-        raise LaplasArgumentError(f"`{name}` must be {listed}, not {value!r}.", argument=name)
+        raise LaplasArgumentError(f"`{name}` must be {listed}, not {shown(value)}.", argument=name)
     return str(value)
 
 
@@ -100,13 +126,13 @@ def check_count(name: str, value: Any, *, least: int = 0) -> int:
     """
     Return a whole number.
 
-    :raises LaplasArgumentError: naming the argument, if it is not a whole number or less than ``least``
+    :raises LaplasArgumentError: naming the argument, if it is not a whole number from ``least`` to :data:`MOST`
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if not is_number(value, least, MOST, whole=True):
         raise LaplasArgumentError(
-            f"`{name}` must be a whole number of at least {least}, not {value!r}.", argument=name
+            f"`{name}` must be a whole number from {least} to {MOST:,}, not {shown(value)}.", argument=name
         )
-    return value
+    return int(value)
 
 
 def check_age(name: str, value: Any) -> Any:
@@ -122,9 +148,9 @@ def check_age(name: str, value: Any) -> Any:
             value = float(value)
         except ValueError:
             raise LaplasArgumentError(
-                f"`{name}` must be a number of seconds, not {value!r}.", argument=name
+                f"`{name}` must be a number of seconds, not {shown(value)}.", argument=name
             ) from None
-    return 0.0 if value == 0 and not isinstance(value, bool) else check_seconds(name, value)
+    return check_seconds(name, value, least=0)
 
 
 def check_pause(name: str, value: Any) -> float | None:
@@ -133,9 +159,7 @@ def check_pause(name: str, value: Any) -> float | None:
 
     :raises LaplasArgumentError: naming the argument
     """
-    return (
-        value if value is None or (value == 0 and not isinstance(value, bool)) else check_seconds(name, value)
-    )
+    return None if value is None else check_seconds(name, value, least=0)
 
 
 def check_settings(
@@ -180,7 +204,8 @@ def _named(argument: str, kind: type[Any], given: Any) -> Mapping[str, Any]:
     known = [setting.name for setting in fields(kind)]
     if unknown := [name for name in given if name not in known]:
         raise LaplasArgumentError(
-            f"`{argument}` has no setting `{unknown[0]}`.{nearest(str(unknown[0]), known)}", argument=argument
+            f"`{argument}` has no setting `{redact(str(unknown[0]), limit=60)}`.{nearest(str(unknown[0]), known)}",
+            argument=argument,
         )
     return given
 

@@ -16,7 +16,6 @@ from airflow_provider_laplas.audio.sources import check_audio
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.operators import TranscribeOperator, batch_task
-from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.task.base import Task
 
 
@@ -67,9 +66,7 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
             audio=python_callable,
             **kwargs,
         )
-        self.audio = self._audio = None
-        self._args: list[Any] = list(self.op_args)
-        self._kwargs: dict[str, Any] = dict(self.op_kwargs)
+        self.audio = None
         self.limits = BatchLimits.check(
             max_in_flight=max_in_flight,
             max_failed=max_failed,
@@ -90,24 +87,18 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
     def execute(self, context: Context) -> Any:
         """Call the function, then transcribe what it returned."""
         # As in DecoratedOperator.execute, which does not run here.
-        self.inlets += [one for one in (*self._args, *self._kwargs.values()) if isinstance(one, Asset)]
+        given = (*self.given("op_args"), *self.given("op_kwargs").values())
+        self.inlets += [one for one in given if isinstance(one, Asset)]
         return super().execute(context)
 
     def check_audio(self, audio: Any) -> Any:
         """Return one source, or a list of them."""
         return [check_audio(one) for one in audio] if isinstance(audio, list | tuple) else check_audio(audio)
 
-    def after_rendering(self) -> None:
-        """Make Airflow store and show the function's arguments without the signatures of URLs."""
-        super().after_rendering()
-        self._args, self._kwargs = list(self.op_args), dict(self.op_kwargs)
-        self.op_args = redacted(self._args)
-        self.op_kwargs = {name: redacted(value) for name, value in self._kwargs.items()}
-
     def _call(self, context: Context) -> None:
-        arguments = determine_kwargs(self.python_callable, self._args, {**context, **self._kwargs})
-        self._audio = self.check_audio(self.python_callable(*self._args, **arguments))
-        self.audio = redacted(self._audio)
+        args, kwargs = self.given("op_args"), self.given("op_kwargs")
+        arguments = determine_kwargs(self.python_callable, args, {**context, **kwargs})
+        self.show("audio", self.check_audio(self.python_callable(*args, **arguments)))
 
 
 def transcribe_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:

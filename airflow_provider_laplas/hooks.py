@@ -28,7 +28,7 @@ from airflow_provider_laplas.client.settings import (
 )
 from airflow_provider_laplas.errors import LaplasConfigurationError, LaplasError, LaplasTransportError
 from airflow_provider_laplas.exceptions import airflow_errors
-from airflow_provider_laplas.redaction import redact
+from airflow_provider_laplas.redaction import redact, redacted
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.transcript.model import Transcript
 
@@ -223,10 +223,11 @@ class _AirflowConnection:
             raise
         except AirflowNotFoundException:
             raise LaplasConfigurationError(
-                f"There is no connection `{self._hook.conn_id}`. Create one of type laplas, with the API key as the "
+                f"There is no connection `{redacted(self._hook.conn_id)}`. Create one of type laplas, with the API key as the "
                 "password."
             ) from None
         except Exception as error:  # noqa: BLE001
             raise LaplasTransportError(
-                f"Connection {self._hook.conn_id} could not be looked up: {redact(repr(error))}", sent=False
+                f"Connection {redacted(self._hook.conn_id)} could not be looked up: {redact(repr(error))}",
+                sent=False,
             ) from None

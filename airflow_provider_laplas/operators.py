@@ -20,16 +20,18 @@ from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
 from airflow_provider_laplas.results.output import Output, check_output, check_results_path, choose_folder
-from airflow_provider_laplas.task.base import BaseSTTOperator, BaseWaitingOperator, Task
+from airflow_provider_laplas.task.base import (
+    GENERATION_ID_KEY,
+    BaseSTTOperator,
+    BaseWaitingOperator,
+    Task,
+)
 from airflow_provider_laplas.task.notify import lineage
 from airflow_provider_laplas.task.outcome import Done, Outcome, carry_out
 from airflow_provider_laplas.transcript.quality import DEFAULT_QUALITY, QualitySettings
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.task.batch import BatchTask
-
-GENERATION_ID_KEY = "generation_id"
-"""The XCom key of a submission's id."""
 
 DEFAULT_INLINE_WAIT = 10.0
 """Seconds that :class:`TranscribeOperator` polls in the worker before it defers, unless it is mapped."""
@@ -47,8 +49,8 @@ class SubmitSTTOperator(BaseSTTOperator):
     :class:`~airflow_provider_laplas.errors.LaplasAmbiguousSubmitError`, which Airflow does not retry.
 
     :param results_path: the sensor's folder in object storage. If it contains the transcript of an earlier try, a retry
-        or a Clear does not submit again, and does not fail although the API keeps results for one hour only. Nothing
-        is written to it. Default the connection's, else ``[laplas] results_path``. Templated
+        or a Clear does not submit again, and does not fail although the API keeps results for one hour only. A mapped
+        task notes in it what it submits, for the case that its list changes; nothing else is written. Default the connection's, else ``[laplas] results_path``. Templated
     """
 
     template_fields: Sequence[str] = (*BaseSTTOperator.template_fields, "results_path")
@@ -73,11 +75,12 @@ class SubmitSTTOperator(BaseSTTOperator):
         from airflow_provider_laplas.results.keeping import TaskKey  # noqa: PLC0415
         from airflow_provider_laplas.task.record import RecordStore  # noqa: PLC0415
 
-        with LaplasHook(check_text("conn_id", self.conn_id)) as hook:
-            folder = choose_folder(self.results_path, hook.client.settings.results_path)
-            work = self.submission(DEFAULT_TIMEOUT)
-            begun = work.begin(hook, RecordStore(context), folder, TaskKey.from_context(context))
+        with LaplasHook(check_text("conn_id", self.given("conn_id"))) as hook:
+            folder = choose_folder(self.given("results_path"), hook.client.settings.results_path)
+            work, records = self.submission(DEFAULT_TIMEOUT), RecordStore(context)
+            begun = work.begin(hook, records, folder, TaskKey.from_context(context))
         context["ti"].xcom_push(key=GENERATION_ID_KEY, value=begun.generation_id)
+        records.try_again()
         return Done(begun.generation_id)
 
 
@@ -145,7 +148,7 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
 
         return GenerationTask(
             context,
-            self.conn_id,
+            self.given("conn_id"),
             lambda: self.submission(self.timeout),
             Waiting(
                 self.timeout,
@@ -155,10 +158,10 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
                 self.defer_after,
                 default_inline_wait=DEFAULT_INLINE_WAIT,
             ),
-            self.results_path,
-            self.formats,
-            self.captions,
-            self.quality,
+            self.given("results_path"),
+            self.given("formats"),
+            self.given("captions"),
+            self.given("quality"),
             self.outlets,
             self.shown_source(),
             announce_id=lambda found: context["ti"].xcom_push(key=GENERATION_ID_KEY, value=found),
@@ -261,7 +264,7 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
     def check_audio(self, audio: Any) -> Any:
         """Return a list of sources, or a folder or glob."""
         if isinstance(audio, str):
-            if is_web_url(audio):
+            if is_web_url(audio.strip()):
                 raise LaplasArgumentError(
                     "`audio` must be a list or a folder: for a single URL use a list of one.",
                     argument="audio",
@@ -279,7 +282,7 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
 
     def make_task(self, context: Context, event: Any = None) -> "BatchTask":
         """Return the task that transcribes the files."""
-        return batch_task(self, context, self.limits, self.min_age)
+        return batch_task(self, context, self.limits, self.given("min_age"))
 
 
 def batch_task(
@@ -298,14 +301,14 @@ def batch_task(
     audio = operator.rendered_audio()
     return BatchTask(
         context,
-        conn_id=check_text("conn_id", operator.conn_id),
+        conn_id=check_text("conn_id", operator.given("conn_id")),
         audio=audio,
-        results_path=operator.results_path,
-        model=operator.model,
+        results_path=operator.given("results_path"),
+        model=operator.rendered_model(),
         options=operator.rendered_options(),
         policy=operator.resume_policy(),
         limits=limits,
-        output=Output.read(operator.formats, operator.captions, operator.quality),
+        output=Output.read(operator.given("formats"), operator.given("captions"), operator.given("quality")),
         min_age=check_age("min_age", min_age),
         poll_interval=operator.poke_interval,
         timeout=operator.timeout,

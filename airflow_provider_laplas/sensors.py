@@ -133,8 +133,8 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
         self.source = self.shown_source()
         return GenerationTask(
             context,
-            self.conn_id,
-            self._given,
+            self.given("conn_id"),
+            self._given_generation,
             Waiting(
                 self.timeout,
                 self.poke_interval,
@@ -143,10 +143,10 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
                 self.defer_after,
                 reschedule=self.reschedule,
             ),
-            self.results_path,
-            self.formats,
-            self.captions,
-            self.quality,
+            self.given("results_path"),
+            self.given("formats"),
+            self.given("captions"),
+            self.given("quality"),
             self.outlets,
             self.source,
         )
@@ -157,17 +157,13 @@ class STTCompletionSensor(BaseWaitingOperator, BaseSensorOperator):
 
         :raises LaplasArgumentError: naming ``source``, if it is not a valid source
         """
-        return None if self.source is None else str(redacted(check_audio(self.source, "source")))
+        source = self.given("source")
+        return None if source is None else redacted(check_audio(source, "source"))
 
-    def after_rendering(self) -> None:
-        """Make Airflow store and show the source without its signature."""
-        super().after_rendering()
-        self.source = redacted(self.source)
-
-    def _given(self) -> "GivenGeneration":
+    def _given_generation(self) -> "GivenGeneration":
         from airflow_provider_laplas.task.generation import GivenGeneration  # noqa: PLC0415
 
-        rendered: Any = self.generation_id
+        rendered = self.given("generation_id")
         # With render_template_as_native_obj an id of digits is rendered as a number.
         generation_id = check_generation_id(str(rendered) if isinstance(rendered, int) else rendered)
         return GivenGeneration(generation_id, self.timeout)

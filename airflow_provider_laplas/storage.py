@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CALL_TIMEOUT = 60.0
-"""Seconds after which a call that the storage does not answer is given up."""
+"""Seconds after which a call that the storage does not answer is given up; a listing has 15 times as long."""
+
+REOPEN_AFTER = 60.0
+"""Seconds between two times that a storage's connection is looked up again because the storage refuses its key."""
 
 
 class Storage:
@@ -40,10 +43,19 @@ class Storage:
     :param path: makes a path object of the root of a storage, such as ``s3://connection_id@bucket``: one whose ``fs`` is
         a file system of fsspec
     :param call_timeout: seconds for each call. Default :data:`CALL_TIMEOUT`
+    :param reopen: makes a new file system for such a path object, for a key that has expired or was replaced. Default:
+        its ``fs``, once more
     """
 
-    def __init__(self, path: Callable[[str], Any], *, call_timeout: float = CALL_TIMEOUT) -> None:
+    def __init__(
+        self,
+        path: Callable[[str], Any],
+        *,
+        call_timeout: float = CALL_TIMEOUT,
+        reopen: Callable[[Any], Any] = lambda path: path.fs,
+    ) -> None:
         self._path = path
+        self._reopen = reopen
         self._call_timeout = call_timeout
         self._roots: dict[str, _Root] = {}
 
@@ -74,6 +86,10 @@ class Storage:
         except FileExistsError:
             return False
         return True
+
+    def creates_exclusively(self, uri: str) -> bool:
+        """Tell whether :meth:`create` lets only one of several succeed there, as far as that is known."""
+        return self._locate(uri)[0].exclusive
 
     def delete(self, uri: str) -> None:
         """Delete a file, if it is there."""
@@ -113,15 +129,23 @@ class Storage:
         info: FileInfo = root.call("info", uri, path)
         return info
 
-    def list_files(self, folder: str) -> dict[str, FileInfo]:
+    def list_files(self, folder: str, *, recursive: bool = True) -> dict[str, FileInfo]:
         """
         Return all files in a folder and in its folders, by their paths below it; none where there is no folder.
 
         Half-written files of a writer that was killed are left out; on a disk those of the day before are deleted.
+
+        :param recursive: whether the folders in it are listed, too
         """
         root, path = self._locate(folder)
-        files: dict[str, FileInfo] = root.call("list", folder, path)
+        files: dict[str, FileInfo] = root.call("list", folder, path, recursive)
         return files
+
+    def has_root(self, uri: str) -> bool:
+        """Tell whether there is such a bucket, as far as the storage says so: an empty listing does not tell."""
+        root, path = self._locate(uri)
+        exists: bool = root.call("has_root", uri, path)
+        return exists
 
     def open(self, uri: str, info: FileInfo | None = None) -> BinaryIO:
         """
@@ -156,22 +180,25 @@ class Storage:
 
         :param uri: any file or folder of that storage
         """
-        return await _off_loop(_threads_of(_root_of(uri)[0]), function, *args)
+        return await _off_loop(_threads_of(_place_of(uri)), function, *args)
 
     def _locate(self, uri: str) -> "tuple[_Root, str]":
         name, rest = _root_of(uri)
         root = self._roots.get(name)
         if root is None:
-            root = self._roots[name] = self._open_root(name, uri)
+            root = self._roots[name] = self._open_root(name, uri, lambda path: path.fs)
+        elif root.is_to_be_reopened():
+            # The key of its connection may have been replaced since.
+            root = self._roots[name] = self._open_root(name, uri, self._reopen)
         return root, f"{root.prefix}{rest}"
 
-    def _open_root(self, name: str, uri: str) -> "_Root":
+    def _open_root(self, name: str, uri: str, filesystem_of: Callable[[Any], Any]) -> "_Root":
         if not name:
             return _Root("This machine's disk", "", Disk())
         shown = redacted(name)
         try:
             path = self._path(name)
-            filesystem, prefix = path.fs, f"{path.path.rstrip('/')}/"
+            filesystem, prefix = filesystem_of(path), f"{path.path.rstrip('/')}/"
         except (ImportError, ValueError) as error:
             raise LaplasConfigurationError(
                 f"{redacted(uri)} lies in a storage that cannot be used here: {redact(str(error))}. Install its "
@@ -206,11 +233,24 @@ def _root_of(uri: str) -> tuple[str, str]:
     authority, slash, path = rest.partition("/")
     if scheme in {"file", "local"}:
         # file://connection_id@/path is Airflow's.
-        return "", f"/{path}" if not authority or authority.endswith("@") else f"{authority}{slash}{path}"
+        here = not authority or authority == "localhost" or authority.endswith("@")
+        return "", f"/{path}" if here else f"{authority}{slash}{path}"
     return f"{scheme}://{authority}", path
 
 
-_FAILED = {"open": "be read", "info": "be asked for", "list": "be listed", "write": "be written"}
+def _place_of(uri: str) -> str:
+    """Return what may hang as one: a storage, or what is likely to be one mount."""
+    root, path = _root_of(uri)
+    return root or "/".join(path.split("/")[:3])
+
+
+_FAILED = {
+    "open": "be read",
+    "read": "be read",
+    "info": "be asked for",
+    "list": "be listed",
+    "write": "be written",
+}
 
 
 class _Root:
@@ -221,6 +261,17 @@ class _Root:
         self._shown = shown
         self._backend = backend
         self._away_since: float | None = None
+        self._opened_at = time.monotonic()
+        self._refused = False
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether the storage lets only one of several create a file, as far as that is known."""
+        return self._backend.exclusive is not False
+
+    def is_to_be_reopened(self) -> bool:
+        """Tell whether the storage has refused its key, and it was not opened just now."""
+        return self._refused and time.monotonic() - self._opened_at >= REOPEN_AFTER
 
     def call(self, operation: str, uri: str, *args: Any) -> Any:
         try:
@@ -240,7 +291,8 @@ class _Root:
             self._answered()
             raise FileNotFoundError(redacted(uri)) from None
         except Exception as error:  # noqa: BLE001
-            if _is_refusal(error):
+            self._refused = _is_refusal(error)
+            if self._refused and _names_no_other_cause(error):
                 self._answered()
                 permission = self._backend.permissions[operation]
                 raise LaplasStorageError(
@@ -269,13 +321,23 @@ class _Root:
 
 
 def _is_refusal(error: Exception) -> bool:
-    # gcsfs and adlfs have no PermissionError for a 403.
-    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    # gcsfs and adlfs have no PermissionError for these.
     return (
         isinstance(error, PermissionError)
-        or status == HTTPStatus.FORBIDDEN
+        or _status(error) in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
         or str(error).startswith("Forbidden")
     )
+
+
+def _names_no_other_cause(error: Exception) -> bool:
+    """Tell whether a refusal is for a lack of permission: of an expired key, or an archived object, S3 says so."""
+    response = getattr(error.__cause__, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, Mapping) else None
+    return _status(error) != HTTPStatus.UNAUTHORIZED and code in {None, "AccessDenied", "403"}
+
+
+def _status(error: Exception) -> Any:
+    return getattr(error, "status_code", None) or getattr(error, "code", None)
 
 
 def _no_storage(root: str) -> Any:
@@ -293,7 +355,13 @@ def _airflow_path(root: str) -> Any:
     return ObjectStoragePath(root)
 
 
-_AIRFLOW = Storage(_airflow_path)
+def _airflow_file_system(path: Any) -> Any:
+    from airflow.sdk.io import get_fs  # noqa: PLC0415
+
+    return get_fs(path.protocol, path.conn_id)
+
+
+_AIRFLOW = Storage(_airflow_path, reopen=_airflow_file_system)
 
 
 def object_storage() -> Storage:

@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import BaseTrigger, TriggerEvent
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, Poller
+from airflow_provider_laplas.api.responses import RETENTION
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
+from airflow_provider_laplas.persistence import apersistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, akeep_reply
 from airflow_provider_laplas.storage import object_storage
@@ -114,7 +117,8 @@ class STTCompletionTrigger(BaseTrigger):
     :param submitted_at: epoch seconds of the submission, if known
     :param results_path: the folder in object storage for the reply; without one it becomes an XCom
     :param task: the ids of the task instance that owns the XCom. Default: the one that deferred
-    :param first_poll: seconds until the first poll. Default :data:`FIRST_POLL`
+    :param first_poll: seconds until the first poll, which is not after the deadline, if that is not nearer than the
+        default. Default :data:`FIRST_POLL`
     :param first_look: old name of ``first_poll``, for tasks that were deferred by version 0.1
     """
 
@@ -178,8 +182,9 @@ class STTCompletionTrigger(BaseTrigger):
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
 
         wait = Poller(self.generation_id, self.deadline, self.poll_interval, self.submitted_at)
-        # Spread over two seconds, so that tasks that deferred together do not poll together.
-        await asyncio.sleep(self.first_poll + 2 * random.random())  # noqa: S311
+        # Spread over two seconds, so that tasks that deferred together do not poll together, but not past the deadline.
+        first_poll = self.first_poll + 2 * random.random()  # noqa: S311
+        await asyncio.sleep(min(first_poll, max(wait.left(), FIRST_POLL)))
         generation = await shared_client(self.conn_id).wait_for(wait)
         # Shielded, so that the paid reply is stored even if the trigger is being moved to another triggerer.
         place = Place(self.generation_id, self.results_path, self._task_key())
@@ -255,7 +260,9 @@ class STTBatchTrigger(BaseTrigger):
         event = BatchEvent()
         try:
             await asyncio.sleep(self.first_poll)
-            state = await object_storage().off_loop(self.manifest, self._load)
+            # What is under way is paid for, and the API keeps it for so long.
+            until = time.time() + RETENTION
+            state = await apersistently(object_storage().off_loop, self.manifest, self._load, until=until)
             # Else the worker takes over what it finds.
             if state is not None:
                 await wait_for_submitted(

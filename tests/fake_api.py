@@ -11,14 +11,16 @@ an id, and every id a status. A script says otherwise, request by request::
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
+import ssl
 import struct
 import threading
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 KEY = "test-key-0123456789"
@@ -157,6 +159,33 @@ def stall(seconds: float) -> Behaviour:
     return act
 
 
+def stop_reading(size: int = 0, first: Behaviour | None = None) -> Behaviour:
+    """Take so many bytes of the body, and no more; the connection stays open. ``first`` is what is answered before."""
+
+    async def act(api: "FakeAPI", request: Request) -> None:
+        await request.reader.readexactly(size)
+        if first is not None:
+            await first(api, replace(request, body=b"not read"))
+        # Nothing tells whoever does not read that the client has left.
+        await asyncio.Event().wait()
+
+    return act
+
+
+def read_slowly(size: int, pause: float) -> Behaviour:
+    """Take the body so many bytes at a time, with pauses in seconds; then be healthy."""
+
+    async def act(api: "FakeAPI", request: Request) -> None:
+        left = int(request.headers["content-length"])
+        while left:
+            part = await request.reader.readexactly(min(size, left))
+            left -= len(part)
+            await asyncio.sleep(pause)
+        await answer_healthily(api, replace(request, body=b"read"))
+
+    return act
+
+
 async def accept(api: "FakeAPI", request: Request) -> None:
     """Take the whole request, and create what it asks for."""
     await request.read_body()
@@ -200,6 +229,40 @@ def drip(body: Any, *, pause: float = 0.05) -> Behaviour:
     return act
 
 
+def drip_head(head: bytes, then: bytes = b"", *, pause: float = 0.05) -> Behaviour:
+    """Accept a request, and begin an answer that goes on with the same bytes, one at a time, for ever."""
+
+    async def act(api: "FakeAPI", request: Request) -> None:
+        await accept(api, request)
+        request.writer.write(head)
+        for byte in itertools.cycle(then):
+            request.writer.write(bytes([byte]))
+            await request.writer.drain()
+            await asyncio.sleep(pause)
+
+    return act
+
+
+def drip_headers() -> Behaviour:
+    """Answer with one header that never ends."""
+    return drip_head(b"HTTP/1.1 200 OK\r\nX-Header: ", b"a")
+
+
+def drip_interim_responses() -> Behaviour:
+    """Say that the request may go on, again and again, and never answer."""
+    return drip_head(b"", b"HTTP/1.1 100 Continue\r\n\r\n", pause=0.005)
+
+
+def drip_chunk_sizes() -> Behaviour:
+    """Answer in chunks, the first of which never begins."""
+    return drip_head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=", b"a")
+
+
+def drip_until_closed() -> Behaviour:
+    """Answer with a body that lasts until the connection ends, which it never does."""
+    return drip_head(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b" ")
+
+
 async def answer_healthily(api: "FakeAPI", request: Request) -> None:
     await request.read_body()
     if request.headers.get("authorization") != f"Bearer {api.key}":
@@ -224,20 +287,22 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 class FakeAPI:
     """The server; see the module's docstring."""
 
-    def __init__(self, *, key: str = KEY, polls_until_done: int = 2) -> None:
+    def __init__(
+        self, *, key: str = KEY, polls_until_done: int = 2, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.key = key
+        self._tls = tls
         self.polls_until_done = polls_until_done
         self.requests: list[Request] = []
         self.generations: dict[str, int] = {}
         self.replies: dict[str, dict[str, Any]] = {}
         self.default_reply = transcript_reply()
         self.forget_when_done = False
-        self._scripts: dict[str, deque[Behaviour]] = {"POST": deque(), "GET": deque()}
+        self._scripts: dict[str, deque[Behaviour]] = {"POST": deque(), "GET": deque(), "CONNECT": deque()}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
-        self._at_connect: deque[Callable[[int], None]] = deque()
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -255,7 +320,7 @@ class FakeAPI:
         """Listen; on the same port as before after a :meth:`stop`."""
 
         async def listen() -> None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
             self.port = self._server.sockets[0].getsockname()[1]
 
         asyncio.run_coroutine_threadsafe(listen(), self._loop).result(10)
@@ -282,7 +347,7 @@ class FakeAPI:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/v1"
 
     def connection(self, **extra: Any) -> str:
         """An Airflow connection to it, as the value of an ``AIRFLOW_CONN_`` variable."""
@@ -291,10 +356,6 @@ class FakeAPI:
     def script(self, method: str, *behaviours: Behaviour) -> None:
         """Say how the next requests of this method are answered, one each."""
         self._scripts[method].extend(behaviours)
-
-    def at_connect(self, act: Callable[[int], None]) -> None:
-        """Call this with the client's port at the next connection, and cut that before a byte of it is read."""
-        self._at_connect.append(act)
 
     def create(self) -> str:
         """Create a generation, as a submission does."""
@@ -316,9 +377,6 @@ class FakeAPI:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        if self._at_connect:
-            self._at_connect.popleft()(writer.get_extra_info("peername")[1])
-            _reset(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while head := await reader.readuntil(b"\r\n\r\n"):
                 first, *lines = head.decode("latin-1").strip().split("\r\n")

@@ -6,18 +6,19 @@ A :class:`Call` only describes a request; the client sends it.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_laplas.api.options import DEFAULT_MODEL
-from airflow_provider_laplas.api.responses import Generation, Response, Secrets, decode_generation, read
+from airflow_provider_laplas.api.responses import Generation, Response, decode_generation, read
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasMalformedReplyError,
     LaplasTransportError,
 )
-from airflow_provider_laplas.redaction import redact
+from airflow_provider_laplas.known_secrets import NO_SECRETS, Secrets
+from airflow_provider_laplas.redaction import redact, redacted, shown
 from airflow_provider_laplas.transcript.model import Transcript
 
 T = TypeVar("T")
@@ -37,7 +38,8 @@ class Upload:
     :ivar size: in bytes
     :ivar content_type: a MIME type
     :ivar open: opens the audio for reading from the start; may be called more than once
-    :ivar version: an ETag or a modification time, which changes when the audio does
+    :ivar version: changes when the audio does
+    :ivar etag: what version 0.1 took for that
     """
 
     name: str
@@ -45,6 +47,21 @@ class Upload:
     content_type: str
     open: Callable[[], BinaryIO] = field(repr=False)
     version: str = ""
+    etag: str = ""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """
+    How far a submission came.
+
+    :ivar before: called when the connection stands and the headers are sent, before the first byte of the body; if it
+        raises, nothing was submitted. Blocking. Called again for each repetition
+    :ivar whole: whether the last byte of a request was handed over for sending; until then nothing can be submitted
+    """
+
+    before: Callable[[], object] = field(repr=False)
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +76,7 @@ class Call(Generic[T]):
     :ivar part: the name of the upload's form part
     :ivar generation_id: the generation that the request fetches, if any
     :ivar timeout: seconds to wait for the reply, if other than the connection's setting
+    :ivar delivery: is told how far the request came, if somebody wants to know
     """
 
     method: Literal["GET", "POST"]
@@ -70,19 +88,26 @@ class Call(Generic[T]):
     part: str = PART_NAMES[0]
     generation_id: str | None = None
     timeout: float | None = None
+    delivery: Delivery | None = field(default=None, repr=False, compare=False)
 
     @property
     def submits(self) -> bool:
         """Whether the call is billed if the server accepts it."""
         return self.method == "POST"
 
-    def read(self, response: Response, *, secrets: Secrets = ()) -> T:
+    @property
+    def secrets(self) -> Secrets:
+        """What is secret in the request: ``user:password@`` and the query of its URL, and what its options hold."""
+        return Secrets.of_values(self.json or dict(self.form))
+
+    def read(self, response: Response, *, secrets: Secrets = NO_SECRETS) -> T:
         """
         Return the response's value; see :func:`~airflow_provider_laplas.api.responses.read`.
 
+        :param secrets: what is secret beside the call's own :attr:`secrets`
         :raises LaplasError: the typed error
         """
-        return read(response, self.decode, generation_id=self.generation_id, secrets=secrets)
+        return read(response, self.decode, generation_id=self.generation_id, secrets=secrets + self.secrets)
 
 
 def submit(
@@ -91,14 +116,16 @@ def submit(
     model: str = DEFAULT_MODEL,
     options: Mapping[str, Any] | None = None,
     part: str = PART_NAMES[0],
+    delivery: Delivery | None = None,
 ) -> Call[str]:
     """
     Submit audio; the result is the generation id.
 
     :param source: an http(s) URL that the API fetches, or an upload
     :param part: the name of the upload's form part
+    :param delivery: is told how far the request came
     """
-    return _post("/stt/create", _decode_submission, source, model, options, part)
+    return replace(_post("/stt/create", _decode_submission, source, model, options, part), delivery=delivery)
 
 
 def transcribe(
@@ -149,9 +176,8 @@ def check_generation_id(generation_id: Any) -> str:
         or not generation_id.strip(".")
         or len(generation_id) > _MAX_ID_LENGTH
     ):
-        shown = redact(repr(generation_id), limit=60)
         raise LaplasArgumentError(
-            f"`generation_id` must be the id that a submission returned, not {shown}. "
+            f"`generation_id` must be the id that a submission returned, not {shown(generation_id, limit=60)}. "
             "Did the submitting task push it to XCom?",
             argument="generation_id",
         )
@@ -186,13 +212,15 @@ def _decode_transcript(body: Mapping[str, Any], secrets: Secrets) -> Transcript:
     return Transcript.from_reply(body)
 
 
-def _decode_submission(body: Mapping[str, Any], secrets: Secrets) -> str:  # noqa: ARG001
+def _decode_submission(body: Mapping[str, Any], secrets: Secrets) -> str:
     for key in ("generation_id", "id"):
-        if isinstance(body.get(key), str):
-            try:
-                return check_generation_id(body[key])
-            except LaplasArgumentError:
-                continue
+        try:
+            found = check_generation_id(body.get(key))
+        except LaplasArgumentError:
+            continue
+        # An id is shown everywhere, so one that may not be shown is none: a server has repeated what it was sent.
+        if not secrets.are_in(found) and redacted(found) == found:
+            return found
     raise LaplasMalformedReplyError("The response to the submission contains no generation id.", status=200)
 
 

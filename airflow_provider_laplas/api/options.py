@@ -8,8 +8,9 @@ from typing import Any, Literal, TypedDict, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from airflow_provider_laplas.arguments import is_template, nearest
+from airflow_provider_laplas.arguments import LONGEST_EXCHANGE, is_number, is_template, nearest
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import redact, shown
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,9 @@ OPTION_NAMES: frozenset[str] = frozenset(RequestOptions.__annotations__)
 """The names of the documented options."""
 
 
+_BOUNDS = {"utt_split": (0, LONGEST_EXCHANGE)}
+
+
 def check_options(options: Mapping[str, Any], *, rendered: bool) -> dict[str, Any]:
     """
     Check the options' types and return the ones that are set.
@@ -80,17 +84,26 @@ def check_options(options: Mapping[str, Any], *, rendered: bool) -> dict[str, An
             continue
         try:
             checked[name] = _adapter(name).validate_python(value, strict=not rendered)
-        except ValidationError as error:
-            expected = "; ".join(sorted({problem["msg"] for problem in error.errors()}))
+        except ValueError as error:
+            problems = error.errors() if isinstance(error, ValidationError) else [{"msg": str(error)}]
+            expected = "; ".join(sorted({problem["msg"] for problem in problems}))
             raise LaplasArgumentError(
-                f"The option `{name}` cannot be {type(value).__name__} {value!r}: {expected}.", argument=name
+                f"The option `{name}` cannot be {type(value).__name__} {shown(value)}: {expected}.",
+                argument=name,
             ) from None
+        if name in _BOUNDS and (isinstance(value, bool) or not is_number(checked[name], *_BOUNDS[name])):
+            least, most = _BOUNDS[name]
+            raise LaplasArgumentError(
+                f"The option `{name}` must be a number from {least:,} to {most:,}, not {shown(value)}.",
+                argument=name,
+            )
     if rendered:
         try:
-            json.dumps(checked, allow_nan=False)
-        except (TypeError, ValueError) as error:
+            # Encoded, as half of a surrogate pair could not be sent.
+            json.dumps(checked, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
             raise LaplasArgumentError(
-                f"`options` cannot be serialized as JSON: {error}.", argument="options"
+                f"`options` cannot be serialized as JSON: {redact(str(error))}.", argument="options"
             ) from None
     return checked
 
@@ -119,7 +132,7 @@ def merge_options(typed: Mapping[str, Any], options: Any) -> dict[str, Any]:
     for name in sorted(options.keys() - OPTION_NAMES - RESERVED):
         log.warning(
             "The option `%s` is not documented for %s; it is sent unchanged.%s",
-            name,
+            redact(name, limit=60),
             DEFAULT_MODEL,
             nearest(name, OPTION_NAMES),
         )

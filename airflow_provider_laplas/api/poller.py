@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from airflow_provider_laplas.api.calls import check_generation_id
 from airflow_provider_laplas.api.responses import RETENTION, Generation, State
 from airflow_provider_laplas.api.retry import backoff
+from airflow_provider_laplas.arguments import check_seconds
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasAuthenticationError,
@@ -115,10 +116,7 @@ class Poller:
 
     def __post_init__(self) -> None:
         check_generation_id(self.generation_id)
-        if not self.poll_interval > 0:
-            raise LaplasArgumentError(
-                "`poll_interval` must be greater than 0 seconds.", argument="poll_interval"
-            )
+        check_seconds("poll_interval", self.poll_interval)
         if self.started is None:
             self.started = self.clock() if self.submitted_at is None else self.submitted_at
 
@@ -154,6 +152,10 @@ class Poller:
             pause = max(pause, backoff(self._failures, self._error, ceiling=ceiling, rng=self.rng))
         left = self.deadline - now
         return pause if left <= 0 and self._failures else max(0.0, min(pause, left))
+
+    def left(self) -> float:
+        """Return the seconds until the deadline; less than 0 after it."""
+        return self.deadline - self.clock()
 
     def timed_out(self, why: str = "was not done by its deadline") -> LaplasGenerationTimeoutError:
         """Return the error for a wait that ended without a result."""

@@ -1,15 +1,14 @@
 """Turns an HTTP response into a value or a typed error: see :func:`read`."""
 
 import json
-import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_laplas.api.options import OPTION_NAMES, RESERVED
@@ -26,14 +25,14 @@ from airflow_provider_laplas.errors import (
     LaplasTooLargeError,
     LaplasValidationError,
 )
-from airflow_provider_laplas.redaction import redact
+from airflow_provider_laplas.known_secrets import NO_SECRETS, Secrets
+from airflow_provider_laplas.redaction import BOUND, redact
+from airflow_provider_laplas.transcript.json_objects import read_object
 from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.replies import find_result
+from airflow_provider_laplas.transcript.values import text_of
 
 T = TypeVar("T")
-
-Secrets: TypeAlias = tuple[str, ...]
-"""Strings that no error and no value may expose, such as the key."""
 
 RETENTION = 3600.0
 """Seconds for which the API keeps a finished transcript, counted from its creation (observed)."""
@@ -94,18 +93,19 @@ def read(
     decode: Callable[[Mapping[str, Any], Secrets], T],
     *,
     generation_id: str | None = None,
-    secrets: Secrets = (),
+    secrets: Secrets = NO_SECRETS,
 ) -> T:
     """
     Return a response's value, or raise its typed error.
 
     :param decode: turns the JSON object of a successful response into a value
     :param generation_id: the requested generation, if any
+    :param secrets: what no error and no value may expose, such as the key
     :raises LaplasResponseError: or its subclass for the status
     :raises LaplasGenerationGoneError: if the API does not know the generation
     """
     if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-        body = _json_object(response, generation_id)
+        body = _json_object(response, generation_id, secrets)
         try:
             return decode(body, secrets)
         except LaplasMalformedReplyError as error:
@@ -164,10 +164,9 @@ def decode_generation(generation_id: str, body: Mapping[str, Any], secrets: Secr
 
     :raises LaplasMalformedReplyError: if the status is missing, or the result of a completed generation
     """
-    status = body.get("status")
-    if not isinstance(status, str) or not status.strip():
+    word = text_of(body.get("status")).lower()
+    if not word:
         raise LaplasMalformedReplyError("The reply contains no status.", status=200)
-    word = status.strip().lower()
     if word in FAILED_WORDS:
         return Generation(generation_id, word, State.FAILED, body, _reason(body, secrets))
     if word not in COMPLETED_WORDS:
@@ -180,35 +179,31 @@ def decode_generation(generation_id: str, body: Mapping[str, Any], secrets: Secr
 def _reason(body: Mapping[str, Any], secrets: Secrets) -> str:
     result = find_result(body) or {}
     for holder in (body.get("error"), body.get("message"), result.get("error")):
-        said = holder.get("message") if isinstance(holder, Mapping) else None
-        if text := _flatten(said) or _flatten(holder):
+        if text := _flatten(_message(holder)):
             return redact(text, secrets=secrets)
     return "no reason given"
 
 
-def _json_object(response: Response, generation_id: str | None) -> Mapping[str, Any]:
-    try:
-        body = json.loads(response.body, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        # The body is not quoted: it may be a truncated transcript.
-        kind = redact(response.headers.get("content-type", "no content type"), limit=60)
-        what = f"The response is not a JSON object ({kind}, {len(response.body)} bytes)."
+def _message(holder: Any) -> Any:
+    """Return an error's message; what else an object has may be speech."""
+    if isinstance(holder, list):
+        return [_message(item) for item in holder]
+    return holder.get("message") if isinstance(holder, Mapping) else holder
+
+
+def _json_object(response: Response, generation_id: str | None, secrets: Secrets) -> Mapping[str, Any]:
+    body = read_object(response.body)
+    if body is None:
+        what = f"The response is not a JSON object ({_kind_and_size(response, secrets)})."
         raise _error(LaplasMalformedReplyError, what, response, generation_id)
     return body
 
 
-def _refuse_constant(name: str) -> Any:
-    """Reject NaN and Infinity, which are not valid JSON; neither XCom nor a database accepts them."""
-    raise ValueError(name)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
+def _kind_and_size(response: Response, secrets: Secrets) -> str:
+    """Return what is said of a body that is not quoted, as it may be a transcript or a part of one."""
+    found = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,40}(?=\s*(;|$))", response.headers.get("content-type", ""))
+    kind = redact(found.group(), secrets=secrets) if found else "no content type"
+    return f"{kind}, {len(response.body)} bytes"
 
 
 _ERRORS: Mapping[int, tuple[type[LaplasResponseError], str]] = {
@@ -283,34 +278,43 @@ def _facts(status: int, request_id: str | None, detail: str) -> str:
 
 
 def _error_body(response: Response, secrets: Secrets) -> tuple[str, str | None, bool]:
-    """Return the error message, the request id, and whether the API sent it (rather than a gateway)."""
+    """Return what the server said, the request id, and whether the API sent it (rather than a gateway)."""
     try:
         body = json.loads(response.body)
     except (ValueError, RecursionError):
-        text = response.body[:2000].decode("utf-8", "replace").strip()
-        html = text.startswith("<") or "html" in response.headers.get("content-type", "").lower()
-        return ("an HTML page" if html else redact(text, secrets=secrets)), None, False
-    request_id = None
-    said = body
+        body = None
+    said, request_id = "", None
     if isinstance(body, dict):
-        said = body.get("message") or body.get("error") or body.get("detail")
+        said = redact(_flatten(body.get("message")), secrets=secrets)
         found = body.get("requestId") or body.get("request_id")
-        request_id = redact(str(found), secrets=secrets, limit=80) if found else None
-    return redact(_flatten(said), secrets=secrets), request_id, _is_error_body(body)
+        request_id = redact(str(found), secrets=secrets, limit=80) if isinstance(found, str | int) else None
+    return said or _kind_and_size(response, secrets), request_id, _is_error_body(body)
 
 
 def _flatten(value: Any, depth: int = 4) -> str:
-    """Flatten a message (a string, a list or an object) into one string."""
+    """Flatten a message (a string, a list or an object) into one string; of a long one, no more than is looked at."""
     if isinstance(value, str):
-        return value
+        # One more, as what is cut is treated as such.
+        return value[: BOUND + 1]
     if value is None or depth == 0:
         return ""
     if isinstance(value, list):
-        return "; ".join(filter(None, (_flatten(item, depth - 1) for item in value)))
+        return _joined(_flatten(item, depth - 1) for item in value)
     if isinstance(value, dict):
-        parts = ((name, _flatten(item, depth - 1)) for name, item in value.items())
-        return "; ".join(f"{name}: {text}" for name, text in parts if text)
-    return str(value)
+        parts = ((name[:BOUND], _flatten(item, depth - 1)) for name, item in value.items())
+        return _joined(f"{name}: {text}" for name, text in parts if text)
+    return str(value)[: BOUND + 1]
+
+
+def _joined(texts: Iterable[str]) -> str:
+    joined: list[str] = []
+    length = 0
+    for text in filter(None, texts):
+        joined.append(text)
+        length += len(text)
+        if length > BOUND:
+            break
+    return "; ".join(joined)
 
 
 # Option names that are also common English words in error messages.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_laplas.api.calls import Upload
-from airflow_provider_laplas.redaction import unsigned, unsigned_by_version_1
+from airflow_provider_laplas.signatures import unsigned, unsigned_by_version_1
 
 
 def fingerprint_request(audio: str, model: str, options: Mapping[str, Any]) -> str:
@@ -25,7 +25,9 @@ def fingerprint(request: str, source: str | Upload) -> str:
     return f"{request.partition('-')[0]}-{version}"
 
 
-def as_known(work: str, earlier: str, audio: str, model: str, options: Mapping[str, Any]) -> str:
+def as_known(
+    work: str, earlier: str, audio: str, model: str, options: Mapping[str, Any], *, etag: str = ""
+) -> str:
     """
     Return a fingerprint as version 0.1 wrote it, where that made it of the same work; else as it is.
 
@@ -33,6 +35,7 @@ def as_known(work: str, earlier: str, audio: str, model: str, options: Mapping[s
 
     :param work: the fingerprint of the audio, the model and the options, with or without the audio's version
     :param earlier: that of earlier work on this very audio: version 0.1 mixed up paths that differ after a ``#`` or ``?``
+    :param etag: the audio's ETag, which version 0.1 took for its version
     """
     request, separator, version = work.partition("-")
     earlier_request, _, earlier_version = earlier.partition("-")
@@ -42,7 +45,9 @@ def as_known(work: str, earlier: str, audio: str, model: str, options: Mapping[s
             return work
     if not separator:
         return earlier_request
-    return earlier if version == earlier_version or _same_moment(version, earlier_version) else work
+    size = version.partition("-")[0]
+    same = earlier_version in {version, f"{size}-{etag}"} or _same_moment(version, earlier_version)
+    return earlier if same else work
 
 
 _PRECISION = 1e-5

@@ -1,6 +1,7 @@
 """The argument ``audio``: what is valid, and how it is prepared for submission."""
 
 import fnmatch
+import hashlib
 import io
 import math
 import mimetypes
@@ -16,8 +17,9 @@ from urllib.parse import urlsplit
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.backends import READ_AT_ONCE, FileInfo
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasConfigurationError, LaplasStorageError
-from airflow_provider_laplas.redaction import redact_url, redacted
+from airflow_provider_laplas.redaction import holds_password, redacted
 from airflow_provider_laplas.storage import Storage, is_local, local_path
+from airflow_provider_laplas.transcript.values import valid_text
 
 AUDIO_SUFFIXES = frozenset(
     [
@@ -57,6 +59,11 @@ def check_audio(audio: Any, argument: str = "audio") -> str:
     """
     if isinstance(audio, os.PathLike) or hasattr(audio, "protocol"):
         audio = str(audio)
+        if re.match(r"https?:/[^/]", audio, re.IGNORECASE):
+            raise LaplasArgumentError(
+                f"`{argument}` is a URL that was made a Path, which takes a slash away: give a string. ({redacted(audio)})",
+                argument=argument,
+            )
     if not isinstance(audio, str):
         raise LaplasArgumentError(
             f"`{argument}` must be an http(s) URL, a path or an object-storage URI, not {type(audio).__name__}.",
@@ -67,16 +74,18 @@ def check_audio(audio: Any, argument: str = "audio") -> str:
             f"`{argument}` is {audio!r}: it must be an http(s) URL, a path or an object-storage URI.",
             argument=argument,
         )
-    if is_web_url(audio):
+    # Templates leave white space around a URL; in the name of a file it has a meaning.
+    text: str = audio.strip() if is_web_url(audio.strip()) else audio
+    if is_web_url(text):
         try:
-            host = urlsplit(audio).hostname
+            host = urlsplit(text).hostname
         except ValueError:
             host = None
-        if not host or any(character.isspace() for character in audio):
+        if not host or any(character.isspace() for character in text) or valid_text(text) != text:
             raise LaplasArgumentError(
-                f"`{argument}` is not a usable URL: {redact_url(audio)}", argument=argument
+                f"`{argument}` is not a usable URL: {redacted(text)}", argument=argument
             )
-    return audio
+    return text
 
 
 def is_web_url(audio: str) -> bool:
@@ -110,11 +119,13 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
         raise LaplasArgumentError(f"`audio` is empty: {shown}", argument="audio")
     name = text.rpartition("/")[2]
     return Upload(
-        name=name,
+        # A name on a disk need not be UTF-8, but one in a form must be.
+        name=valid_text(name),
         size=found.size,
         content_type=_content_type(name),
         open=lambda: storage.open(text, found),
         version=found.version,
+        etag=found.etag,
     )
 
 
@@ -133,6 +144,11 @@ def check_place(place: str) -> str:
 
     :raises LaplasArgumentError: naming ``audio``
     """
+    if holds_password(place):
+        raise LaplasArgumentError(
+            "`audio` must not contain a password: name the storage's connection, as in s3://connection_id@bucket/folder.",
+            argument="audio",
+        )
     folder, _, last = place.rpartition("/")
     if _is_glob(folder) or "**" in last:
         raise LaplasArgumentError(
@@ -147,7 +163,7 @@ def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[s
     """
     List the audio files in a folder and its subfolders, or all files that a glob matches.
 
-    It takes one recursive listing, and no request for a single file.
+    It takes one listing, and no request for a single file.
 
     :param place: as for :func:`check_place`
     :param min_age: seconds; files modified more recently are left out, as they may still be being written
@@ -158,7 +174,7 @@ def list_audio(place: str, storage: Storage, *, min_age: float = 0.0) -> tuple[s
     folder, _, last = check_place(place).rpartition("/")
     pattern = last if _is_glob(last) else ""
     folder = (folder if pattern else place).rstrip("/") or "/"
-    found = storage.list_files(folder)
+    found = storage.list_files(folder, recursive=not pattern)
     if not found:
         _check_folder(folder, storage)
     chosen = _matching(pattern) if pattern else _has_audio_name
@@ -172,6 +188,10 @@ def _check_folder(folder: str, storage: Storage) -> None:
     if storage.exists(folder):
         raise LaplasArgumentError(
             f"`audio` is one file: give a list of one instead of {redacted(folder)}.", argument="audio"
+        )
+    if not storage.has_root(folder):
+        raise LaplasArgumentError(
+            f"`audio` is in a bucket that does not exist: {redacted(folder)}", argument="audio"
         )
     if is_local(folder) and not Path(local_path(folder)).is_dir():
         raise LaplasArgumentError(
@@ -217,8 +237,11 @@ def open_listed(audio: str, fingerprint: str, storage: Storage) -> Upload:
     upload = open_upload(audio, storage, FileInfo(int(size), 0.0, version))
     with _opened(upload, audio) as file:
         content = file.read()
-    if len(content) != upload.size:
-        return open_upload(audio, storage)
+    if len(content) != upload.size or hashlib.md5(content, usedforsecurity=False).hexdigest() not in version:
+        # It may have been replaced since. Where the version is no hash of the content, that is asked.
+        upload = open_upload(audio, storage)
+        if upload.size != len(content) or upload.version != version:
+            return upload
     return replace(upload, open=lambda: io.BytesIO(content))
 
 

@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from threading import Event
 from typing import Any
 
-from airflow_provider_laplas.audio.sources import list_audio
-from airflow_provider_laplas.batch.begin import Beginning, Source
+from airflow_provider_laplas.batch.begin import Beginning
 from airflow_provider_laplas.batch.finish import gather, take_late, tally_of, write
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.publish import publish_completed
+from airflow_provider_laplas.batch.sources import Source, find_sources
 from airflow_provider_laplas.batch.submit import Request, submit_pending
 from airflow_provider_laplas.batch.wait import wait_for_submitted
 from airflow_provider_laplas.errors import (
@@ -25,6 +24,7 @@ from airflow_provider_laplas.manifest.files import (
     FileRecord,
     FileState,
 )
+from airflow_provider_laplas.manifest.journal import newest_snapshot
 from airflow_provider_laplas.manifest.lease import find_lease, take_lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
 from airflow_provider_laplas.manifest.names import legacy_output_name, output_name
@@ -82,7 +82,7 @@ class Batch:
         :return: None if there is nothing to do
         :raises LaplasArgumentError: if there are more files than the limits allow, or another task is at work
         """
-        began = time.time()
+        before = newest_snapshot(self.uri, self.storage)
         sources = self.sources(min_age=self.min_age)
         found = find_lease(self.uri, self.storage)
         if not sources and not (durable and (found or self.storage.exists(self.uri))):
@@ -93,7 +93,7 @@ class Batch:
         # What is in the folder is listed once, and after that: nobody else submits from here on.
         try:
             outputs = self.storage.list_files(self.folder)
-            beginning = Beginning(lease, outputs, self.request, self.limits, self.storage, began)
+            beginning = Beginning(lease, outputs, self.request, self.limits, self.storage, before)
             return beginning.begin(sources, max_tries, durable=durable, last_tries=last_tries)
         except Exception:
             # Nobody is to wait for a task that does not work.
@@ -131,11 +131,7 @@ class Batch:
 
         :param min_age: seconds; files in a folder that were changed more recently are left out
         """
-        if not isinstance(self.audio, str):
-            return {output_name(audio, None): Source(audio, None) for audio in self.audio}
-        folder, found = list_audio(self.audio, self.storage, min_age=min_age)
-        uris = {f"{folder.rstrip('/')}/{name}": info for name, info in found.items()}
-        return {output_name(uri, folder): Source(uri, folder, info) for uri, info in uris.items()}
+        return find_sources(self.audio, self.folder, self.storage, min_age=min_age)
 
     def submit(self, state: BatchState) -> bool:
         """
@@ -177,7 +173,9 @@ class Batch:
         for audio in sources.values():
             # Version 0.1 called several items of a list the same: the first one keeps the name.
             legacy.setdefault((legacy_output_name(audio, None), redacted(audio)), audio)
-        return lambda record: sources.get(record.output) or legacy.get((record.output, record.source))
+        return lambda record: (
+            sources.get(record.output) or legacy.get((record.output, redacted(record.source)))
+        )
 
     def resume_at(self, state: BatchState) -> int:
         """Return how many files may be in progress when the worker is called back: 0 if nothing more is submitted."""
@@ -267,6 +265,8 @@ class Batch:
         """Return why nothing more is submitted, or None if nothing prevents it."""
         if self._ended.is_set() and tally.unfinished:
             return "The task was killed. What was submitted goes on and is billed. Clear the task to resume:"
+        if tally.stopped is not None:
+            return tally.stopped
         # What failed in an earlier run was reported by that.
         if tally.failed > self.limits.max_failed:
             return f"{tally.failed} files failed (max_failed={self.limits.max_failed}), the first: {tally.failure}"

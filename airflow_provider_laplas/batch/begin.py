@@ -1,21 +1,18 @@
 """How a batch begins: what is to be done about each file, given what earlier tries and runs have done."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.api.resume import Occasion
 from airflow_provider_laplas.audio.fingerprint import as_known, fingerprint, fingerprint_request
-from airflow_provider_laplas.audio.length import audio_seconds
-from airflow_provider_laplas.audio.sources import is_web_url, open_source
 from airflow_provider_laplas.backends import FileInfo
+from airflow_provider_laplas.batch.content import Content
 from airflow_provider_laplas.batch.limits import BatchLimits
+from airflow_provider_laplas.batch.sources import Source
 from airflow_provider_laplas.batch.submit import Request
 from airflow_provider_laplas.batch.wait import seconds_of
-from airflow_provider_laplas.client.multipart import CHUNK
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import TRANSCRIBED, FileRecord, FileState
 from airflow_provider_laplas.manifest.journal import Segment
@@ -23,9 +20,9 @@ from airflow_provider_laplas.manifest.lease import Lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
 from airflow_provider_laplas.manifest.names import fits, legacy_output_name
 from airflow_provider_laplas.manifest.state import BatchState, Tally
-from airflow_provider_laplas.manifest.summary import check_version_1, leave, write_summary
+from airflow_provider_laplas.manifest.summary import check_version_1, keep, leave, write_summary
 from airflow_provider_laplas.manifest.takeover import adopt_outputs, take_over
-from airflow_provider_laplas.redaction import redacted, unsigned
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -35,44 +32,20 @@ SMALL = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """
-    One file's audio.
-
-    :ivar audio: a URL, a path or a URI
-    :ivar folder: the folder that was listed; None for an item of a list
-    :ivar info: what the listing said of it
-    """
-
-    audio: str = field(repr=False)
-    folder: str | None = None
-    info: FileInfo | None = None
-
-    @property
-    def asks(self) -> bool:
-        """Whether its storage has to be asked about it."""
-        return self.info is None and not is_web_url(self.audio)
-
-    def open(self, storage: Storage) -> str | Upload:
-        """Return what is submitted."""
-        return open_source(self.audio, storage, self.info)
-
-
-@dataclass(frozen=True, slots=True)
 class Beginning:
     """
     The first step of a task, which has just taken the lease.
 
     :ivar outputs: what is in the folder
-    :ivar began: epoch seconds at which the task began, before it took the lease
+    :ivar before: the newest snapshot when the task began, before it took the lease
     """
 
     lease: Lease
-    outputs: Mapping[str, FileInfo] = field(repr=False)
+    outputs: dict[str, FileInfo] = field(repr=False)
     request: Request
     limits: BatchLimits
     storage: Storage = field(repr=False)
-    began: float
+    before: Segment | None
 
     def begin(
         self, sources: Mapping[str, Source], max_tries: int, *, durable: bool, last_tries: int | None
@@ -88,6 +61,7 @@ class Beginning:
         earlier = self._earlier()
         known = {record.output: record for record in (*earlier.entries, *earlier.unlisted)}
         sources = self._with_legacy_names(sources, known)
+        self.outputs.update(self._missed(sources, known))
         asks = any(source.asks for source in sources.values())
         # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
         each = self.storage.map if asks else map
@@ -95,6 +69,8 @@ class Beginning:
         records = (
             self._take_over(new, earlier, max_tries, last_tries) if durable else self._anew(new, earlier)
         )
+        if durable:
+            self._adopt(records, sources, known)
         listed = [record for record in records if record.listed]
         if not listed:
             leave(self.lease, self.storage)
@@ -103,13 +79,14 @@ class Beginning:
             # A user's Clear begins a new one.
             if record.state is FileState.SUBMITTED and record.deadline is None:
                 record.deadline = time.time() + self.request.timeout
+        content = Content(sources, self.storage, self.lease.number, lambda: keep(self.lease, self.storage))
         if self.limits.deduplicate:
-            self._mark_duplicates(listed, sources)
+            content.mark_duplicates(listed)
         tally = Tally(self._began_lease(earlier))
         for record in listed:
             tally.add(record)
         pending = [record for record in listed if record.state is FileState.PENDING]
-        self._check_limits(pending, sources, tally)
+        self._check_limits(pending, content, tally)
         others = [r for r in records if r.state is not FileState.PENDING or not r.listed]
         state = BatchState(self.lease, self.storage, tally, max_tries=max_tries)
         for record in others:
@@ -137,8 +114,9 @@ class Beginning:
 
     def _outweigh(self, new: Iterable[Segment]) -> bool:
         """Tell whether a manifest's new segments are larger than itself; a few of them never are."""
-        folder = f"{self.lease.manifest.rpartition('/')[0]}/"
-        size = sum(self.outputs[segment.uri.removeprefix(folder)].size for segment in new)
+        names = (segment.uri.removeprefix(f"{self._folder}/") for segment in new)
+        # Those that were written since are not in the list.
+        size = sum(self.outputs[name].size for name in names if name in self.outputs)
         return size > max(self.outputs[NAME].size if NAME in self.outputs else 0, SMALL)
 
     def _began_lease(self, earlier: Manifest) -> int:
@@ -162,7 +140,7 @@ class Beginning:
 
     def _is_to_be_found(self, record: FileRecord | None, source: Source) -> bool:
         # Version 0.1 gave two sources the same name now and then.
-        if record is None or record.source != redacted(source.audio):
+        if record is None or redacted(record.source) != redacted(source.audio):
             return False
         if record.output in self.outputs:
             return True
@@ -173,13 +151,20 @@ class Beginning:
     def _record(self, output: str, source: Source, earlier: FileRecord | None) -> FileRecord:
         request = (source.audio, self.request.model, self.request.options)
         work = fingerprint_request(*request)
-        shown = redacted(source.audio)
-        before = earlier.fingerprint if earlier is not None and earlier.source == shown else work
+        hidden = redacted(source.audio)
+        before = work
+        if earlier is not None and redacted(earlier.source) == hidden:
+            before = earlier.fingerprint
+        # A file that was listed is found again by its name alone, whatever that looks like; it has no password.
+        shown = hidden if source.folder is None else source.audio
         found = self.outputs.get(output)
         replaces = found.modified if found else None
         try:
-            version = fingerprint(work, source.open(self.storage))
-            return FileRecord(shown, as_known(version, before, *request), output, replaces=replaces)
+            opened = source.open(self.storage)
+            version, etag = fingerprint(work, opened), "" if isinstance(opened, str) else opened.etag
+            return FileRecord(
+                shown, as_known(version, before, *request, etag=etag), output, replaces=replaces
+            )
         except LaplasArgumentError as error:
             return FileRecord(
                 shown,
@@ -202,10 +187,10 @@ class Beginning:
         else:
             # A try with fewer began before a Clear, and has only now taken the lease: nobody has consented to it.
             occasion = Occasion.CLEAR if max_tries > last_tries else Occasion.RETRY
-            if earlier.written_at > self.began:
+            if earlier.read_from != self.before:
                 # Another try has reported since: whoever cleared the task had not seen that.
                 occasion = Occasion.RETRY
-        records = take_over(
+        return take_over(
             new,
             earlier,
             self.outputs,
@@ -214,9 +199,45 @@ class Beginning:
             mine=mine,
             lease=self.lease.number,
         )
-        folder = self.lease.manifest.rpartition("/")[0]
-        adopt_outputs(records, self.outputs, lambda output: seconds_of(f"{folder}/{output}", self.storage))
-        return records
+
+    def _missed(self, sources: Iterable[str], known: Mapping[str, FileRecord]) -> dict[str, FileInfo]:
+        """Return the stored outputs that the listing lacks: asking costs less than to pay again for one that is there."""
+
+        def ask(output: str) -> FileInfo | None:
+            try:
+                return self.storage.info(f"{self._folder}/{output}")
+            except FileNotFoundError:
+                return None
+
+        stored = {*TRANSCRIBED, FileState.DUPLICATE}
+        lacking = [
+            output
+            for output in sources
+            if output in known and known[output].state in stored and output not in self.outputs
+        ]
+        found = zip(lacking, self.storage.map(ask, lacking) if lacking else (), strict=True)
+        return {output: info for output, info in found if info is not None}
+
+    def _adopt(
+        self, records: list[FileRecord], sources: Mapping[str, Source], known: Mapping[str, FileRecord]
+    ) -> None:
+        def is_of_this_audio(record: FileRecord) -> bool:
+            """Tell whether an output of which nothing is noted was made after the audio was changed last."""
+            if record.state is not FileState.PENDING or record.output in known:
+                return False
+            return sources[record.output].modified(self.storage) <= self.outputs[record.output].modified
+
+        there = [record for record in records if record.output in self.outputs]
+        adopt_outputs(
+            [r for r in there if r.state is FileState.SUBMITTED or is_of_this_audio(r)],
+            self.outputs,
+            lambda output: seconds_of(f"{self._folder}/{output}", self.storage),
+            self.storage.map,
+        )
+
+    @property
+    def _folder(self) -> str:
+        return self.lease.manifest.rpartition("/")[0]
 
     def _anew(self, new: list[FileRecord], earlier: Manifest) -> list[FileRecord]:
         """Return the files as if nothing had been done; what late writers still note of it is told apart."""
@@ -226,46 +247,30 @@ class Beginning:
                 record.attempt = old.attempt + 1
         return [*new, *(replace(record, listed=False) for record in known.values())]
 
-    def _mark_duplicates(self, records: list[FileRecord], sources: Mapping[str, "Source"]) -> None:
-        pending = [record for record in records if record.state is FileState.PENDING]
-        paid = {FileState.COMPLETED, FileState.SUBMITTED}
-        originals = {
-            record.content: record.output for record in records if record.content and record.state in paid
-        }
-        contents = self.storage.map(self._content, [sources[record.output] for record in pending])
-        for record, content in zip(pending, contents, strict=True):
-            record.content = content
-            original = originals.setdefault(content, record.output)
-            if original != record.output:
-                record.transition(FileState.DUPLICATE, duplicate_of=original)
+    def _check_limits(self, pending: list[FileRecord], content: Content, tally: Tally) -> None:
+        refused = self._refused(pending, content, tally)
+        if refused is not None:
+            if not tally.states[FileState.SUBMITTED]:
+                raise refused
+            # What was submitted before is paid for: it is waited for first.
+            tally.stopped = refused.message
 
-    def _content(self, source: "Source") -> str:
-        """Return what tells the same content from another: an upload's hash, or the URL without its signature."""
-        opened = source.open(self.storage)
-        if isinstance(opened, str):
-            return unsigned(opened)
-        digest = hashlib.sha256()
-        with opened.open() as file:
-            while piece := file.read(CHUNK):
-                digest.update(piece)
-        return digest.hexdigest()
-
-    def _check_limits(self, pending: list[FileRecord], sources: Mapping[str, Source], tally: Tally) -> None:
+    def _refused(
+        self, pending: list[FileRecord], content: Content, tally: Tally
+    ) -> LaplasArgumentError | None:
+        """Return the error for files that are more than the limits allow."""
         most, limit = self.limits.max_files, self.limits.max_audio_seconds
         if most is not None and len(pending) > most:
-            raise LaplasArgumentError(
+            return LaplasArgumentError(
                 f"`max_files` is {most}, but there are {len(pending)} files to submit. Nothing was submitted.",
                 argument="max_files",
             )
         if limit is None:
-            return
-        uploads = (sources[record.output].open(self.storage) for record in pending)
-        lengths = self.storage.map(
-            audio_seconds, (upload for upload in uploads if not isinstance(upload, str))
+            return None
+        total = tally.new_audio_seconds + content.total_seconds(pending)
+        if total <= limit:
+            return None
+        return LaplasArgumentError(
+            f"`max_audio_seconds` is {limit:g}, but the audio is {total:.0f} s long. Nothing was submitted.",
+            argument="max_audio_seconds",
         )
-        total = tally.new_audio_seconds + sum(length or 0.0 for length in lengths)
-        if total > limit:
-            raise LaplasArgumentError(
-                f"`max_audio_seconds` is {limit:g}, but the audio is {total:.0f} s long. Nothing was submitted.",
-                argument="max_audio_seconds",
-            )

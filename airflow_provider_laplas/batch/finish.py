@@ -9,6 +9,7 @@ from airflow_provider_laplas.manifest.journal import Segment
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.manifest.summary import leave
+from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.redaction import redacted
 
 MOST_UNLISTED = 10_000
@@ -23,7 +24,7 @@ def gather(state: BatchState) -> tuple[Manifest, list[Segment]]:
     """
     state.note()
     state.check()
-    manifest, new = Manifest.gather(state.uri, state.storage)
+    manifest, new = persistently(Manifest.gather, state.uri, state.storage)
     if manifest is None:
         raise LaplasArgumentError(
             f"The batch's journal is missing: {redacted(state.uri)}. Clear the task to start again.",
@@ -31,6 +32,7 @@ def gather(state: BatchState) -> tuple[Manifest, list[Segment]]:
         )
     manifest.owner, manifest.max_tries = dict(state.lease.owner), state.max_tries
     manifest.began_lease = state.tally.began_lease
+    manifest.stopped = state.tally.stopped
     return manifest, new
 
 
@@ -66,7 +68,7 @@ def take_late(state: BatchState, manifest: Manifest, timeout: float) -> bool:
 
 def tally_of(manifest: Manifest) -> Tally:
     """Count a manifest's files."""
-    tally = Tally(manifest.began_lease)
+    tally = Tally(manifest.began_lease, stopped=manifest.stopped)
     for record in manifest.entries:
         tally.add(record)
     return tally

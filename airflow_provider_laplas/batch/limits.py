@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_laplas.arguments import check_count, check_flag, check_seconds
+from airflow_provider_laplas.arguments import MOST, check_count, check_flag, check_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,9 @@ class BatchLimits:
             max_failed=check_count("max_failed", max_failed),
             max_files=None if max_files is None else check_count("max_files", max_files, least=1),
             max_audio_seconds=(
-                None if max_audio_seconds is None else check_seconds("max_audio_seconds", max_audio_seconds)
+                None
+                if max_audio_seconds is None
+                else check_seconds("max_audio_seconds", max_audio_seconds, most=MOST)
             ),
             deduplicate=check_flag("deduplicate", deduplicate),
         )

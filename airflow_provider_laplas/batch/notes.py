@@ -9,6 +9,7 @@ from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
+from airflow_provider_laplas.redaction import redacted
 
 log = logging.getLogger(__name__)
 
@@ -40,18 +41,17 @@ class Notes:
         """
         self._asked += 1
         wanted = self._asked
-        while self._written < wanted or (check and not self._is_checked(wanted)):
-            async with self._lock:
-                if self._failure is not None:
-                    raise self._failure
-                try:
-                    if self._written < wanted:
-                        await self._write()
-                    if check and not self._is_checked(wanted):
-                        await self._check()
-                except Exception as error:
-                    self._failure = error
-                    raise
+        async with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            try:
+                if self._written < wanted:
+                    await self._write()
+                if check and not self._is_checked(wanted):
+                    await self._check()
+            except Exception as error:
+                self._failure = error
+                raise
 
     def _is_checked(self, wanted: int) -> bool:
         return self._checked >= wanted and time.monotonic() - self._checked_at < timing.LEASE_VALID
@@ -65,10 +65,10 @@ class Notes:
         self._written = upto
 
     async def _check(self) -> None:
-        # What counts is the time before the request: it may be answered late.
-        upto, now = self._written, time.monotonic()
+        upto = self._written
         await self._state.storage.off_loop(self._state.uri, self._state.check)
-        self._checked, self._checked_at = upto, now
+        # However long it took: whoever takes the lease after it finds the intents, which were written before it.
+        self._checked, self._checked_at = upto, time.monotonic()
 
     async def try_to_note(self, *, check: bool = False) -> Exception | None:
         """Write what changed, and return what went wrong, if anything did; see :meth:`noted`."""
@@ -84,4 +84,4 @@ def end(state: BatchState, record: FileRecord, result: FileState, error: LaplasE
     """Note that a file has failed."""
     METRICS.failed(error)
     state.transition(record, result, error=error.message, completed_at=time.time())
-    log.warning("%s: %s", record.source, error)
+    log.warning("%s: %s", redacted(record.source), error)

@@ -44,13 +44,13 @@ def publish_completed(state: BatchState, output: Output) -> None:
     summary = SummaryWriter(state)
     for start in range(0, len(todo), AT_ONCE):
         some = todo[start : start + AT_ONCE]
-        results = state.storage.map(lambda record: _publish(record, state, output), some)
+        results = state.storage.map(lambda record: persistently(_publish, record, state, output), some)
         for record, (result, facts) in zip(some, results, strict=True):
             state.transition(record, result, **facts)
         state.note()
         persistently(summary.write_if_due)
     pairs = [(record, original) for record in lacking if (original := originals.get(record.output))]
-    results = state.storage.map(lambda pair: _share(state, *pair), pairs)
+    results = state.storage.map(lambda pair: persistently(_share, state, *pair), pairs)
     for (record, _), (result, facts) in zip(pairs, results, strict=True):
         state.transition(record, result, **facts)
     state.note()

@@ -21,12 +21,14 @@ from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasArgumentError,
     LaplasError,
+    LaplasStorageError,
     LaplasTooLargeError,
     LaplasValidationError,
 )
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.manifest.summary import WRITE_EVERY, SummaryWriter
+from airflow_provider_laplas.persistence import apersistently
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +103,7 @@ class Submissions:
         self._tasks: list[asyncio.Task[None]] = []
         self._progress = Progress(state.tally)
         self._over = False
+        self._unreadable = 0
         self._noting: asyncio.Task[Exception | None] | None = None
 
     async def run(self, client: Callable[[], RateLimitedClient]) -> None:
@@ -198,11 +201,19 @@ class Submissions:
                 raise ended.__cause__ from None
         except (LaplasArgumentError, LaplasTooLargeError, LaplasValidationError) as error:
             end(state, record, FileState.FAILED, error)
+        except LaplasStorageError as error:
+            # One file's trouble, such as an archived object, is that file's; if no file can be read, it is the storage's.
+            self._unreadable += 1
+            if self._unreadable >= timing.CONCURRENT_SUBMISSIONS:
+                state.transition(record, FileState.PENDING)
+                raise
+            end(state, record, FileState.FAILED, error)
         except LaplasError:
             state.transition(record, FileState.PENDING)
             raise
         else:
             METRICS.submitted()
+            self._unreadable = 0
             now = time.time()
             state.transition(
                 record,
@@ -226,7 +237,7 @@ class Submissions:
         if is_web_url(source):
             return source
         storage = self._state.storage
-        return await storage.off_loop(source, open_listed, source, record.fingerprint, storage)
+        return await apersistently(storage.off_loop, source, open_listed, source, record.fingerprint, storage)
 
     async def _submit_once_or_twice(self, record: FileRecord, changed: str, audio: str | Upload) -> str:
         async def intend() -> None:

@@ -17,7 +17,7 @@ GRACE = 5.0
 SAVE_EVERY = 3.0
 """Seconds between two writes of the manifest while files finish."""
 
-HEARTBEAT = ABANDONED_AFTER / 5
+HEARTBEAT = ABANDONED_AFTER / 10
 """Seconds after which the manifest is written even if no file finished, to show that a task is running."""
 
 REPORT_EVERY = 30.0

@@ -20,6 +20,7 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationFailedError,
     LaplasGenerationGoneError,
     LaplasGenerationTimeoutError,
+    LaplasStorageError,
 )
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
@@ -110,7 +111,9 @@ async def _note_progress(notes: Notes, summary: SummaryWriter) -> None:
     if isinstance(failure, LaplasArgumentError):
         raise failure
     if failure is not None:
-        log.warning("The journal cannot be written now, but the wait goes on: %s", redact(repr(failure)))
+        # Of an outage, the storage has said so once.
+        level = logging.DEBUG if isinstance(failure, LaplasStorageError) else logging.WARNING
+        log.log(level, "The journal cannot be written now, but the wait goes on: %s", redact(repr(failure)))
 
 
 async def _finish(
@@ -196,7 +199,14 @@ class _Replies:
     async def _store(self, record: FileRecord, generation: Generation) -> None:
         state, uri = self._state, self._state.uri_of(record)
 
+        again = False
+
         def store() -> dict[str, Any]:
+            nonlocal again
+            if again:
+                # Meanwhile others may have transcribed newer audio, whose reply must not be replaced.
+                state.check()
+            again = True
             write_reply(uri, generation.reply, state.storage)
             try:
                 transcript = Transcript.from_reply(generation.reply)
@@ -212,6 +222,9 @@ class _Replies:
         until = (record.submitted_at or time.time()) + RETENTION
         try:
             facts = await apersistently(state.storage.off_loop, uri, store, until=until)
+        except LaplasArgumentError:
+            # Whoever has the lease now stores it.
+            raise
         except Exception:
             self._unwritten[uri] = generation.reply
             raise

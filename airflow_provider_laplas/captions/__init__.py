@@ -28,8 +28,9 @@ module        contents
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_laplas.captions.cues import KINDS, LATEST, CaptionLimits, Cue
+from airflow_provider_laplas.captions.cues import KINDS, CaptionLimits, Cue
 from airflow_provider_laplas.lazy_names import lazy_names
+from airflow_provider_laplas.transcript.values import LATEST
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.captions.making import Captions, make_captions

@@ -1,14 +1,12 @@
 """The limits for captions, and a single cue."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_laplas.arguments import is_number
 from airflow_provider_laplas.errors import LaplasArgumentError
-
-LATEST = 1e9
-"""The largest valid time in seconds (31 years)."""
+from airflow_provider_laplas.redaction import shown
 
 KINDS: Mapping[str, str] = {
     "line_length": "lines with one word that is longer than a line",
@@ -45,15 +43,15 @@ class CaptionLimits:
     gap_frames: int = 2
 
     def __post_init__(self) -> None:
-        _check_number("lines", self.lines, 1, whole=True)
-        _check_number("min_duration", self.min_duration, 0)
-        _check_number("max_duration", self.max_duration, max(self.min_duration, 0.001))
-        _check_number("frame_rate", self.frame_rate, 1)
-        _check_number("gap_frames", self.gap_frames, 0, whole=True)
+        _check_number("lines", self.lines, 1, 1000, whole=True)
+        _check_number("min_duration", self.min_duration, 0, 1e9)
+        _check_number("max_duration", self.max_duration, max(self.min_duration, 0.001), 1e9)
+        _check_number("frame_rate", self.frame_rate, 1, 1000)
+        _check_number("gap_frames", self.gap_frames, 0, 10_000, whole=True)
         if self.line_length is not None:
-            _check_number("line_length", self.line_length, 1, whole=True)
+            _check_number("line_length", self.line_length, 1, 10_000, whole=True)
         if self.reading_speed is not None:
-            _check_number("reading_speed", self.reading_speed, 0.1)
+            _check_number("reading_speed", self.reading_speed, 0.1, 10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +78,9 @@ class Cue:
         return "\n".join(self.lines)
 
 
-def _check_number(name: str, value: Any, least: float, *, whole: bool = False) -> None:
-    right = isinstance(value, int) if whole else isinstance(value, int | float)
-    if not right or isinstance(value, bool) or not least <= value < math.inf:
+def _check_number(name: str, value: Any, least: float, most: float, *, whole: bool = False) -> None:
+    if not is_number(value, least, most, whole=whole):
         kind = "a whole number" if whole else "a number"
         raise LaplasArgumentError(
-            f"`{name}` must be {kind} of at least {least:g}, not {value!r}.", argument=name
+            f"`{name}` must be {kind} from {least:g} to {most:g}, not {shown(value)}.", argument=name
         )

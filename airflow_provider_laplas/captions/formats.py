@@ -4,6 +4,7 @@ from typing import Any
 
 from airflow_provider_laplas.arguments import is_template
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import shown
 
 CAPTIONS = ("srt", "vtt")
 """Formats that need times."""
@@ -21,8 +22,8 @@ def check_formats(formats: Any) -> Any:
     if is_template(formats):
         return formats
     if not isinstance(formats, list | tuple) or (wrong := [one for one in formats if one not in FORMATS]):
-        shown = repr(wrong[0]) if isinstance(formats, list | tuple) else repr(formats)
+        other = wrong[0] if isinstance(formats, list | tuple) else formats
         raise LaplasArgumentError(
-            f"`formats` must be a list of {', '.join(FORMATS)}; {shown} is not.", argument="formats"
+            f"`formats` must be a list of {', '.join(FORMATS)}; {shown(other)} is not.", argument="formats"
         )
     return list(formats)

@@ -5,8 +5,9 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from airflow_provider_laplas.captions.cues import LATEST, CaptionLimits
+from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.transcript.model import Transcript
+from airflow_provider_laplas.transcript.values import LATEST
 
 NEVER = 10**13
 """Milliseconds; later than any other time."""

@@ -19,11 +19,12 @@ import requests
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from airflow_provider_laplas.api import calls
-from airflow_provider_laplas.api.calls import PART_NAMES, Call, Upload
+from airflow_provider_laplas.api.calls import PART_NAMES, Call, Delivery, Upload
 from airflow_provider_laplas.api.options import DEFAULT_MODEL, check_options
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT, Poller
 from airflow_provider_laplas.api.responses import Generation, Response, judge_probe, read
 from airflow_provider_laplas.api.retry import as_submit_error, backoff, may_repeat, wants_other_part
+from airflow_provider_laplas.arguments import LONGEST_EXCHANGE, check_seconds
 from airflow_provider_laplas.audio.sources import check_audio, is_web_url, open_source
 from airflow_provider_laplas.client.http import lower_names
 from airflow_provider_laplas.client.sender import LOOK_UP_EVERY, Sender
@@ -79,7 +80,7 @@ class LaplasClient(Sender):
     :param look_up_every: seconds. Default 300
     :param part_names: the known names of an upload's form part, by base URL. Default: shared within the process
     :param fields: fields of a connection: ``connect_timeout``, ``timeout``, ``verify``, ``proxy``, ``allow_http``,
-        ``max_reply_bytes``, ``max_requests_per_second``
+        ``max_reply_bytes``, ``min_upload_bytes_per_second``, ``max_requests_per_second``
     :raises LaplasConfigurationError: saying which argument is wrong
     """
 
@@ -102,14 +103,19 @@ class LaplasClient(Sender):
             raise TypeError(
                 "LaplasClient takes its settings from `source` or from arguments, but not from both."
             )
-        super().__init__(source, look_up_every=look_up_every)
+        super().__init__(source, look_up_every=check_seconds("look_up_every", look_up_every, least=0))
         self.metrics = metrics
         self.pause = pause
         self._storage = storage
         self._part_names = _PART_NAME_OF if part_names is None else part_names
 
     def submit(
-        self, audio: Audio, *, model: str = DEFAULT_MODEL, options: Mapping[str, Any] | None = None
+        self,
+        audio: Audio,
+        *,
+        model: str = DEFAULT_MODEL,
+        options: Mapping[str, Any] | None = None,
+        delivery: Delivery | None = None,
     ) -> str:
         """
         Submit audio and return the generation id. The audio is billed from then on.
@@ -120,12 +126,14 @@ class LaplasClient(Sender):
         :param audio: an http(s) URL, or a local path or storage URI, whose content is streamed to the API
         :param model: the API's model id
         :param options: the API's request options, see :class:`~airflow_provider_laplas.api.options.RequestOptions`
+        :param delivery: is called before the first byte is submitted, and told how far the request came
         :raises LaplasAmbiguousSubmitError: sent, but not answered: it may have been accepted and billed
         :raises LaplasError: the typed error of the answer
         """
         source = open_source(audio, self._storage)
+        part = self._part(self.settings)
         return self._post(
-            calls.submit(source, model=model, options=_checked(options), part=self._part(self.settings))
+            calls.submit(source, model=model, options=_checked(options), part=part, delivery=delivery)
         )
 
     async def asubmit(
@@ -180,8 +188,9 @@ class LaplasClient(Sender):
         :raises LaplasGenerationGoneError: the API does not know the id (any more)
         :raises LaplasGenerationTimeoutError: it was not done in time; it continues at the API
         """
+        deadline = time.time() + check_seconds("timeout", timeout, least=0)
         # wait_for returns None only with an inline_wait.
-        return cast("Generation", self.wait_for(Poller(generation_id, time.time() + timeout, poll_interval)))
+        return cast("Generation", self.wait_for(Poller(generation_id, deadline, poll_interval)))
 
     def wait_for(
         self,
@@ -222,7 +231,8 @@ class LaplasClient(Sender):
         It does not limit the request rate: for thousands of concurrent waits, use
         :class:`~airflow_provider_laplas.client.rate_limited.RateLimitedClient`.
         """
-        poller = Poller(generation_id, time.time() + timeout, poll_interval)
+        deadline = time.time() + check_seconds("timeout", timeout, least=0)
+        poller = Poller(generation_id, deadline, poll_interval)
         try:
             while not (generation := poller.observe(await self.apoll(generation_id))):  # noqa: ASYNC110
                 await asyncio.sleep(poller.pause())
@@ -278,6 +288,7 @@ class LaplasClient(Sender):
 
         :param timeout: seconds to wait for the response. Default 600
         """
+        check_seconds("timeout", timeout, most=LONGEST_EXCHANGE)
         source = open_source(audio, self._storage)
         part = self._part(self.settings)
         return self._post(

@@ -7,8 +7,8 @@ There are no retries here. A transport error says whether the server can have re
 import asyncio
 import os
 import ssl
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ import urllib3
 from asgiref.sync import sync_to_async
 from requests.auth import AuthBase
 from requests.utils import get_environ_proxies, select_proxy
-from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter
 from yarl import URL
 
 from airflow_provider_laplas.api.calls import Call
 from airflow_provider_laplas.api.responses import Response
-from airflow_provider_laplas.client.multipart import Body, make_body
+from airflow_provider_laplas.client.deadlines import Adapter, Deadline, Watchdog, ended_by
+from airflow_provider_laplas.client.multipart import Body, BodyError, make_body
 from airflow_provider_laplas.client.settings import ConnectionSettings
 from airflow_provider_laplas.errors import (
     LaplasConfigurationError,
@@ -32,6 +32,7 @@ from airflow_provider_laplas.errors import (
     LaplasMalformedReplyError,
     LaplasTransportError,
 )
+from airflow_provider_laplas.known_secrets import Secrets
 from airflow_provider_laplas.redaction import redact
 
 _CHUNK = 64 * 1024
@@ -58,16 +59,22 @@ class RequestSettings:
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
-        self.secrets = tuple(filter(None, (settings.api_key, settings.proxy)))
         self.base_url = settings.base_url
         self.headers = {"Authorization": f"Bearer {settings.api_key}", "Accept": "application/json"}
         environment = select_proxy(self.base_url, get_environ_proxies(self.base_url))
         self.proxy: str | None = settings.proxy or environment
+        proxy = self.proxy or ""
+        self.secrets = Secrets([settings.api_key], words=[proxy] if proxy else []) + Secrets.of_url(proxy)
         self.verify: bool | str = settings.verify
         if settings.verify is True:
             self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
         self.ssl = self.verify if isinstance(self.verify, bool) else _ssl_context(self.verify)
-        self.usual_timeouts = self.timeouts(settings.timeout)
+        connect = settings.connect_timeout
+        # aiohttp ends a poll by itself, which saves a timer for each.
+        self.poll_timeouts = aiohttp.ClientTimeout(
+            total=connect + settings.timeout, sock_connect=connect, sock_read=settings.timeout
+        )
+        self.submit_timeouts = aiohttp.ClientTimeout(total=None, sock_connect=connect)
 
     def session(self) -> requests.Session:
         """Return a new blocking session."""
@@ -80,16 +87,18 @@ class RequestSettings:
             session.proxies = {"http": self.proxy, "https": self.proxy}
         session.headers["Accept"] = "application/json"
         # As in the HTTP provider: otherwise firewalls and NAT may drop a connection during a long wait for a response.
-        keep_alive = TCPKeepAliveAdapter(idle=120, count=20, interval=30)
-        session.mount("http://", keep_alive)
-        session.mount("https://", keep_alive)
+        adapter = Adapter(idle=120, count=20, interval=30)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
         return session
 
-    def timeouts(self, reply: float, *, upload: bool = False) -> aiohttp.ClientTimeout:
-        """Return the timeouts for a reply within ``reply`` seconds; the time for an upload is not limited."""
-        connect = self.settings.connect_timeout
-        return aiohttp.ClientTimeout(
-            total=None if upload else connect + reply, sock_connect=connect, sock_read=reply
+    def deadline(self, call: Call[Any], body: Body | None) -> Deadline:
+        """Return the deadline of an exchange that begins now."""
+        return Deadline(
+            body,
+            connect=self.settings.connect_timeout,
+            reply=call.timeout or self.settings.timeout,
+            rate=self.settings.min_upload_bytes_per_second,
         )
 
 
@@ -112,28 +121,29 @@ def exchange(session: requests.Session, call: Call[Any], using: RequestSettings)
 def _exchange(
     session: requests.Session, call: Call[Any], using: RequestSettings, body: Body | None
 ) -> Response:
-    reply = call.timeout or using.settings.timeout
-    # urllib3 keeps the connect timeout on the socket until the request is sent, so an upload needs a longer one.
-    connect = max(using.settings.connect_timeout, reply) if call.upload else using.settings.connect_timeout
-    with session.request(
-        call.method,
-        using.base_url + call.path,
-        data=body,
-        headers={"Content-Type": body.content_type} if body else None,
-        timeout=(connect, reply),
-        allow_redirects=False,
-        stream=True,
-    ) as answer:
-        latest = time.monotonic() + reply
+    with (
+        Watchdog(using.deadline(call, body)),
+        session.request(
+            call.method,
+            using.base_url + call.path,
+            data=body,
+            headers={"Content-Type": body.content_type} if body else None,
+            # Everything else is the watchdog's.
+            timeout=(using.settings.connect_timeout, None),
+            allow_redirects=False,
+            stream=True,
+        ) as answer,
+    ):
         content = bytearray()
         # Not iter_content, which blocks until a whole chunk is there.
         while chunk := answer.raw.read1(_CHUNK, decode_content=True):
             content += chunk
             _check_size(content, call, using, answer.status_code)
-            # The socket's own timeout restarts with every byte, so a slow trickle would never time out.
-            if time.monotonic() > latest:
-                raise requests.ReadTimeout("the reply came too slowly")
         return Response(answer.status_code, lower_names(answer.headers), bytes(content))
+
+
+_READERS = ThreadPoolExecutor(64, thread_name_prefix="laplas-upload")
+"""Read the audio of uploads. Not the event loop's own threads: a storage that hangs would hold up its name look-ups, too."""
 
 
 async def aexchange(session: aiohttp.ClientSession, call: Call[Any], using: RequestSettings) -> Response:
@@ -147,40 +157,38 @@ async def aexchange(session: aiohttp.ClientSession, call: Call[Any], using: Requ
         with _transport_errors(call, None, using):
             return await _aexchange(session, call, using)
     # Object storage may look up an Airflow connection, which a plain thread cannot do while an event loop runs.
-    body = await sync_to_async(make_body, thread_sensitive=False)(call) if call.upload else make_body(call)
+    make = sync_to_async(make_body, thread_sensitive=False, executor=_READERS) if call.upload else None
+    body = await make(call) if make else make_body(call)
     try:
         with _transport_errors(call, body, using):
-            return await _aexchange(session, call, using, body)
+            async with ended_by(using.deadline(call, body)):
+                return await _aexchange(session, call, using, body)
     finally:
         if call.upload:
-            await asyncio.to_thread(body.close)
+            await asyncio.get_running_loop().run_in_executor(_READERS, body.close)
 
 
 async def _aexchange(
     session: aiohttp.ClientSession, call: Call[Any], using: RequestSettings, body: Body | None = None
 ) -> Response:
-    headers, timeouts = using.headers, using.usual_timeouts
-    reply = call.timeout or using.settings.timeout
+    headers = using.headers
     if body:
         headers = headers | {"Content-Type": body.content_type, "Content-Length": str(body.len)}
-        timeouts = using.timeouts(reply, upload=call.upload is not None)
     async with session.request(
         call.method,
         # Already quoted: yarl would undo some of it.
         URL(using.base_url + call.path, encoded=True),
         data=_pieces(body, call) if body else None,
         headers=headers,
-        timeout=timeouts,
+        timeout=using.submit_timeouts if body else using.poll_timeouts,
         allow_redirects=False,
         ssl=using.ssl,
         proxy=using.proxy,
     ) as answer:
         content = bytearray()
-        # Without an upload, the request's own timeout covers the reply, which saves a timer for each poll.
-        async with asyncio.timeout(reply if call.upload else None):
-            async for chunk in answer.content.iter_any():
-                content += chunk
-                _check_size(content, call, using, answer.status)
+        async for chunk in answer.content.iter_any():
+            content += chunk
+            _check_size(content, call, using, answer.status)
         return Response(answer.status, lower_names(answer.headers), bytes(content))
 
 
@@ -189,7 +197,8 @@ async def _pieces(body: Body, call: Call[Any]) -> AsyncIterator[bytes]:
         for piece in body:
             yield piece
     else:
-        while piece := await asyncio.to_thread(body.next_piece):
+        loop = asyncio.get_running_loop()
+        while piece := await loop.run_in_executor(_READERS, body.next_piece):
             yield piece
 
 
@@ -204,6 +213,8 @@ _ERRORS = (
     aiohttp.ClientError,
     TimeoutError,
     OSError,
+    # Of a proxy's password that no header can hold.
+    UnicodeError,
 )
 
 
@@ -213,13 +224,16 @@ def _transport_errors(call: Call[Any], body: Body | None, using: RequestSettings
         yield
     except LaplasError:
         raise
-    except _ERRORS as error:
+    except (*_ERRORS, BodyError) as error:
         if body and body.failure:
             raise body.failure from None
         sent = body.complete if body else True
+        if body and isinstance(error, TimeoutError):
+            # On an event loop, the last of it may leave while the connection is being ended.
+            sent = body.handed_over >= body.len
         about = f" for generation {call.generation_id}" if call.generation_id else ""
         what = f"No answer came{about}" if sent else "The API could not be reached"
-        cause = _cause(error, using.secrets)
+        cause = _cause(error, using.secrets + call.secrets)
         hint = (
             " The host does not speak TLS: should it be http:// instead of https://?"
             if "WRONG_VERSION" in cause
@@ -232,7 +246,7 @@ def _transport_errors(call: Call[Any], body: Body | None, using: RequestSettings
         ) from None
 
 
-def _cause(error: BaseException, secrets: tuple[str, ...]) -> str:
+def _cause(error: BaseException, secrets: Secrets) -> str:
     """Return the cause on one line. urllib3 wraps the helpful reason in two other errors."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     shown = reason if isinstance(reason, BaseException) else error

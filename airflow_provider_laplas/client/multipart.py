@@ -6,6 +6,7 @@ library raises: the server cannot accept a request that is shorter than its Cont
 """
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -18,6 +19,10 @@ CHUNK = 256 * 1024
 """Bytes to read and send at a time."""
 
 
+class BodyError(Exception):
+    """The body could not be begun. No HTTP library catches it, as it would a broken pipe. The cause is ``failure``."""
+
+
 class Body:
     """
     The JSON body of a submission. Iterate over it once.
@@ -25,14 +30,22 @@ class Body:
     :ivar content_type: the value of the Content-Type header
     :ivar len: total bytes (requests expects this name)
     :ivar complete: whether all of it was sent
-    :ivar failure: why the source could not be read completely
+    :ivar handed_over: bytes that the HTTP library has taken; it may not have sent the last of them
+    :ivar moved_at: when the last piece was sent, on the monotonic clock; None as long as nothing was asked for
+    :ivar failure: why the body could not be begun, or its source not read completely
     """
 
     def __init__(self, call: Call[Any]) -> None:
         self.complete = False
-        self.failure: LaplasError | None = None
+        self.handed_over = 0
+        self.moved_at: float | None = None
+        self.failure: Exception | None = None
         self._rest = b"" if call.json is None else json.dumps(call.json).encode()
         self.content_type, self.len = "application/json", len(self._rest)
+        self._delivery = call.delivery
+        self._begun = False
+        if self._delivery is not None:
+            self._delivery.whole = False
 
     def __iter__(self) -> Iterator[bytes]:
         while piece := self.next_piece():
@@ -40,10 +53,25 @@ class Body:
 
     def next_piece(self) -> bytes:
         """Return the next piece, empty at the end."""
-        piece = self._read()
+        if not self._begun:
+            self._begin()
         # The library asks for another piece only once it has sent the last one.
+        self.moved_at = time.monotonic()
+        piece = self._read()
         self.complete = not piece
+        self.handed_over += len(piece)
+        if self._delivery is not None:
+            self._delivery.whole = self.handed_over >= self.len
         return piece
+
+    def _begin(self) -> None:
+        self._begun = True
+        if self._delivery is not None:
+            try:
+                self._delivery.before()
+            except Exception as error:
+                self.failure = error
+                raise BodyError from error
 
     def close(self) -> None:
         """Close the source, if any."""

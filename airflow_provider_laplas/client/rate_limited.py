@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_laplas.api.poller import Poller
 from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.client.client import ATTEMPTS, Audio, LaplasClient
-from airflow_provider_laplas.client.rate_limiter import AdaptiveRate, RateLimiter
+from airflow_provider_laplas.client.rate_limiter import AdaptiveRate, RateLimiter, Turn
 from airflow_provider_laplas.errors import LaplasError, LaplasRateLimitError
 
 log = logging.getLogger(__name__)
@@ -46,22 +46,25 @@ class RateLimitedClient:
         Wait for a generation; see :meth:`~airflow_provider_laplas.api.poller.Poller.observe` for errors that end it.
 
         If there are more waits than the rate limit allows for, polls are late, and are made in the order in which they
-        were due.
+        were due. The last poll is made at the deadline, whatever the rate limit says.
         """
         self._waits += 1
         self._client.open_session()
+        turn = Turn(self._limiter)
+        at_deadline = asyncio.get_running_loop().call_later(max(poller.left(), 0.0), turn.take)
         try:
             while error := await self._connect():
                 poller.observe(error)
                 await asyncio.sleep(poller.pause())
             pause = 0.0
             while True:
-                await self._limiter.acquire(after=pause)
+                await turn.come(after=pause)
                 generation = poller.observe(await self._poll(poller.generation_id))
                 if generation is not None:
                     return generation
                 pause = poller.pause()
         finally:
+            at_deadline.cancel()
             self._client.metrics.waited(*poller.counted())
             self._waits -= 1
             if self._waits == 0:

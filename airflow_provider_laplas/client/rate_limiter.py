@@ -48,7 +48,7 @@ class AdaptiveRate:
         return max(0.0, self._next - self.clock())
 
     def take(self) -> None:
-        """Count a request that is sent now; :meth:`delay` must be 0."""
+        """Count a request that is sent now; one that is sent before :meth:`delay` is 0 delays the others."""
         now = self.clock()
         if self.current < self.budget and now - self._slowed_at >= RECOVERY:
             self.current = min(self.budget, self.current * 2)
@@ -126,3 +126,37 @@ class RateLimiter:
                 return
             self.rate.take()
             heapq.heappop(self._waiting).set_result(None)
+
+    def give_now(self, permit: Permit) -> None:
+        """Grant a permit whatever the rate allows; others wait longer for it."""
+        if not permit.done():
+            self.rate.take()
+            permit.set_result(None)
+
+
+class Turn:
+    """The permits of one wait, one after another, which are given late only up to its deadline."""
+
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
+        self._permit: Permit | None = None
+        self._over = False
+
+    async def come(self, after: float) -> None:
+        """
+        Return when the next request may be sent.
+
+        :param after: seconds until it is due
+        """
+        if self._over:
+            await asyncio.sleep(after)
+            self._limiter.rate.take()
+            return
+        self._permit = self._limiter.acquire(after=after)
+        await self._permit
+
+    def take(self) -> None:
+        """Give the permit that is waited for, and all that come after it when they are due: the deadline has come."""
+        self._over = True
+        if self._permit is not None:
+            self._limiter.give_now(self._permit)

@@ -15,6 +15,7 @@ import requests
 
 from airflow_provider_laplas.api.calls import Call
 from airflow_provider_laplas.api.responses import Response
+from airflow_provider_laplas.client.deadlines import Sockets
 from airflow_provider_laplas.client.http import RequestSettings, aexchange, exchange
 from airflow_provider_laplas.client.settings import ConnectionSettings, SettingsSource
 from airflow_provider_laplas.errors import LaplasTransportError
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 LOOK_UP_EVERY = 300.0
 """Seconds after which a long-lived client looks up its settings again, to pick up a replaced key."""
+
+PARSED_ON_LOOP = 1024 * 1024
+"""Bytes of the longest reply that is parsed on the event loop, which takes a few milliseconds."""
 
 MAX_CONNECTIONS = 64
 """The most connections of one client, shared by all its waits."""
@@ -146,10 +150,17 @@ class Sender:
         """
         using = await self.arequest_settings()
         if call.submits or self._aiohttp is None:
-            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
-                answer = await aexchange(session, call, using)
+            sockets = Sockets()
+            connector = aiohttp.TCPConnector(force_close=True, socket_factory=sockets)
+            async with aiohttp.ClientSession(connector=connector) as session:
+                try:
+                    answer = await aexchange(session, call, using)
+                finally:
+                    sockets.cut()
         else:
             answer = await aexchange(self._aiohttp, call, using)
+        if len(answer.body) > PARSED_ON_LOOP:
+            return await asyncio.to_thread(call.read, answer, secrets=using.secrets)
         return call.read(answer, secrets=using.secrets)
 
     def receive(self, call: Call[Any]) -> Response:

@@ -15,8 +15,9 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from airflow_provider_laplas.arguments import nearest
+from airflow_provider_laplas.arguments import LONGEST_EXCHANGE, SHORTEST, is_number, nearest
 from airflow_provider_laplas.errors import LaplasConfigurationError
+from airflow_provider_laplas.redaction import redacted, shown
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ DEFAULT_BASE_URL = "https://api.apilaplas.com/v1"
 """The API's documented address."""
 
 _MIB = 1024 * 1024
+_LAST_PORT = 65535
 _VERSION = r"v\d+"
 
 
@@ -36,6 +38,18 @@ def _extra(default: Any, json_type: str, label: str, description: str, *, privat
     if private:
         form["format"] = "password"
     return field(default=default, kw_only=True, repr=not private, metadata={"form": form})
+
+
+_LOWEST_RATE = 0.001
+
+_BOUNDS = {
+    "connect_timeout": (SHORTEST, LONGEST_EXCHANGE),
+    "timeout": (SHORTEST, LONGEST_EXCHANGE),
+    "max_reply_bytes": (1, 2**40),
+    "min_upload_bytes_per_second": (1, 2**40),
+    "max_requests_per_second": (0, 1_000_000),
+    "price_per_minute": (0, 1_000_000),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,12 @@ class ConnectionSettings:
     max_reply_bytes: int = _extra(
         64 * _MIB, "integer", "Largest reply", "Bytes; a larger reply is an error. Default 64 MiB."
     )
+    min_upload_bytes_per_second: float = _extra(
+        16.0 * 1024,
+        "number",
+        "Slowest upload",
+        "Bytes per second; a slower upload is given up. Default 16384.",
+    )
     max_requests_per_second: float = _extra(
         50.0,
         "number",
@@ -91,16 +111,18 @@ class ConnectionSettings:
             )
         if isinstance(self.verify, str) and not Path(self.verify).exists():
             raise LaplasConfigurationError(
-                f"The connection's extra `verify` names a file that does not exist: {self.verify}"
+                f"The connection's extra `verify` names a file that does not exist: {redacted(self.verify)}"
             )
-        for name in ("connect_timeout", "timeout", "max_reply_bytes"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise LaplasConfigurationError(f"The connection's extra `{name}` must be greater than 0.")
-        if self.price_per_minute is not None and not 0 <= self.price_per_minute < float("inf"):
-            raise LaplasConfigurationError("The connection's extra `price_per_minute` must be 0 or more.")
-        if not 0 <= self.max_requests_per_second < float("inf"):
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if value is not None and not is_number(value, least, most):
+                raise LaplasConfigurationError(
+                    f"The connection's extra `{name}` must be from {least:,} to {most:,}, not {shown(value)}."
+                )
+        # A rate that is next to nothing would send nothing.
+        if 0 < self.max_requests_per_second < _LOWEST_RATE:
             raise LaplasConfigurationError(
-                "The connection's extra `max_requests_per_second` must be 0 or more."
+                f"The connection's extra `max_requests_per_second` must be 0, for no limit, or at least {_LOWEST_RATE}."
             )
 
 
@@ -113,6 +135,7 @@ class ClientFields(TypedDict, total=False):
     proxy: str | None
     allow_http: bool
     max_reply_bytes: int
+    min_upload_bytes_per_second: float
     max_requests_per_second: float
 
 
@@ -229,6 +252,10 @@ def read_base_url(host: str | None, schema: str | None, port: int | None, *, all
             "The connection's host is plain http on another machine: the key would travel unencrypted. Use https, "
             "or set `allow_http` in the connection's extra."
         )
+    if port is not None and not is_number(port, 0, _LAST_PORT, whole=True):
+        raise LaplasConfigurationError(
+            f"The connection's port must be from 1 to {_LAST_PORT}, not {shown(port)}."
+        )
     netloc = parts.netloc if own_port or not port else f"{parts.netloc.rstrip(':')}:{port}"
     path = parts.path.rstrip("/")
     if not re.search(rf"/{_VERSION}$", path):
@@ -284,6 +311,8 @@ def _typed(name: str, value: Any) -> Any:
         return value
     kind: Any = bool if name == "verify" else get_type_hints(ConnectionSettings)[name]
     try:
+        if isinstance(value, bool) and name in _BOUNDS:
+            raise LaplasConfigurationError(f"The connection's extra `{name}` must be a number, not {value}.")
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
         raise LaplasConfigurationError(

@@ -4,13 +4,27 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
 from airflow_provider_laplas.local.errors import SetupError
-from airflow_provider_laplas.local.settings import MIB, Settings, default_data_dir
+from airflow_provider_laplas.local.settings import MIB, Settings, default_data_dir, expanded
 
 KEY_VARIABLE = "LAPLAS_API_KEY"
+
+
+class _Path(click.Path):
+    """A path, with `~` expanded."""
+
+    def __init__(self, **checks: bool) -> None:
+        super().__init__(path_type=Path, **checks)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(expanded(Path(value)), param, ctx)
+        except SetupError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.group(context_settings={"auto_envvar_prefix": "LAPLAS_LOCAL", "help_option_names": ["-h", "--help"]})
@@ -29,12 +43,12 @@ def main() -> None:
 )
 @click.option(
     "--key-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_Path(exists=True, dir_okay=False),
     help=f"A file with API keys, one per line. Default: ${KEY_VARIABLE}, else a generated key in the data folder.",
 )
 @click.option(
     "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=_Path(file_okay=False),
     default=default_data_dir,
     show_default="$XDG_STATE_HOME/laplas-local",
     help="The folder for the database and temporary audio.",

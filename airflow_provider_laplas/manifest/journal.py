@@ -25,7 +25,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from airflow_provider_laplas.errors import LaplasStorageError
 from airflow_provider_laplas.persistence import persistently
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage
 
 PAGE = 250
@@ -81,6 +83,13 @@ def snapshots(manifest: str, names: Iterable[str]) -> list[Segment]:
     return sorted(Segment(int(m[1]), int(m[2]), f"{folder}/{name}") for m, name in found if m)
 
 
+def newest_snapshot(manifest: str, storage: Storage) -> Segment | None:
+    """Return the snapshot that was written last, None if there is none. Blocking."""
+    names = storage.list_files(f"{meta_folder(manifest)}/snapshots")
+    found = snapshots(manifest, (f"snapshots/{name}" for name in names))
+    return found[-1] if found else None
+
+
 def write_snapshot(manifest: str, lease: int, content: bytes, storage: Storage) -> str:
     """
     Write a manifest under a name of its own, and return its URI. Blocking.
@@ -98,7 +107,13 @@ def read_snapshot(snapshot: Segment, storage: Storage) -> str:
 
     :raises FileNotFoundError: if somebody has just deleted it, having written a newer one
     """
-    return zlib.decompress(base64.b64decode(storage.read_text(snapshot.uri))).decode()
+    text = storage.read_text(snapshot.uri)
+    try:
+        return zlib.decompress(base64.b64decode(text)).decode()
+    except (ValueError, zlib.error):
+        raise LaplasStorageError(
+            f"{redacted(snapshot.uri)} is damaged. Restore it, or delete it: the manifest beside the transcripts is read then."
+        ) from None
 
 
 def read_lines(segments: Iterable[Segment], storage: Storage) -> Iterator[dict[str, Any]]:
@@ -110,9 +125,17 @@ def read_lines(segments: Iterable[Segment], storage: Storage) -> Iterator[dict[s
     todo = iter(segments)
     # Not all of them at once: they would wait in memory.
     while some := list(islice(todo, AT_ONCE)):
-        for text in storage.map(lambda segment: storage.read_text(segment.uri), some):
-            for line in text.splitlines():
-                yield json.loads(line)
+        for segment, text in zip(
+            some, storage.map(lambda each: storage.read_text(each.uri), some), strict=True
+        ):
+            try:
+                lines = [json.loads(line) for line in text.splitlines()]
+            except ValueError:
+                raise LaplasStorageError(
+                    f"{redacted(segment.uri)} is damaged. Restore it, or delete it: files that it alone has noted may be "
+                    "submitted again then."
+                ) from None
+            yield from lines
 
 
 def meta_folder(manifest: str) -> str:

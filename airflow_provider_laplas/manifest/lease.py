@@ -40,12 +40,14 @@ class Lease:
     :ivar number: the highest one is the holder's
     :ivar owner: the ids of the task that took it
     :ivar taken_at: epoch seconds
+    :ivar writer: who has created its file
     """
 
     manifest: str
     number: int
     owner: Mapping[str, Any]
     taken_at: float
+    writer: str = ""
 
     @property
     def task(self) -> str:
@@ -65,7 +67,10 @@ def find_lease(manifest: str, storage: Storage) -> Lease | None:
         except FileNotFoundError:
             # Others have taken the next ones meanwhile, and deleted it.
             continue
-        return Lease(manifest, number, content["owner"], content["taken_at"])
+        except ValueError:
+            # On a file system without links, one that is being written, or whose writer was killed.
+            return Lease(manifest, number, {}, 0.0)
+        return Lease(manifest, number, content["owner"], content["taken_at"], content["writer"])
     raise LaplasStorageError(
         f"{redacted(_folder(manifest))} lists files that are not there, again and again. Check the storage."
     )
@@ -80,8 +85,8 @@ def take_lease(manifest: str, owner: Mapping[str, Any], storage: Storage, *, aft
     :raises LaplasArgumentError: if somebody else has taken it since
     """
     before = after.number if after else 0
-    lease = Lease(manifest, before + 1, dict(owner), time.time())
-    text = json.dumps({"owner": lease.owner, "taken_at": lease.taken_at, "writer": secrets.token_hex(8)})
+    lease = Lease(manifest, before + 1, dict(owner), time.time(), secrets.token_hex(8))
+    text = json.dumps({"owner": lease.owner, "taken_at": lease.taken_at, "writer": lease.writer})
     taken = persistently(_create, lease, text, storage)
     # Also where it was taken: the number may have been held, lost and deleted while this task stood still.
     files = _check(lease, storage)
@@ -123,6 +128,11 @@ def _check(lease: Lease, storage: Storage) -> list[tuple[int, str]]:
     files = _list(lease.manifest, storage)
     if files and files[-1][0] > lease.number:
         raise lost(find_lease(lease.manifest, storage) or lease)
+    if not storage.creates_exclusively(lease.manifest):
+        # The same number may have been given to another since: whoever came last has it.
+        other = find_lease(lease.manifest, storage)
+        if other is not None and other.writer != lease.writer:
+            raise lost(other)
     return files
 
 

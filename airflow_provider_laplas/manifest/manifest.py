@@ -53,7 +53,9 @@ class Manifest:
     :ivar written_at: epoch seconds
     :ivar began_at: epoch seconds at which the owner first began
     :ivar began_lease: the number of the lease with which the owner first began
-    :ivar snapshots: from the last of which it was read; not in the file
+    :ivar leftovers: what it held when it was read: segments that nobody has deleted yet, and snapshots; not in the file
+    :ivar read_from: the snapshot from which it was read; not in the file
+    :ivar stopped: why its task has submitted nothing, None if it has; not in the file
     :ivar folded: how many of each lease's segments it holds
     """
 
@@ -66,12 +68,9 @@ class Manifest:
     began_at: float = field(default_factory=time.time)
     began_lease: int = 0
     folded: dict[str, int] = field(default_factory=dict)
-    snapshots: list[Segment] = field(default_factory=list, repr=False, compare=False)
-
-    def save(self, storage: Storage | None = None) -> None:
-        """Write it, whole or not at all. Blocking; repeated if it fails."""
-        self.written_at = time.time()
-        persistently((storage or object_storage()).write_bytes, self.uri, self._encoded())
+    leftovers: list[Segment] = field(default_factory=list, repr=False, compare=False)
+    read_from: Segment | None = field(default=None, repr=False, compare=False)
+    stopped: str | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> str:
         """Return the file's text: JSON, with a line for each file."""
@@ -151,12 +150,15 @@ class Manifest:
             manifest: Manifest | None = cls.from_json(uri, read_snapshot(found[-1], storage))
         else:
             manifest = cls._with_version_1(uri, cls._read(uri, storage), names, storage)
-        new = [s for s in segments(uri, names) if manifest is None or not s.folded_into(manifest.folded)]
+        there = segments(uri, names)
+        held = [s for s in there if manifest is not None and s.folded_into(manifest.folded)]
+        new = there if manifest is None else [s for s in there if not s.folded_into(manifest.folded)]
         if new:
             manifest = manifest or cls(uri, {}, 0)
             manifest.take_in(new, storage)
         if manifest is not None:
-            manifest.snapshots = found
+            manifest.leftovers = [*held, *found]
+            manifest.read_from = found[-1] if found else None
         return manifest, new
 
     @classmethod
@@ -257,7 +259,7 @@ class Manifest:
         except LaplasArgumentError:
             storage.delete(snapshot)
             raise
-        storage.tidy([segment.uri for segment in (*held, *self.snapshots)])
+        storage.tidy([segment.uri for segment in (*held, *self.leftovers)])
 
     @property
     def folder(self) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from airflow_provider_laplas.audio.sources import is_web_url
 from airflow_provider_laplas.captions.formats import FORMATS
-from airflow_provider_laplas.redaction import unsigned, unsigned_by_version_1
+from airflow_provider_laplas.signatures import unsigned, unsigned_by_version_1
 
 LONGEST_NAME = 200
 """Bytes of a name, without the format's suffix: file systems take 255."""

@@ -16,6 +16,7 @@ from airflow_provider_laplas.manifest.files import (
 from airflow_provider_laplas.manifest.journal import PAGE, Journal, read_lines
 from airflow_provider_laplas.manifest.lease import Lease, check_lease
 from airflow_provider_laplas.manifest.manifest import apply
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage
 
 
@@ -31,6 +32,7 @@ class Tally:
     :ivar audio_seconds: of finished audio
     :ivar new_audio_seconds: of those, what was transcribed, and billed, in this run
     :ivar failure: the first failure of this run: the file and why
+    :ivar stopped: why nothing is submitted from the beginning, None if something is
     """
 
     began_lease: int
@@ -39,6 +41,7 @@ class Tally:
     audio_seconds: float = 0.0
     new_audio_seconds: float = 0.0
     failure: str | None = None
+    stopped: str | None = None
 
     def add(self, record: FileRecord, sign: int = 1) -> None:
         """Count a file in, or out with ``sign`` -1."""
@@ -49,7 +52,7 @@ class Tally:
             self.new[record.state] += sign
             self.new_audio_seconds += seconds
             if self.failure is None and record.state in FAILED_STATES:
-                self.failure = f"{record.source}: {record.error}"
+                self.failure = f"{redacted(record.source)}: {record.error}"
 
     @property
     def total(self) -> int:
@@ -153,8 +156,13 @@ class BatchState:
         self.transition(record, record.state, **facts)
 
     def next_pending(self, count: int) -> list[FileRecord]:
-        """Return the next files to be submitted, so many at most. Blocking, where a page of the plan has to be read."""
-        taken = list(self._open[FileState.PENDING].values())[:count]
+        """
+        Take the next files to be submitted, so many at most. Blocking, where a page of the plan has to be read.
+
+        What is not submitted then has to be given back by :meth:`add`, or be put into a state.
+        """
+        begun = self._open[FileState.PENDING]
+        taken = [begun.pop(output) for output in list(begun)[:count]]
         while len(taken) < count:
             if not self._queue and not self._read_page():
                 break

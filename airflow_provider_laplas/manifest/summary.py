@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import UNFINISHED
 from airflow_provider_laplas.manifest.journal import meta_folder
-from airflow_provider_laplas.manifest.lease import Lease
+from airflow_provider_laplas.manifest.lease import Lease, check_lease
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.redaction import redact
@@ -83,23 +83,50 @@ def write_summary(
     lease: Lease, storage: Storage, tally: Tally, per_hour: float | None = None, *, active: bool = True
 ) -> None:
     """Write the summary. Blocking."""
-    content = {
-        "task": lease.task,
-        "lease": lease.number,
-        "active": active,
-        "changed_at": time.time(),
+    _write({**_facts(lease, active=active), **_counts(tally, per_hour)}, lease, storage)
+
+
+def _facts(lease: Lease, *, active: bool) -> dict[str, Any]:
+    return {"task": lease.task, "lease": lease.number, "active": active, "changed_at": time.time()}
+
+
+def _counts(tally: Tally, per_hour: float | None) -> dict[str, Any]:
+    return {
         "files": tally.total,
         "counts": tally.counts(),
         "per_hour": per_hour,
         "audio_seconds": tally.audio_seconds,
     }
+
+
+def _write(content: Mapping[str, Any], lease: Lease, storage: Storage) -> None:
     storage.write_text(summary_uri(lease.manifest), json.dumps(content))
 
 
+def keep(lease: Lease, storage: Storage) -> None:
+    """Say that the holder of a lease is at work, if nobody has said so for some seconds. Blocking."""
+    summary = read_summary(lease.manifest, storage) or {}
+    if summary.get("lease") != lease.number or time.time() - summary["changed_at"] >= WRITE_EVERY:
+        _write({**summary, **_facts(lease, active=True)}, lease, storage)
+
+
 def leave(lease: Lease, storage: Storage, tally: Tally | None = None) -> None:
-    """Say that nobody is at work any more, so that another task may take the batch over at once. Blocking."""
+    """
+    Say that nobody is at work any more, so that another task may take the batch over at once. Blocking.
+
+    Whoever has lost the lease says nothing.
+
+    :param tally: counts of the files. Default: those of the last task
+    """
     try:
-        write_summary(lease, storage, tally or Tally(lease.number), active=False)
+        check_lease(lease, storage)
+        if tally is None:
+            summary = read_summary(lease.manifest, storage) or _counts(Tally(lease.number), None)
+            _write({**summary, **_facts(lease, active=False)}, lease, storage)
+        else:
+            write_summary(lease, storage, tally, active=False)
+    except LaplasArgumentError:
+        log.debug("The lease is lost: the summary is another task's.")
     except Exception as error:  # noqa: BLE001
         log.warning(
             "The summary cannot be written: other tasks may use the folder in %s: %s",

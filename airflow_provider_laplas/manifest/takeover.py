@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, resume
 from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.backends import FileInfo
+from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import (
     MOST_OTHER_IDS,
     TRANSCRIBED,
@@ -42,6 +43,13 @@ def take_over(
     for old in (*earlier.unlisted, *earlier.entries):
         state = state_after(old, occasion, policy, stored=old.output in outputs)
         entry = listed.get(old.output)
+        if (
+            entry is not None
+            and occasion is Occasion.LATER_RUN
+            and entry.state is old.state is FileState.FAILED
+        ):
+            # It still cannot be read, which an earlier run has reported.
+            state = FileState.FAILED
         if entry is None:
             # The file is no longer listed, but its transcript is paid for: keep it until it has been announced.
             untold = state in {FileState.COMPLETED, FileState.DUPLICATE} and not old.announced
@@ -96,6 +104,9 @@ def _earlier(record: FileRecord, *, stored: bool) -> Earlier:
             return Earlier.SUBMITTED
         case FileState.AMBIGUOUS if record.reported:
             return Earlier.AMBIGUOUS
+        case FileState.FAILED if record.generation_id is None and not record.attempt:
+            # It could not be read: nothing was sent.
+            return Earlier.NOTHING
     return _WITHOUT_ID.get(record.state, Earlier.NOTHING)
 
 
@@ -132,20 +143,36 @@ def state_after(record: FileRecord, occasion: Occasion, policy: ResumePolicy, *,
 
 
 def adopt_outputs(
-    records: Iterable[FileRecord], outputs: Mapping[str, FileInfo], read: Callable[[str], float | None]
+    records: Iterable[FileRecord],
+    outputs: Mapping[str, FileInfo],
+    read: Callable[[str], float | None],
+    each: Callable[..., Iterable[Any]],
 ) -> None:
     """
-    Count as completed what is in the folder though nobody noted it. Blocking.
+    Count as completed what is in the folder though nobody noted it, or nobody knows it any more. Blocking.
 
-    Whoever wrote it was killed before that, and by now the API may have forgotten it. An output that was there before the
+    Whoever wrote it was killed before that, and by now the API may have forgotten it. An output that was there before a
     submission is of an earlier one, with other audio or other options.
 
+    :param records: submitted files, and pending ones of which nothing else is known, whose outputs are in the folder
     :param outputs: what is in the folder, by its path below it
     :param read: returns the seconds of audio of the reply at such a path
+    :param each: calls a function for each item, as ``map`` does
     """
-    for record in records:
-        info = outputs.get(record.output)
-        if record.state is FileState.SUBMITTED and info is not None and info.modified != record.replaces:
-            record.transition(
-                FileState.COMPLETED, audio_seconds=read(record.output), completed_at=info.modified, error=None
-            )
+
+    def read_reply(record: FileRecord) -> dict[str, Any] | None:
+        try:
+            return {"audio_seconds": read(record.output)}
+        except LaplasArgumentError:
+            # A file of somebody else's, or one that was deleted just now.
+            return None
+
+    found = [
+        record
+        for record in records
+        if record.state is FileState.PENDING or outputs[record.output].modified != record.replaces
+    ]
+    for record, facts in zip(found, each(read_reply, found), strict=True):
+        if facts is not None:
+            completed_at = outputs[record.output].modified
+            record.transition(FileState.COMPLETED, completed_at=completed_at, error=None, **facts)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from airflow_provider_laplas.api.responses import RETENTION
 from airflow_provider_laplas.errors import LaplasArgumentError
@@ -179,6 +179,14 @@ def load_reply(reference: Reference, storage: Storage | None = None) -> dict[str
     if reply is None:
         raise LaplasArgumentError(f"The content of {_shown(reference)} is not a reply.", argument="result")
     return reply
+
+
+def id_of(reference: Reference, reply: Mapping[str, Any]) -> str | None:
+    """Return the generation id that the name of a stored reply or the reply itself has; None if there is none."""
+    if isinstance(reference, str):
+        return unquote(reference.rpartition("/")[2]).removesuffix(".json")
+    named = (reply.get(name) for name in ("generation_id", "id"))
+    return next((name for name in named if isinstance(name, str) and name), None)
 
 
 def load_transcript(result: Mapping[str, Any] | str, storage: Storage | None = None) -> Transcript:

@@ -1,15 +1,18 @@
 """A task's output arguments: the folder, formats, captions and quality checks."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_laplas.airflow_compat import option
 from airflow_provider_laplas.arguments import check_settings, is_template, read_settings
-from airflow_provider_laplas.captions.cues import LATEST, CaptionLimits
+from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.captions.formats import check_formats
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import holds_password, shown
 from airflow_provider_laplas.transcript.quality import QualitySettings
+from airflow_provider_laplas.transcript.values import LATEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def check_output(
 
 def check_results_path(results_path: Any) -> str | None:
     """
-    Return a folder in object storage; None if none is given. A template is checked after rendering.
+    Return a folder in object storage, with ``~`` expanded; None if none is given. A template is checked after rendering.
 
     :raises LaplasArgumentError: naming ``results_path``
     """
@@ -76,17 +79,17 @@ def check_results_path(results_path: Any) -> str | None:
         not isinstance(results_path, str) or not results_path.strip() or results_path == "None"
     ):
         raise LaplasArgumentError(
-            f"`results_path` must be a folder in object storage, not {results_path!r}.",
+            f"`results_path` must be a folder in object storage, not {shown(results_path)}.",
             argument="results_path",
         )
     # s3://connection@bucket is Airflow's syntax. A password in it would be stored with the trigger, in plain text.
-    if results_path and ":" in results_path.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+    if results_path and holds_password(results_path):
         raise LaplasArgumentError(
             "`results_path` must not contain a password: name the storage's connection, as in "
             "s3://connection_id@bucket/folder.",
             argument="results_path",
         )
-    return folder
+    return os.path.expanduser(folder) if folder else folder  # noqa: PTH111 - it may be a URI.
 
 
 def choose_folder(task: str | None, connection: str | None) -> str | None:

@@ -16,6 +16,7 @@ from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.parts import Segment, Word
 from airflow_provider_laplas.transcript.text import tokens
 from airflow_provider_laplas.transcript.usage import estimated_cost
+from airflow_provider_laplas.transcript.values import valid_text
 
 SEARCHABLE_LIMIT = 131_072
 """Searchable characters of a segment, about three hours of speech: PostgreSQL rejects a tsvector above 1 MiB."""
@@ -159,8 +160,8 @@ def _word_rows(uri: str | None, words: Iterable[Word]) -> Iterator[tuple[Any, ..
 
 
 def _storable(text: str | None) -> str | None:
-    """Return a text without NUL and lone surrogates, which JSON allows but databases do not."""
-    return None if text is None else text.replace("\0", "").encode("utf-8", "replace").decode()
+    # A transcript that was not made of a reply may hold any text, and so may a file's name.
+    return None if text is None else valid_text(text)
 
 
 def _timestamp(seconds: float | None) -> str | None:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from airflow_provider_laplas.task.submission import Submission
 
 
+GENERATION_ID_KEY = "generation_id"
+"""The XCom key of a generation's id, as soon as it is submitted."""
+
+
 class Task(Protocol):
     """
     The work of a waiting operator.
@@ -231,7 +235,6 @@ class BaseSTTOperator(RenderedOperator):
         self.durable = check_flag("durable", durable)
         self.on_ambiguous = check_choice("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
         self.on_expired = check_choice("on_expired", on_expired, ("fail", "resubmit"))
-        self._audio: Any = audio
 
     def check_audio(self, audio: Any) -> Any:
         """
@@ -242,17 +245,21 @@ class BaseSTTOperator(RenderedOperator):
         return check_audio(audio)
 
     def rendered_audio(self) -> Any:
-        """Return the rendered ``audio`` with its signature, unless ``self.audio`` has been changed since."""
-        return self.check_audio(self._audio if self.audio == redacted(self._audio) else self.audio)
+        """Return the rendered ``audio``, with its signature."""
+        return self.check_audio(self.given("audio"))
 
     def shown_source(self) -> str | None:
         """Return where the audio is, redacted; None if it is not a single string."""
-        return self.audio if isinstance(self.audio, str) else None
+        return redacted(self.audio) if isinstance(self.audio, str) else None
 
     def rendered_options(self) -> dict[str, Any]:
         """Return the request's options, rendered and checked."""
-        check_text("model", self.model)
-        return check_options(merge_options(self.typed_options, self.options), rendered=True)
+        typed, options = self.given("typed_options"), self.given("options")
+        return check_options(merge_options(typed, options), rendered=True)
+
+    def rendered_model(self) -> str:
+        """Return the API's model id, rendered and checked."""
+        return check_text("model", self.given("model"))
 
     def submission(self, timeout: float) -> "Submission":
         """
@@ -267,7 +274,7 @@ class BaseSTTOperator(RenderedOperator):
         return Submission(
             audio,
             redacted(str(audio)),
-            self.model,
+            self.rendered_model(),
             self.rendered_options(),
             timeout,
             self.resume_policy(),
@@ -277,9 +284,3 @@ class BaseSTTOperator(RenderedOperator):
     def resume_policy(self) -> ResumePolicy:
         """Return how to resume work that an earlier try or run started."""
         return ResumePolicy(self.on_ambiguous, self.on_expired)
-
-    def after_rendering(self) -> None:
-        """Make Airflow store and show URLs without their signatures."""
-        super().after_rendering()
-        self._audio = self.audio
-        self.audio = redacted(self.audio)

@@ -15,6 +15,8 @@ from airflow_provider_laplas.links import asset_uri
 from airflow_provider_laplas.manifest.files import FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.state import BatchState
+from airflow_provider_laplas.manifest.summary import ABANDONED_AFTER
+from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import TaskKey, write_set_aside
 from airflow_provider_laplas.results.output import Output, check_results_path
@@ -104,7 +106,7 @@ class BatchTask:
         error = BatchEvent.from_payload(event).error
         if error is not None and not write_set_aside(self._key, self.batch.storage):
             raise error
-        state = self.batch.load(self._key)
+        state = self._load()
         # Version 0.1 has deferred it, or somebody has deleted the journal: what is known is taken over.
         return self._go_on(state) if state is not None else self.start()
 
@@ -117,7 +119,7 @@ class BatchTask:
         """
         if not failure.timed_out:
             return LeaveToAirflow()
-        state = self.batch.load(self._key)
+        state = self._load()
         if state is None:
             return self.start()
         open_yet = [e for e in state.having(FileState.SUBMITTED) if (e.deadline or 0.0) > time.time()]
@@ -151,9 +153,13 @@ class BatchTask:
         if len(new) > MOST_DATASETS:
             return lineage([self.place] if self.place else [], [asset_uri(folder)])
         return lineage(
-            [entry.source for entry in new],
+            [redacted(entry.source) for entry in new],
             [asset_uri(f"{folder}/{name}") for e in new for name in e.names()],
         )
+
+    def _load(self) -> "BatchState | None":
+        # What is under way is paid for: a storage that is away for some minutes does not end the task.
+        return persistently(self.batch.load, self._key, until=time.time() + ABANDONED_AFTER)
 
     @property
     def _key(self) -> TaskKey:

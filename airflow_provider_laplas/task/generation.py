@@ -8,16 +8,19 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_laplas.airflow_compat import METRICS, Context, TriggerFailure
+from airflow_provider_laplas.airflow_compat import METRICS, Context, TriggerFailure, get_xcom
 from airflow_provider_laplas.api.poller import SETTLING, Poller
 from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.arguments import check_text
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
+from airflow_provider_laplas.known_secrets import NO_SECRETS, Secrets
 from airflow_provider_laplas.links import asset_uri
+from airflow_provider_laplas.redaction import redact
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, inline, keep_reply, load_reply
 from airflow_provider_laplas.results.output import Output, choose_folder
 from airflow_provider_laplas.results.publishing import check_quality, publish
 from airflow_provider_laplas.storage import object_storage
+from airflow_provider_laplas.task.base import GENERATION_ID_KEY
 from airflow_provider_laplas.task.notify import emit_asset, lineage, price_of
 from airflow_provider_laplas.task.outcome import Defer, Done, LeaveToAirflow, Outcome, Reschedule, Skip
 from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
 
 log = logging.getLogger(__name__)
+
+MOST_LINES = 100
+"""The most lines of a trigger's traceback that are logged, its last ones."""
 
 
 class Work(Protocol):
@@ -139,6 +145,7 @@ class GenerationTask:
             if generation is None and self.waiting.reschedule and not self.waiting.deferrable:
                 return Reschedule(poller.pause())
             if generation is None:
+                self._records.try_again()
                 return self._defer(poller, folder)
             self._waiting_for = None
             return self._keep(begun.generation_id, generation.reply, folder, output)
@@ -159,8 +166,9 @@ class GenerationTask:
         log.warning(
             "The wait for generation %s ended early (%s); polling once more. %s",
             generation_id,
-            failure.reason,
-            failure.traceback,
+            redact(failure.reason),
+            # A line for each of its own.
+            "\n".join(redact(line) for line in failure.traceback.splitlines()[-MOST_LINES:]),
         )
         with self._connected() as hook:
             output, folder = self._output(), self._folder(hook)
@@ -172,7 +180,7 @@ class GenerationTask:
                 return LeaveToAirflow()
             if generation is None:
                 raise poller.timed_out(
-                    f"was not done when the trigger that waited for it ended ({failure.reason})"
+                    f"was not done when the trigger that waited for it ended ({redact(failure.reason)})"
                 )
             return self._keep(generation_id, generation.reply, folder, output)
 
@@ -210,6 +218,10 @@ class GenerationTask:
         record = self._records.load()
         if record is not None and record.generation_id is not None:
             return record
+        # An XCom stays while the task is deferred. It is read where the id could not be noted.
+        announced = get_xcom(GENERATION_ID_KEY, **asdict(self._key))
+        if record is not None and isinstance(announced, str):
+            return replace(record, generation_id=announced)
         work = self.work()
         if isinstance(work, GivenGeneration):
             return GenerationRecord("", 0, 0.0, work.generation_id)
@@ -291,7 +303,7 @@ class GenerationTask:
         self, generation_id: str, reply: Mapping[str, Any], reference: Reference, output: Output
     ) -> Outcome:
         """Check a stored reply's quality, write the other formats, emit asset events, and return the summary."""
-        fresh = self._remember(reference, reply)
+        fresh = self._remember(generation_id, reference, reply)
         transcript = Transcript.from_reply(reply)
         if fresh:
             METRICS.finished(transcript.duration)
@@ -316,28 +328,46 @@ class GenerationTask:
                 uri=uri,
                 source=self.source,
                 duration=transcript.duration,
-                language=transcript.language,
+                language=label(transcript.language, self._secrets()),
                 generation_id=generation_id,
             )
-        return Done(summarise(generation_id, transcript, reference, self._files))
+        return Done(summarise(generation_id, transcript, reference, self._files, self._secrets()))
 
-    def _remember(self, reference: Reference, reply: Mapping[str, Any]) -> bool:
+    def _remember(self, generation_id: str, reference: Reference, reply: Mapping[str, Any]) -> bool:
         """
         Record where the reply is stored, for a later try.
 
-        Airflow deletes an XCom before a later try, so a short reply is recorded itself.
+        Airflow deletes an XCom before a later try, so a short reply is recorded itself. A record that cannot be read or
+        written does not fail the task: the next try would start without that XCom.
 
         :return: whether this is the first record of a reply
         """
-        record = self._records.load()
+        try:
+            record = self._records.load()
+        except Exception:
+            log.exception(
+                "The note of this task cannot be read, so that its transcript cannot be added to it."
+            )
+            return True
         if record is None:
             return True
         result = reference if isinstance(reference, str) else inline(reply)
-        self._records.save(replace(record, result=result))
+        # With the id, which could not be noted if the store was away when it became known.
+        noted = replace(record, generation_id=generation_id, result=result)
+        self._records.try_to_save(
+            noted, f"Where the transcript of generation {generation_id} is stored could not be noted."
+        )
         return record.result is None
 
     def _price(self) -> float | None:
         return price_of(self._hook)
+
+    def _secrets(self) -> Secrets:
+        try:
+            return self._hook.client.request_settings().secrets if self._hook else NO_SECRETS
+        except LaplasError:
+            # The transcript is there, and is handed on though the connection is not.
+            return NO_SECRETS
 
 
 def _last_poll(hook: "LaplasHook", generation_id: str) -> Generation | LaplasError:
@@ -349,7 +379,11 @@ def _last_poll(hook: "LaplasHook", generation_id: str) -> Generation | LaplasErr
 
 
 def summarise(
-    generation_id: str, transcript: Transcript, reference: Reference, files: Mapping[str, str]
+    generation_id: str,
+    transcript: Transcript,
+    reference: Reference,
+    files: Mapping[str, str],
+    secrets: Secrets = NO_SECRETS,
 ) -> dict[str, Any]:
     """
     Return a waiting task's return value, as small, plain JSON.
@@ -357,14 +391,21 @@ def summarise(
     ``text`` joins the channels with newlines; ``confidence`` is 0 to 1; ``duration`` is in seconds; ``result`` is what
     :func:`~airflow_provider_laplas.results.load_transcript` takes to load the words and the raw reply; ``files`` maps
     each format to its URI, and is empty without a ``results_path``.
+
+    :param secrets: what must not be in the names that the reply gives
     """
     return {
         "text": transcript.text,
         "generation_id": generation_id,
-        "model": transcript.model,
-        "language": transcript.language,
+        "model": label(transcript.model, secrets),
+        "language": label(transcript.language, secrets),
         "duration": transcript.duration,
         "confidence": transcript.confidence,
         "result": reference,
         "files": dict(files),
     }
+
+
+def label(name: str | None, secrets: Secrets) -> str | None:
+    """Return a short name that a reply gives, such as a language, as it may be shown."""
+    return None if name is None else redact(name, secrets=secrets, limit=80)

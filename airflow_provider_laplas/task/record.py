@@ -2,7 +2,7 @@
 A task's record of what it submitted, so that no retry pays again.
 
 It is kept in Airflow's ``task_state_store``, which belongs to the task instance, not to a single try: it survives
-retries, a killed worker and a Clear, and is empty in a new DAG run.
+retries, a killed worker and a Clear, stays as long as the DAG run, and is empty in a new one.
 """
 
 import json
@@ -11,14 +11,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from airflow_provider_laplas.airflow_compat import forgets_on_success, keep_for_ever
 from airflow_provider_laplas.api.resume import Occasion
+from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.persistence import persistently
-from airflow_provider_laplas.results.keeping import Reference
+from airflow_provider_laplas.results.keeping import Reference, TaskKey
+from airflow_provider_laplas.storage import object_storage
+from airflow_provider_laplas.task.folder_notes import FolderNotes, digest
 
 log = logging.getLogger(__name__)
 
 STORE_KEY = "laplas"
-"""The record's key in the task's state store."""
+"""The key in the task's state store of the record of its last work; those of earlier work have keys of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,25 @@ class GenerationRecord:
 
 _BATCH = "batch"
 
+_SHARED = ("fingerprint", "max_tries", "deadline", "generation_id", "submitted_at", "ambiguity_reported")
+"""What a note in the folder holds of a record. Where the reply is stored is not in it: it is in that folder."""
+
+
+_OTHER = -1
+"""A number of tries that no task has, so that its record is one from before a Clear."""
+
+
+def _key_of(work: str) -> str:
+    return f"{STORE_KEY}-{digest(work)}"
+
+
+def _parsed(fields: Any) -> GenerationRecord | None:
+    try:
+        return GenerationRecord(**fields)
+    except TypeError:
+        log.warning("The record of an earlier try of this task cannot be read: another version wrote it.")
+        return None
+
 
 class RecordStore:
     """Reads a task's record, once, and writes it. Without a state store nothing is kept between tries."""
@@ -54,12 +77,20 @@ class RecordStore:
         self._store = context.get("task_state_store")
         self._record: GenerationRecord | None = None
         self._loaded = False
-        self.max_tries = int(getattr(context["ti"], "max_tries", 0) or 0)
+        self._unwritten = False
+        ti = context["ti"]
+        self.max_tries = int(getattr(ti, "max_tries", 0) or 0)
+        self._clears = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
+        self._is_first = self._clears == 0 and int(getattr(ti, "try_number", 1) or 1) <= 1
+        self._map_index = -1
+        self._folder: FolderNotes | None = None
+        self._found: dict[str, Any] | None = None
+        self._shared: dict[str, Any] | None = None
 
     def load(self) -> GenerationRecord | None:
         """Return an earlier try's record; None if there is none that can be read."""
         if not self._loaded:
-            self._record, self._loaded = self._read(), True
+            self._record, self._loaded = self._read(STORE_KEY), True
         return self._record
 
     def save(self, record: GenerationRecord) -> None:
@@ -67,17 +98,105 @@ class RecordStore:
         Write the record, if it has changed.
 
         Retried for a few seconds, because the record is of paid work and Airflow's API server may be restarting.
+
+        :raises Exception: it cannot be written; what is saved later holds it
         """
-        if record != self.load():
+        before = self.load()
+        if before is not None and before.fingerprint != record.fingerprint:
+            # The audio may change back, and what was submitted of it is paid for.
+            self._put(_key_of(before.fingerprint), before)
+        if record != before or self._unwritten:
             self._write(record)
 
-    def restore(self, record: GenerationRecord | None) -> None:
-        """Restore the earlier record, or none, after a submission that was not made."""
-        if record is not None:
+    def use_folder(self, folder: str | None, task: TaskKey) -> None:
+        """
+        Note submissions in the results folder, too, where the state store's note may not be found again.
+
+        That is so for a mapped task, whose list may change, and where Airflow drops the note of a task that succeeds.
+        """
+        if folder is not None and (task.map_index >= 0 or forgets_on_success()):
+            self._map_index = task.map_index
+            self._folder = FolderNotes(folder, task, object_storage())
+
+    def find(self, work: str) -> GenerationRecord | None:
+        """
+        Return the record of some work that is not this task's last.
+
+        It did it earlier; or another map index did, or the store has dropped the record: then it is in the folder.
+
+        :param work: its fingerprint
+        :raises LaplasStorageError: if the folder cannot be read: the work may be paid for
+        """
+        own = self.load()
+        if own is not None and (before := self._read(_key_of(work))) is not None:
+            return before
+        if self._folder is None or (own is None and self._is_first):
+            return None
+        note = self._folder.read(work)
+        if note is None:
+            return None
+        record = _parsed({name: note.get(name) for name in _SHARED})
+        cleared = note.get("clears") != self._clears
+        if record is None or note.get("map_index") == self._map_index:
+            # Whether this index began to send is known better by the store.
+            found = record if record is not None and record.generation_id is not None else None
+        elif own is None and not cleared:
+            # The list has the same audio twice, and the other index is submitting it right now.
+            found = None
+        else:
+            # Its tries are counted otherwise.
+            found = replace(record, max_tries=_OTHER if cleared else self.max_tries)
+        self._found = note if found is not None else None
+        return found
+
+    def announce(self, record: GenerationRecord) -> None:
+        """
+        Note in the folder, if it is used, that a submission is about to begin. If that fails, it is logged.
+
+        Before there is a connection: a storage may take its time.
+        """
+        self._share(record)
+        if self._folder is None and self._store is not None and forgets_on_success():
+            log.warning(
+                "Airflow's [state_store] clear_on_success is on: this task's note goes when it succeeds, and a Clear after "
+                "that submits and pays again. Turn it off, or set `results_path`, where the note is kept, too."
+            )
+
+    def try_to_save(self, record: GenerationRecord, what: str) -> None:
+        """
+        Write the record, if it has changed. If it cannot be written, that is logged, and the task goes on.
+
+        :param what: what cannot be noted, and what that means
+        """
+        try:
             self.save(record)
-        elif self._store is not None:
-            persistently(self._store.delete, STORE_KEY)
-            self._record = None
+        except Exception:
+            log.exception("%s", what)
+
+    def try_again(self) -> None:
+        """Write what could not be written before, if there is anything. If it still cannot be, that is logged."""
+        if self._unwritten and self._record is not None:
+            self.try_to_save(self._record, "What this task has submitted still cannot be noted.")
+
+    def restore(self, record: GenerationRecord | None) -> None:
+        """
+        Restore the earlier record, or none, after a submission that was not made.
+
+        If that cannot be written, it is logged: the error that ended the submission says more.
+        """
+        self._take_back(record)
+        try:
+            if record == self.load() and not self._unwritten:
+                return
+            if record is not None:
+                self._write(record)
+            elif self._store is not None:
+                persistently(self._store.delete, STORE_KEY)
+                self._record, self._unwritten = None, False
+        except Exception:
+            log.exception(
+                "The note of a submission that was not made cannot be taken back: a retry will take it for ambiguous."
+            )
 
     def occasion(self, record: GenerationRecord) -> Occasion:
         """Return whether this try is a retry or follows a Clear."""
@@ -98,17 +217,48 @@ class RecordStore:
         """Record that this try has started its batch. The state of each file is in the manifest."""
         self.save(GenerationRecord(_BATCH, self.max_tries, 0.0))
 
-    def _read(self) -> GenerationRecord | None:
-        stored = self._store.get(STORE_KEY) if self._store is not None else None
+    def _read(self, key: str) -> GenerationRecord | None:
+        stored = persistently(self._store.get, key) if self._store is not None else None
         if not isinstance(stored, str):
             return None
         try:
-            return GenerationRecord(**json.loads(stored))
-        except (ValueError, TypeError):
-            log.warning("The record of an earlier try of this task cannot be read: another version wrote it.")
-            return None
+            return _parsed(json.loads(stored))
+        except ValueError:
+            return _parsed(None)
 
     def _write(self, record: GenerationRecord) -> None:
+        # Also if it cannot be written: what is noted next holds it.
+        self._record, self._unwritten = record, True
+        self._put(STORE_KEY, record)
+        self._unwritten = False
+        self._share(record)
+
+    def _put(self, key: str, record: GenerationRecord) -> None:
         if self._store is not None:
-            persistently(self._store.set, STORE_KEY, json.dumps(asdict(record)))
-        self._record = record
+            persistently(keep_for_ever, self._store, key, json.dumps(asdict(record)))
+
+    def _share(self, record: GenerationRecord) -> None:
+        note = {name: getattr(record, name) for name in _SHARED}
+        if self._folder is None or note == self._shared:
+            return
+        try:
+            self._folder.write(
+                record.fingerprint, note | {"map_index": self._map_index, "clears": self._clears}
+            )
+        except (LaplasError, OSError) as error:
+            log.warning("The folder has no note of this task, which only its state store holds: %s", error)
+        self._shared = note
+
+    def _take_back(self, record: GenerationRecord | None) -> None:
+        """Undo :meth:`announce`, with the earlier record of the state store."""
+        if self._folder is None or self._shared is None:
+            return
+        work, note = self._shared["fingerprint"], self._found
+        if note is None and record is not None and record.fingerprint == work:
+            self._share(record)
+            return
+        try:
+            self._folder.write(work, note)
+        except (LaplasError, OSError) as error:
+            log.warning("The folder's note of a submission that was not made cannot be taken back: %s", error)
+        self._shared = None

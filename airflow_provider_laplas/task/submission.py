@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import METRICS
-from airflow_provider_laplas.api.calls import Upload
+from airflow_provider_laplas.api.calls import Delivery, Upload
 from airflow_provider_laplas.api.poller import SETTLING
 from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.api.resume import Action, Earlier, Occasion, ResumePolicy, judge, resume
@@ -22,7 +22,7 @@ from airflow_provider_laplas.errors import (
     rebuild,
 )
 from airflow_provider_laplas.redaction import redacted
-from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, load_reply
+from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, id_of, load_reply
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
 
@@ -69,6 +69,20 @@ def find_stored(record: GenerationRecord, place: Place) -> Stored | None:
         return None
 
 
+def _say_that_it_is_other_work(folder: str | None, task: TaskKey) -> None:
+    if folder is None and task.map_index >= 0:
+        log.warning(
+            "Submitting: map index %s had other audio, another model or other options before. If its list has changed, "
+            "others of this task may have submitted the same audio, and it is paid for again: set `results_path`, where "
+            "each of them finds what the others have submitted.",
+            task.map_index,
+        )
+    else:
+        log.info(
+            "Submitting: an earlier try submitted different audio, or with a different model or options."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """
@@ -98,14 +112,15 @@ class Submission:
         :raises LaplasAmbiguousSubmitError: a submission may have been made, and ``on_ambiguous`` is ``fail``
         :raises LaplasGenerationGoneError: the earlier generation is gone, and ``on_expired`` is ``fail``
         """
-        earlier_record = records.load() if self.durable else None
-        source, work = self._source(earlier_record)
-        if earlier_record is None or earlier_record.fingerprint != work:
-            if earlier_record is not None:
-                log.info(
-                    "Submitting: an earlier try submitted different audio, or with a different model or options."
-                )
-            return self._submit(hook, records, earlier_record, work, source)
+        records.use_folder(folder, task)
+        own = earlier_record = records.load() if self.durable else None
+        source, work = self._source(own)
+        if self.durable and (own is None or own.fingerprint != work):
+            earlier_record = records.find(work)
+        if earlier_record is None:
+            if own is not None:
+                _say_that_it_is_other_work(folder, task)
+            return self._submit(hook, records, work, source)
         place = Place(str(earlier_record.generation_id), folder, task)
         begun = self._look_for(hook, records, earlier_record, place)
         earlier = self._judge(begun)
@@ -115,7 +130,7 @@ class Submission:
                 ambiguous = earlier in {Earlier.UNANSWERED, Earlier.AMBIGUOUS}
                 level = logging.WARNING if ambiguous else logging.INFO
                 log.log(level, "Submitting: %s.", self._why(earlier, begun, occasion))
-                return self._submit(hook, records, earlier_record, work, source)
+                return self._submit(hook, records, work, source)
             case Action.FAIL:
                 if earlier is not Earlier.GONE:
                     # From here on a Clear is consent.
@@ -153,11 +168,15 @@ class Submission:
     ) -> Begun:
         """Look for what an earlier try left: the stored reply first, then the API."""
         record = records.renewed(record, timeout=self.timeout, now=time.time())
-        if record.generation_id is None:
-            return Begun(record)
-        if stored := find_stored(record, place):
-            return Begun(record, stored)
-        return Begun(record, outcome=hook.client.poll(record.generation_id))
+        if record.generation_id is not None:
+            stored = find_stored(record, place)
+            outcome = None if stored else hook.client.poll(record.generation_id)
+            return Begun(record, stored, outcome)
+        if record.result is not None and (stored := find_stored(record, place)):
+            # Up to now the id was missing where the store was away when it was to be noted.
+            generation_id = id_of(stored.reference, stored.reply) or record.fingerprint
+            return Begun(replace(record, generation_id=generation_id), stored)
+        return Begun(record)
 
     def _judge(self, begun: Begun) -> Earlier:
         if begun.stored is not None:
@@ -192,34 +211,40 @@ class Submission:
         self,
         hook: "LaplasHook",
         records: RecordStore,
-        earlier: GenerationRecord | None,
         work: str,
         source: str | Upload,
     ) -> Begun:
+        earlier = records.load()
         intent = GenerationRecord(work, records.max_tries, time.time() + self.timeout)
-        # A later try that finds a record without an id knows that the submission may have been made.
-        records.save(intent)
+        records.announce(intent)
+        # A later try that finds a record without an id knows that the submission may have been made. So it is noted as late
+        # as can be: what fails before that leaves nothing to doubt.
+        delivery = Delivery(lambda: records.save(intent))
         try:
-            generation_id = hook.client.submit(source, model=self.model, options=self.options)
+            generation_id = self._send(hook, source, delivery)
         except LaplasAmbiguousSubmitError as error:
             if resume(Earlier.UNANSWERED, Occasion.RETRY, self.policy) is Action.FAIL:
                 records.save(replace(intent, ambiguity_reported=True))
                 raise
             log.warning("Submitting again, as on_ambiguous says, and perhaps paying twice: %s", error)
-            generation_id = hook.client.submit(source, model=self.model, options=self.options)
-        except LaplasError:
-            # The submission was certainly not made, so a retry may make it.
-            records.restore(earlier)
+            generation_id = self._send(hook, source, delivery)
+        except BaseException as error:
+            # An error of the API's that is not ambiguous, or a time-out of Airflow amid an upload: the submission was
+            # certainly not made, so a retry may make it.
+            if isinstance(error, LaplasError) or not delivery.whole:
+                records.restore(earlier)
             raise
         METRICS.submitted()
         now = time.time()
         # Logged first: if saving the record fails, the id is still in the log.
         log.info("Submitted %s as generation %s.", self.shown, generation_id)
         record = replace(intent, generation_id=generation_id, submitted_at=now, deadline=now + self.timeout)
-        try:
-            records.save(record)
-        except Exception:
-            log.exception(
-                "Generation %s could not be recorded: a retry of this task would submit again.", generation_id
-            )
+        records.try_to_save(
+            record,
+            f"Generation {generation_id} could not be noted: a retry of this task would take its submission for "
+            "ambiguous.",
+        )
         return Begun(record)
+
+    def _send(self, hook: "LaplasHook", source: str | Upload, delivery: Delivery) -> str:
+        return hook.client.submit(source, model=self.model, options=self.options, delivery=delivery)

@@ -7,6 +7,7 @@ module                  contents
 ``model``               :class:`Transcript`, and its views in order of time
 ``parts``               words, segments and paragraphs
 ``replies``             reading the API's reply formats
+``values``              single values of a reply, made fit for every output
 ``stored``              a transcript to JSON values and back
 ``views``               grouping words into sentences and paragraphs, and finding phrases
 ``text``                rules for spaces, ends of sentences and normalized words

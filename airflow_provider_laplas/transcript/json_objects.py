@@ -1,17 +1,26 @@
 """Lenient access to JSON objects; values that are not objects are skipped."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+DEEPEST = 100
+"""The most levels of an object; a deeper one could be read, but not be written by every program."""
 
-def read_object(text: str) -> dict[str, Any] | None:
-    """Parse a JSON object; return None if it is invalid, because a parser's error would quote the text."""
+
+def read_object(content: str | bytes) -> dict[str, Any] | None:
+    """
+    Parse a JSON object; return None if it is invalid, because a parser's error would quote the text.
+
+    NaN, Infinity and numbers beyond those of a double become null: JSON has no such numbers, and neither XCom nor a
+    database accepts them.
+    """
     try:
-        data = json.loads(text)
+        data = json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
-    return data if isinstance(data, dict) else None
+    return data if isinstance(data, dict) and not _is_deeper(data, DEEPEST) else None
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -25,3 +34,26 @@ def mappings(value: Any) -> Iterator[Mapping[str, Any]]:
         yield value
     elif isinstance(value, list):
         yield from (item for item in value if isinstance(item, Mapping))
+
+
+def _no_number(_: str) -> None:
+    return None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True

@@ -38,7 +38,7 @@ class Transcript:
     :ivar channels: the number of channels in the reply
     :ivar model: the model that ran, according to the reply
     :ivar usage: the API's own usage figures (tokens), if the reply has them
-    :ivar raw: the whole reply, unmodified
+    :ivar raw: the whole reply, unmodified: its texts may hold what no file or database can, so write it as ASCII JSON
     :ivar given_paragraphs: the API's own paragraphs, if the reply has them; see :attr:`paragraphs`
     """
 

@@ -23,6 +23,7 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import shown
 from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.text import tokens
 
@@ -227,7 +228,7 @@ def _check_language(transcript: Transcript, settings: QualitySettings) -> Findin
     return Finding(
         "language",
         settings.language,
-        f"The language is {transcript.language!r}, not the expected {settings.expected_language!r}.",
+        f"The language is {shown(transcript.language, limit=40)}, not the expected {settings.expected_language!r}.",
     )
 
 

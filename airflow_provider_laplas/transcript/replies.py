@@ -9,11 +9,11 @@ AssemblyAI            ``text``, ``words[]``, ``utterances[]``         millisecon
 OpenAI                ``text`` alone, with ``usage``                  none
 ====================  ==============================================  ============
 
-Optional fields may be missing (they become None or empty). The text field is required: a reply without one raises
-:class:`~airflow_provider_laplas.errors.LaplasMalformedReplyError` and never becomes an empty transcript.
+Optional fields may be missing (they become None or empty), and what no output could hold counts as missing. The text
+field is required: a reply without one raises :class:`~airflow_provider_laplas.errors.LaplasMalformedReplyError` and never
+becomes an empty transcript.
 """
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -21,6 +21,15 @@ from typing import Any
 from airflow_provider_laplas.errors import LaplasMalformedReplyError
 from airflow_provider_laplas.transcript.json_objects import mapping, mappings
 from airflow_provider_laplas.transcript.parts import Fields, Paragraph, Segment, Word, mean_confidence
+from airflow_provider_laplas.transcript.values import (
+    channel_of,
+    confidence,
+    label,
+    optional_text,
+    plain_json,
+    seconds,
+    text_of,
+)
 
 MILLISECOND = 0.001
 """One millisecond, in seconds."""
@@ -59,7 +68,7 @@ def _from_channels(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Field
     metadata = mapping(result.get("metadata"))
     channels = list(mappings(results.get("channels")))
     alternatives = [next(mappings(channel.get("alternatives")), {}) for channel in channels]
-    texts = [_text(alternative.get("transcript")) for alternative in alternatives]
+    texts = [text_of(alternative.get("transcript")) for alternative in alternatives]
     words = tuple(
         _word(word, channel=number, unit=1.0)
         for number, alternative in enumerate(alternatives)
@@ -70,10 +79,10 @@ def _from_channels(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Field
     return Fields(
         text="\n".join(text for text in texts if text),
         raw=reply,
-        language=next(filter(None, (_optional_text(c.get("detected_language")) for c in channels)), None),
-        duration=_number(metadata.get("duration")),
+        language=next(filter(None, (optional_text(c.get("detected_language")) for c in channels)), None),
+        duration=seconds(metadata.get("duration")),
         confidence=mean_confidence(
-            _number(alternative.get("confidence"))
+            confidence(alternative.get("confidence"))
             for alternative, text in zip(alternatives, texts, strict=True)
             if text
         ),
@@ -96,18 +105,18 @@ def _from_text(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Fields:
         for part in mappings(result.get("utterances"))
     )
     return Fields(
-        text=_text(result.get("text")),
+        text=text_of(result.get("text")),
         raw=reply,
-        language=_optional_text(result.get("language_code")) or _optional_text(result.get("language")),
+        language=optional_text(result.get("language_code")) or optional_text(result.get("language")),
         # According to AssemblyAI's API reference, audio_duration is in seconds, unlike its other times.
-        duration=_number(result.get("audio_duration")),
-        confidence=_number(result.get("confidence")),
+        duration=seconds(result.get("audio_duration")),
+        confidence=confidence(result.get("confidence")),
         # One channel after another, as in the other format; AssemblyAI interleaves them by time.
         words=tuple(sorted(words, key=lambda word: word.channel)),
         segments=segments,
         channels=max([*(word.channel for word in words), *(part.channel for part in segments)], default=0)
         + 1,
-        model=_optional_text(result.get("model")) or _optional_text(result.get("speech_model")),
+        model=optional_text(result.get("model")) or optional_text(result.get("speech_model")),
         usage=_usage(result, reply),
         given_paragraphs=(),
     )
@@ -116,12 +125,12 @@ def _from_text(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Fields:
 def _given_paragraphs(alternatives: Iterable[Mapping[str, Any]]) -> Iterator[Paragraph]:
     for number, alternative in enumerate(alternatives):
         for paragraph in mappings(mapping(alternative.get("paragraphs")).get("paragraphs")):
-            speaker = _label(paragraph.get("speaker"))
+            speaker = label(paragraph.get("speaker"))
             sentences = tuple(
                 Segment(
-                    text=_text(sentence.get("text")),
-                    start=_number(sentence.get("start")),
-                    end=_number(sentence.get("end")),
+                    text=text_of(sentence.get("text")),
+                    start=seconds(sentence.get("start")),
+                    end=seconds(sentence.get("end")),
                     speaker=speaker,
                     channel=number,
                 )
@@ -133,23 +142,23 @@ def _given_paragraphs(alternatives: Iterable[Mapping[str, Any]]) -> Iterator[Par
 
 def _word(word: Mapping[str, Any], *, channel: int, unit: float) -> Word:
     return Word(
-        text=_text(word.get("punctuated_word")) or _text(word.get("word")) or _text(word.get("text")),
-        start=_number(word.get("start"), unit),
-        end=_number(word.get("end"), unit),
-        confidence=_number(word.get("confidence")),
-        speaker=_label(word.get("speaker")),
+        text=text_of(word.get("punctuated_word")) or text_of(word.get("word")) or text_of(word.get("text")),
+        start=seconds(word.get("start"), unit),
+        end=seconds(word.get("end"), unit),
+        confidence=confidence(word.get("confidence")),
+        speaker=label(word.get("speaker")),
         channel=channel,
     )
 
 
 def _segment(part: Mapping[str, Any], *, unit: float, channel: int | None = None) -> Segment:
     return Segment(
-        text=_text(part.get("transcript")) or _text(part.get("text")),
-        start=_number(part.get("start"), unit),
-        end=_number(part.get("end"), unit),
-        confidence=_number(part.get("confidence")),
-        speaker=_label(part.get("speaker")),
-        channel=max(int(_number(part.get("channel")) or 0), 0) if channel is None else channel,
+        text=text_of(part.get("transcript")) or text_of(part.get("text")),
+        start=seconds(part.get("start"), unit),
+        end=seconds(part.get("end"), unit),
+        confidence=confidence(part.get("confidence")),
+        speaker=label(part.get("speaker")),
+        channel=channel_of(part.get("channel")) if channel is None else channel,
     )
 
 
@@ -165,34 +174,11 @@ def _text_channel(part: Mapping[str, Any]) -> int:
 def _model(metadata: Mapping[str, Any]) -> str | None:
     """Return the name of the model that ran, from ``model_info``."""
     for info in mapping(metadata.get("model_info")).values():
-        if name := _optional_text(mapping(info).get("name")):
+        if name := optional_text(mapping(info).get("name")):
             return name
     return None
 
 
 def _usage(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    return mapping(result.get("usage")) or mapping(reply.get("usage")) or None
-
-
-def _text(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else ""
-
-
-def _optional_text(value: Any) -> str | None:
-    return _text(value) or None
-
-
-def _label(value: Any) -> str | None:
-    """Return a speaker's label: Deepgram numbers them from 0, AssemblyAI uses A, B and so on."""
-    return None if value is None or isinstance(value, bool | list | dict) else str(value)
-
-
-def _number(value: Any, unit: float = 1.0) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value) * unit
-    except OverflowError:
-        return None
-    # Rounded to microseconds, to drop the floating-point noise of the multiplication.
-    return round(number, 6) if math.isfinite(number) else None
+    figures: dict[str, Any] = plain_json(mapping(result.get("usage")) or mapping(reply.get("usage")))
+    return figures or None

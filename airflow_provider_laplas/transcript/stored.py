@@ -6,8 +6,10 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.redaction import shown
 from airflow_provider_laplas.transcript.json_objects import mappings
 from airflow_provider_laplas.transcript.parts import Fields, Paragraph, Segment, Word
+from airflow_provider_laplas.transcript.values import plain_json, valid_text
 
 FORMAT = "laplas-transcript"
 """The value of ``format`` in ``Transcript.to_dict``, which distinguishes it from a reply of the API."""
@@ -16,6 +18,9 @@ VERSION = 1
 """The version that ``Transcript.to_dict`` writes; increased when older readers would misread newer files."""
 
 P = TypeVar("P", Word, Segment)
+
+# For an INTEGER column.
+_TOO_LARGE = 2**31
 
 _PART_FIELDS = tuple(entry.name for entry in fields(Word))
 
@@ -48,7 +53,7 @@ def write_stored(transcript: Fields) -> dict[str, Any]:
 
 def read_stored(data: Mapping[str, Any]) -> Fields:
     """
-    Read what :func:`write_stored` wrote. Unknown keys are ignored.
+    Read what :func:`write_stored` wrote. Unknown keys are ignored, and texts that are not valid Unicode become so.
 
     :raises LaplasArgumentError: naming ``data``, if it is not a stored transcript of this version
     """
@@ -58,7 +63,7 @@ def read_stored(data: Mapping[str, Any]) -> Fields:
         )
     if data.get("version") != VERSION:
         raise LaplasArgumentError(
-            f"The stored transcript has version {data.get('version')!r}; this package reads version {VERSION}.",
+            f"The stored transcript has version {shown(data.get('version'))}; this package reads version {VERSION}.",
             argument="data",
         )
     return Fields(
@@ -71,7 +76,7 @@ def read_stored(data: Mapping[str, Any]) -> Fields:
         segments=_stored_parts(data, "segments", Segment),
         channels=_stored(data, "channels", int, default=1),
         model=_stored(data, "model", str, default=None),
-        usage=_stored(data, "usage", Mapping, default=None),
+        usage=plain_json(_stored(data, "usage", Mapping, default=None)),
         given_paragraphs=tuple(
             Paragraph(
                 sentences=_stored_parts(paragraph, "sentences", Segment),
@@ -103,11 +108,16 @@ def _stored_parts(data: Mapping[str, Any], key: str, kind: type[P]) -> tuple[P, 
 
 def _stored(data: Mapping[str, Any], key: str, kind: type[Any], *, default: Any = ...) -> Any:
     """Return a stored value of the given type; a float may be stored as an integer."""
-    value = data.get(key)
+    value: Any = data.get(key)
     if value is None and default is not ...:
         return default
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if not isinstance(value, kind) or isinstance(value, bool) or (kind is float and not math.isfinite(value)):
+    kinds = (float, int) if kind is float else kind
+    if not isinstance(value, kinds) or isinstance(value, bool) or not _fits(value):
         raise LaplasArgumentError(f"`{key}` of the stored transcript is invalid.", argument="data")
-    return value
+    return valid_text(value) if isinstance(value, str) else value
+
+
+def _fits(value: Any) -> bool:
+    if isinstance(value, int):
+        return abs(value) < _TOO_LARGE
+    return math.isfinite(value) if isinstance(value, float) else True

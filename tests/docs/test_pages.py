@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 
 from airflow_provider_laplas import captions, errors, sql
 from airflow_provider_laplas.api.options import OPTION_NAMES
+from airflow_provider_laplas.api.retry import ANSWERS
 from airflow_provider_laplas.batch.batch import Batch
 from airflow_provider_laplas.client.settings import EXTRA_FIELDS, ConnectionSettings, read_arguments
 from airflow_provider_laplas.exceptions import as_airflow_error
@@ -72,6 +73,20 @@ def section(text, title):
     return re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)[1]
 
 
+def test_the_table_of_what_an_answer_means_is_the_codes():
+    shown = [
+        [
+            f"{answer.statuses.start} to {answer.statuses.stop - 1}"
+            if isinstance(answer.statuses, range)
+            else ", ".join(map(str, answer.statuses)),
+            "perhaps" if answer.made else "no",
+            answer.why,
+        ]
+        for answer in ANSWERS
+    ]
+    assert rows(section(page("costs-and-retries"), "What an answer means"))[1:] == shown
+
+
 # The examples
 
 
@@ -83,7 +98,7 @@ def files(tmp_path, monkeypatch):
     folder = tmp_path / "transcripts"
     folder.mkdir()
     shutil.copy(REPLY, folder / "a.mp3.json")
-    Manifest(
+    manifest = Manifest(
         f"{folder}/manifest.json",
         {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1},
         0,
@@ -101,7 +116,8 @@ def files(tmp_path, monkeypatch):
                 "s3://bucket/b.mp3", "f", "b.mp3.json", state=FileState.FAILED, error="No audio in it."
             ),
         ],
-    ).save()
+    )
+    (folder / "manifest.json").write_text(manifest.to_json())
     return folder
 
 

@@ -11,6 +11,7 @@ import pytest
 from airflow_stack.local_server import LocalServer
 from airflow_stack.processes import await_condition
 from airflow_stack.stack import AirflowStack
+from tests.corpus import CASES, Case, EchoAPI
 from tests.fake_api import TEXT, FakeAPI
 
 HERE = Path(__file__).parent
@@ -23,6 +24,9 @@ CANARY_URL = f"https://{USER}:{PASSWORD}@example.com/talk.mp3?X-Amz-Signature={S
 # Which server a run talks to is named by its connection; there are as many as any test needs.
 APIS = 40
 CANARY_APIS = 20
+
+# So many of the corpus' recordings have a task of their own: one for each way to answer a POST.
+SINGLE_CASES = 17
 
 RUN_SECONDS = 400
 
@@ -49,8 +53,10 @@ class Figures(Counter):
         ``owed`` is how many transcripts have to come of it: all, but where a submission was left ambiguous.
         """
         self["faults made"] += faults
-        self["submissions that the API received"] += api.count("POST")
-        submitted = Counter(request.json["url"] for request in api.requests if request.method == "POST")
+        # Of a client that is killed right before the body, only the headers come.
+        submissions = [request for request in api.requests if request.method == "POST" and request.body]
+        self["submissions that the API received"] += len(submissions)
+        submitted = Counter(request.json["url"] for request in submissions)
         self["submissions paid twice"] += submitted.total() - len(submitted)
         self["transcripts that arrived"] += sum(text == TEXT for text in texts)
         self["transcripts lost"] += (work if owed is None else owed) - sum(text == TEXT for text in texts)
@@ -119,15 +125,27 @@ def local_server(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def stack(apis, folder, local_server, tmp_path_factory):
+def echo_api():
+    """A server that repeats all that it is sent."""
+    with EchoAPI() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(apis, echo_api, folder, local_server, tmp_path_factory):
     dags = tmp_path_factory.mktemp("dags")
     for file in HERE.glob("dags/*.py"):
         shutil.copy(file, dags)
     environment = {
         "FAULTS_FOLDER": str(folder),
         "FAULTS_CANARY_URL": CANARY_URL,
+        "FAULTS_CASES": str(CASES),
+        "FAULTS_SINGLE_CASES": str(SINGLE_CASES),
         "AIRFLOW_CONN_LAPLAS_LOCAL": local_server.connection,
+        "AIRFLOW_CONN_LAPLAS_CORPUS": echo_api.proxied,
     }
+    cases = [{"url": c.url, "options": c.options, "secrets": c.secrets} for c in map(Case, range(CASES))]
+    (folder / "corpus.json").write_text(json.dumps(cases))
     for n, api in enumerate(apis):
         # Long enough for a reply that is held until Airflow has noticed a lost worker.
         environment[f"AIRFLOW_CONN_LAPLAS_{n}"] = api.connection(timeout=90, connect_timeout=3)

@@ -3,6 +3,8 @@
 import sqlite3
 from contextlib import closing
 
+from tests.corpus import CASES, all_secrets, found_in
+from tests.corpus import SPEECH as SPOKEN
 from tests.fake_api import error_body, html, reply, reset_after_body, transcript_reply, truncated
 from tests.faults.conftest import CANARY, CANARY_URL, KEY, PRIVATE
 
@@ -56,17 +58,58 @@ def test_no_error_path_writes_down_a_key_a_signature_a_password_or_speech(stack,
     assert not found
 
 
+def test_hundreds_of_secrets_that_a_server_repeats_are_found_nowhere(stack, echo_api, folder, figures):
+    results = folder / "corpus"
+    run_id = stack.trigger("corpus", {"results_path": str(results)})
+    stack.wait("corpus", run_id, 900)
+    tasks = stack.task_states("corpus", run_id)
+    states = {task.task_id: task.state for task in tasks if task.task_id != "transcribe"}
+    assert states == dict.fromkeys(("batch", "function", "submit", "wait"), "success")
+    assert {task.state for task in tasks if task.task_id == "transcribe"} == {"success", "failed"}
+    # Every recording has been sent.
+    assert echo_api.numbers == set(range(CASES))
+
+    secrets = all_secrets(CASES)
+    texts = {str(path): path.read_text(errors="replace") for path in written(stack.home)}
+    # A reply is the server's, to the letter.
+    texts |= {
+        str(path): path.read_text() for path in (results / "batch").rglob("*manifest*") if path.is_file()
+    }
+    texts |= {
+        str(path): path.read_text() for path in (results / "batch" / ".manifest").rglob("*") if path.is_file()
+    }
+    texts |= dict(tables(stack.home / "airflow.db"))
+    found = [f"{where}: {what}" for where, text in texts.items() for what in found_in(text, secrets)]
+    found += [f"{where}: speech" for where, text in texts.items() if where != "xcom" and SPOKEN in text]
+    figures["tasks run with secrets and speech to leak"] += len(tasks)
+    figures["secrets and speech found"] += len(found)
+    assert not found
+
+
+def written(home):
+    """Yield the files that Airflow's processes and the tasks have written."""
+    for path in home.rglob("*"):
+        if path.is_file() and not path.name.startswith("airflow.db"):
+            yield path
+
+
+def tables(path):
+    """Yield each table's name, and all that is in it."""
+    with closing(sqlite3.connect(path)) as database:
+        for (name,) in database.execute("select name from sqlite_master where type = 'table'").fetchall():
+            yield name, repr(database.execute(f'select * from "{name}"').fetchall())
+
+
 def in_files(home):
     """Search all that Airflow's processes and the tasks have written."""
     searched = 0
-    for path in home.rglob("*"):
-        if path.is_file() and not path.name.startswith("airflow.db"):
-            searched += 1
-            content = path.read_bytes()
-            for canary in (*PRIVATE, SPEECH):
-                if canary.encode() in content:
-                    at = content.index(canary.encode())
-                    yield f"{path}: {content[max(0, at - 300) : at + 80]!r}"
+    for path in written(home):
+        searched += 1
+        content = path.read_bytes()
+        for canary in (*PRIVATE, SPEECH):
+            if canary.encode() in content:
+                at = content.index(canary.encode())
+                yield f"{path}: {content[max(0, at - 300) : at + 80]!r}"
     assert searched > 20
 
 

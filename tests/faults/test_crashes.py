@@ -4,14 +4,12 @@ import pytest
 
 from tests.fake_api import TEXT
 from tests.faults.conftest import RUN_SECONDS
-from tests.faults.kill import kill_owner, killing
+from tests.faults.kill import killing
 
 
 def arm(point, target, api, folder, run_marker):
     """Have the process end at this point of the first try."""
-    if point == "intent":
-        api.at_connect(kill_owner(target))
-    elif point == "sent":
+    if point == "sent":
         api.script("POST", killing(target))
     elif point == "stored":
         api.script("GET", killing(target))
@@ -19,7 +17,12 @@ def arm(point, target, api, folder, run_marker):
         run_marker.touch()
 
 
-DAGS = {"intent": "one", "sent": "one", "reply": "killed_with_the_reply", "stored": "one_in_place"}
+DAGS = {
+    "intent": "killed_at_a_note",
+    "sent": "one",
+    "reply": "killed_at_a_note",
+    "stored": "one_in_place",
+}
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +87,20 @@ def test_a_resumed_half_that_is_killed_after_the_retention_finds_the_transcript(
     figures.tally(api, texts=[text])
     assert (text, api.count("POST")) == (TEXT, 1)
     assert not api.generations
+
+
+def test_a_list_that_changes_before_a_clear_pays_only_for_what_is_new(stack, use_api, folder, figures):
+    conn_id, api = use_api()
+    run_id, listed = "listed", folder / "list-listed"
+    listed.write_text("a b")
+    results = {"conn_id": conn_id, "results_path": str(folder / "listed")}
+    stack.trigger("listed", results, run_id=run_id)
+    stack.await_success("listed", run_id, RUN_SECONDS)
+    listed.write_text("x a b")
+    stack.clear("listed", run_id, ["listed", "transcribe"])
+    stack.await_success("listed", run_id, RUN_SECONDS)
+    texts = [stack.xcom("listed", run_id, "transcribe", map_index=index)["text"] for index in range(3)]
+    figures.tally(api, work=3, texts=texts)
+    assert texts == [TEXT] * 3
+    urls = [request.json["url"] for request in api.requests if request.method == "POST"]
+    assert sorted(urls) == [f"https://example.com/{name}.mp3" for name in "abx"]

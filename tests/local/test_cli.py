@@ -36,16 +36,24 @@ COMMAND = [
 
 @contextmanager
 def served(
-    data_dir: Path, *options: str, end: int = signal.SIGTERM, **environment: str
+    data_dir: Path | None,
+    *options: str,
+    end: int = signal.SIGTERM,
+    log: Path | None = None,
+    **environment: str,
 ) -> Iterator[tuple[str, list[str]]]:
     """The command as a process: its URL, and the lines that it printed before it."""
-    data_dir.mkdir(exist_ok=True)
-    with (data_dir.parent / "log").open("w+") as log:
+    if data_dir is not None:
+        data_dir.mkdir(exist_ok=True)
+        options = ("--data-dir", str(data_dir), *options)
+        log = data_dir.parent / "log"
+    assert log is not None
+    with log.open("w+") as log_file:
         # A pipe that nobody reads would fill up and stop the server.
         process = subprocess.Popen(
-            [*COMMAND, "--data-dir", str(data_dir), *options],
+            [*COMMAND, *options],
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=log_file,
             text=True,
             env={"PATH": "/usr/bin"} | environment,
         )
@@ -56,8 +64,8 @@ def served(
                 if found := re.match(r"Listening on (http://\S+)/v1", line):
                     yield found[1], lines
                     return
-            log.seek(0)
-            pytest.fail(log.read())
+            log_file.seek(0)
+            pytest.fail(log_file.read())
         finally:
             process.send_signal(end)
             process.communicate(timeout=30)
@@ -66,6 +74,29 @@ def served(
 def reaches(url: str, key: str) -> bool:
     response = requests.get(f"{url}/v1/stt/none", headers={"Authorization": f"Bearer {key}"}, timeout=10)
     return response.status_code == 404
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_a_tilde_in_a_path_is_the_home_folder(tmp_path: Path, by: str):
+    """Shells expand it neither after an equals sign nor in a file of settings."""
+    (tmp_path / "keys").write_text("a-key\n")
+    paths = {"data_dir": "~/data", "key_file": "~/keys"}
+    environment, options = {"HOME": str(tmp_path)}, []
+    if by == "option":
+        options = [f"--{name.replace('_', '-')}={path}" for name, path in paths.items()]
+    else:
+        environment |= {f"LAPLAS_LOCAL_SERVE_{name.upper()}": path for name, path in paths.items()}
+    with served(None, *options, log=tmp_path / "log", **environment) as (url, _):
+        assert reaches(url, "a-key")
+    assert (tmp_path / "data" / "generations.sqlite3").exists()
+
+
+def test_the_home_folder_of_nobody_is_told():
+    with pytest.raises(SetupError, match="home folder"):
+        Settings(keys=frozenset({"key"}), data_dir=Path("~nobody-has-this-name/data"))
+    told = CliRunner().invoke(main, ["serve", "--data-dir", "~nobody-has-this-name/data"])
+    assert told.exit_code == 2
+    assert "home folder" in told.output
 
 
 def test_without_a_key_one_is_made_kept_and_its_place_is_printed(data_dir: Path):

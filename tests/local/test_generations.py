@@ -1,7 +1,10 @@
 """A generation's life: states, expiry, restarts, crashes."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -161,6 +164,72 @@ def test_a_recording_that_kills_the_process_is_given_up_after_three_starts(
             assert not spooled(data_dir)
 
 
+CRASHES = """
+import os, sys, threading, time
+from pathlib import Path
+from airflow_provider_laplas.local.settings import Settings
+from airflow_provider_laplas.local.store import Store
+from airflow_provider_laplas.local.workers import Workers
+from tests.local.conftest import StubEngine, eventually
+
+class Crashing(StubEngine):
+    def transcribe(self, samples, **asked):
+        if len(samples) > 20_000:
+            another.wait(0.5)
+            os._exit(9)
+        another.set()
+        time.sleep(0.6)
+        return super().transcribe(samples, **asked)
+
+another = threading.Event()
+folder = Path(sys.argv[1])
+settings = Settings(keys=frozenset({"key"}), data_dir=folder, concurrency=2)
+store = Store(folder, retention=3600, clock=time.time)
+work = Workers(store, Crashing(), settings)
+work.start()
+eventually(lambda: all(store.get(one).status in {"completed", "error"} for one in sys.argv[2:]))
+work.stop()
+"""
+
+
+@pytest.mark.parametrize("deadly", [0, 1, 2])
+def test_a_recording_that_kills_the_process_takes_no_other_one_with_it(data_dir: Path, deadly: int):
+    ids = [Store.new_id() for _ in range(3)]
+    with closing(Store(data_dir, retention=3600, clock=time.time)) as store:
+        for number, generation_id in enumerate(ids):
+            store.audio_path(generation_id).write_bytes(wav(2 if number == deadly else 1))
+            store.add(generation_id, BODY)
+    command = [sys.executable, "-c", CRASHES, str(data_dir), *ids]
+    ends = [subprocess.run(command, check=False, capture_output=True).returncode for _ in range(4)]
+
+    assert ends == [9, 9, 9, 0]
+    with closing(Store(data_dir, retention=3600, clock=time.time)) as store:
+        ended = [store.get(generation_id) for generation_id in ids]
+    assert [job.status == "error" for job in ended] == [number == deadly for number in range(3)]
+    assert ended[deadly].error["name"] == "CrashError"
+
+
+def test_suspects_are_processed_alone_and_the_others_after_them(
+    running, engine: StubEngine, data_dir: Path, clock: Clock
+):
+    ids = [Store.new_id() for _ in range(4)]
+    with closing(Store(data_dir, retention=3600, clock=clock)) as store:
+        for generation_id in ids:
+            store.audio_path(generation_id).write_bytes(wav())
+            store.add(generation_id, BODY)
+            clock.now += 1
+        # What a killed process leaves behind.
+        assert [store.claim().id for _ in range(2)] == ids[:2]
+    engine.open.clear()
+
+    with running(concurrency=2) as api:
+        assert engine.entered.wait(10)
+        assert [api.status(one) for one in ids] == ["active", "waiting", "waiting", "waiting"]
+        engine.open.set()
+        for one in ids:
+            eventually(lambda ended=one: api.status(ended) == "completed")
+
+
 def test_what_the_spool_holds_for_nobody_is_deleted_at_the_start(running, data_dir: Path):
     with running():
         pass
@@ -296,10 +365,10 @@ class TestTrouble:
         left = [error]
         real = getattr(store, method)
 
-        def sometimes(*args):
+        def sometimes(*args, **kwargs):
             if left:
                 raise left.pop()
-            return real(*args)
+            return real(*args, **kwargs)
 
         monkeypatch.setattr(store, method, sometimes)
         ids = [self.submit(store, work) for _ in range(2)]

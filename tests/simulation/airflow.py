@@ -41,7 +41,7 @@ class Store:
         self._check()
         return self._content.get(key)
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         self._world.pause(self._world.latency())
         self._check()
         self._content[key] = value
@@ -71,9 +71,15 @@ class Settings:
             ResumePolicy(
                 "resubmit" if rng.random() < 0.15 else "fail", "resubmit" if rng.random() < 0.2 else "fail"
             ),
-            BatchLimits(rng.choice([2, 4, 10]), rng.choice([0, 1, 100, 100]), None, None, False),
+            cls.limits_drawn(world),
             rng.choice([300.0, 3600.0]),
         )
+
+    @staticmethod
+    def limits_drawn(world: World) -> BatchLimits:
+        rng = world.rng
+        most = rng.choice([None, None, None, None, 3])
+        return BatchLimits(rng.choice([2, 4, 10]), rng.choice([0, 1, 100, 100]), most, None, False)
 
 
 @dataclass(eq=False)
@@ -306,6 +312,12 @@ class Airflow:
         """Have Airflow's time-out end a worker, or a triggerer shut down."""
         for writer in self.at_work(task):
             self._interrupt(writer)
+
+    def edit(self, task: Task) -> None:
+        """Change the limits in its DAG file, as a user does; processes that run have the old ones."""
+        limits = Settings.limits_drawn(self.world)
+        self.world.note(f"[edit] {task.name}: {limits}")
+        task.settings = replace(task.settings, limits=limits)
 
     def clear(self, task: Task) -> None:
         """Clear it, as a user does."""

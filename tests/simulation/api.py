@@ -116,6 +116,8 @@ class Client:
         before: Callable[[], Awaitable[object]],
     ) -> str:
         for attempt in range(1, ATTEMPTS + 1):
+            # The rate limiter's permit.
+            await asyncio.sleep(self._world.latency())
             asked_at = self._world.elapsed
             await before()
             try:

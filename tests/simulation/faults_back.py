@@ -13,6 +13,7 @@ from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.journal import meta_folder, segments
 from airflow_provider_laplas.manifest.lease import Lease, lost
 from airflow_provider_laplas.manifest.manifest import Manifest
+from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.persistence import persistently
 from tests.simulation.world import SimulatedStorage
 
@@ -90,7 +91,21 @@ def _unfenced() -> Any:
     return mock.patch.object(Manifest, "fold", fold)
 
 
+def _taken_twice() -> Any:
+    """Who takes the next files leaves them where the next one finds them, too."""
+    take = BatchState.next_pending
+
+    def next_pending(self: BatchState, count: int) -> list[FileRecord]:
+        taken = take(self, count)
+        for record in taken:
+            self.add(record)
+        return taken
+
+    return mock.patch.object(BatchState, "next_pending", next_pending)
+
+
 FAULTS = {
+    "taken-twice": _taken_twice,
     "shared-lease": _shared_lease,
     "no-check": _no_check,
     "next-only": _next_only,

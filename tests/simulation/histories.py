@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.simulation import airflow as simulated
@@ -79,7 +79,13 @@ def _happen(world: World, airflow: Airflow) -> None:
         )
         tasks.append(other)
         world.at(rng.random() * rng.choice([0.1, 30.0, 900.0]), lambda: airflow.start_try(other))
-    events: list[Callable[[Task], Any]] = [airflow.clear, airflow.cut_off, airflow.interrupt, airflow.stop]
+    events: list[Callable[[Task], Any]] = [
+        airflow.clear,
+        airflow.cut_off,
+        airflow.interrupt,
+        airflow.stop,
+        airflow.edit,
+    ]
     for _ in range(rng.choice([0, 1, 1, 2, 3])):
         event, task = rng.choice(events), rng.choice(tasks)
         world.at(
@@ -103,6 +109,7 @@ def _calm_down(world: World, airflow: Airflow) -> None:
     world.outage_until = -1.0
     world.elapsed += 400.0
     task = _last(airflow)
+    task.settings = replace(task.settings, limits=replace(task.settings.limits, max_files=None))
     for _ in range(3):
         task.phase += 1
         airflow.start_try(task)

@@ -294,7 +294,7 @@ or stands still for minutes, before it is done or after; no operation of anybody
 class SimulatedStorage(Storage):
     """Files in memory; every operation is a point."""
 
-    exclusive = True
+    exclusive = says_exclusive = True
     """Whether of several creates one succeeds."""
 
     def __init__(self, world: World) -> None:
@@ -402,6 +402,9 @@ class SimulatedStorage(Storage):
         if writer is not None and self.files[uri][0] == text:
             writer.lease_at = self.world.elapsed
         return created
+
+    def creates_exclusively(self, uri: str) -> bool:
+        return self.says_exclusive
 
     def delete(self, uri: str) -> None:
         self._operate("delete", uri, lambda: self.files.pop(uri, None) and None, writes=True)

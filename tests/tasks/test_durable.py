@@ -2,22 +2,30 @@
 
 import json
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
+from pathlib import Path
 
 import pytest
+from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.sdk import task
+from airflow.sdk.execution_time.context import TaskStateStoreAccessor
+from airflow.state.metastore import MetastoreBackend
+from airflow.utils.session import create_session
+from sqlalchemy import update
 
 from airflow_provider_laplas.airflow_compat import AirflowException
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasGenerationGoneError,
     LaplasGenerationTimeoutError,
+    LaplasTransportError,
+    LaplasValidationError,
 )
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sensors import STTCompletionSensor
-from tests.fake_api import TEXT, reply, reset_after_body, transcript_reply
+from tests.fake_api import TEXT, reply, reset_after_body, stall, transcript_reply
 
 URL = "https://example.com/a.mp3"
 
@@ -214,7 +222,6 @@ def test_other_work_is_submitted(api, dag, run_and_clear, change):
             operator.options = {"diarize": value}
         else:
             setattr(operator, name, value)
-        operator._audio = operator.audio
     run_and_clear()
     assert api.count("POST") == 2
 
@@ -231,6 +238,15 @@ def test_a_file_that_changed_is_submitted_again_and_one_that_was_moved_away_is_n
     assert api.count("POST") == 2
     audio.unlink()
     assert run_and_clear().state_of("t") == "success"
+    assert api.count("POST") == 2
+
+
+def test_audio_that_changes_and_changes_back_is_not_submitted_again(api, dag, run_and_clear):
+    names = iter(["a", "b", "a", "b"])
+    dag.user_defined_macros = {"name": lambda: next(names)}
+    SubmitSTTOperator(task_id="t", audio="https://example.com/{{ name() }}.mp3")
+    ids = [run_and_clear().xcom("t") for _ in range(4)]
+    assert ids == [*api.generations] * 2
     assert api.count("POST") == 2
 
 
@@ -373,3 +389,174 @@ def test_a_folder_that_cannot_be_written_to_does_not_lose_the_transcript(
     run = run_dag(dag)
     assert run.xcom("t")["text"] == TEXT
     assert run.xcom("t")["result"]["xcom_key"] == "reply"
+
+
+@pytest.fixture
+def store_away(monkeypatch):
+    """Let Airflow's state store fail at the writes that a test picks by what is written; reading works."""
+    monkeypatch.setattr("airflow_provider_laplas.persistence.WRITE_ATTEMPTS", 1)
+    really = TaskStateStoreAccessor.set
+
+    def away_for(picks):
+        def write(self, key, value, **how):
+            if picks(json.loads(value)):
+                raise ConnectionError("Airflow's API server is away")
+            really(self, key, value, **how)
+
+        monkeypatch.setattr(TaskStateStoreAccessor, "set", write)
+
+    return away_for
+
+
+def once_the_id_is_known(note):
+    return note["generation_id"] is not None and note["result"] is None
+
+
+@BOTH
+@pytest.mark.parametrize("folder", [True, False], ids=["folder", "state store"])
+def test_where_the_id_could_not_be_noted_a_clear_finds_the_transcript_that_was_noted_later(
+    api, dag, run_and_clear, store_away, tmp_path, folder, deferrable
+):
+    store_away(once_the_id_is_known)
+    TranscribeOperator(
+        task_id="t",
+        audio=URL,
+        poke_interval=1,
+        deferrable=deferrable,
+        defer_after=0,
+        results_path=str(tmp_path) if folder else None,
+    )
+    run_and_clear()
+    (generation_id,) = api.generations
+    api.generations.clear()
+    run = run_and_clear()
+    assert run.state_of("t") == "success"
+    assert (run.xcom("t")["text"], run.xcom("t")["generation_id"]) == (TEXT, generation_id)
+    assert api.count("POST") == 1
+
+
+def test_where_the_id_could_not_be_noted_a_task_whose_trigger_failed_finds_it_in_its_xcom(
+    api, dag, run_dag, store_away, monkeypatch
+):
+    def give_up(self, context, event=None):
+        return self.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+
+    store_away(once_the_id_is_known)
+    monkeypatch.setattr(TranscribeOperator, "execute_complete", give_up)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0)
+    assert run_dag(dag).xcom("t")["text"] == TEXT
+
+
+def test_an_id_that_could_not_be_noted_is_noted_once_the_store_is_back(api, dag, run_and_clear, store_away):
+    failures = iter([True])
+    store_away(lambda note: once_the_id_is_known(note) and next(failures, False))
+    SubmitSTTOperator(task_id="t", audio=URL)
+    ids = [run_and_clear().xcom("t") for _ in range(2)]
+    assert ids == [*api.generations] * 2
+    assert api.count("POST") == 1
+
+
+def test_a_transcript_that_cannot_be_noted_does_not_fail_the_task_that_has_it(
+    api, dag, run_dag, store_away, caplog
+):
+    """A further try would delete the XCom that holds it."""
+    store_away(lambda note: note["result"] is not None)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0)
+    run = run_dag(dag)
+    assert (run.state_of("t"), run.xcom("t")["text"]) == ("success", TEXT)
+    assert "could not be noted" in caplog.text
+
+
+@pytest.mark.parametrize("folder", [True, False], ids=["folder", "state store"])
+def test_a_note_of_an_earlier_version_that_has_a_result_and_no_id_is_a_stored_transcript(
+    api, dag, run_and_clear, monkeypatch, tmp_path, folder
+):
+    really = TaskStateStoreAccessor.set
+
+    def without_id(self, key, value, **how):
+        really(self, key, json.dumps(json.loads(value) | {"generation_id": None}), **how)
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(TaskStateStoreAccessor, "set", without_id)
+        TranscribeOperator(
+            task_id="t", audio=URL, poke_interval=1, results_path=str(tmp_path) if folder else None
+        )
+        run_and_clear()
+    (generation_id,) = api.generations
+    api.generations.clear()
+    run = run_and_clear()
+    assert (run.state_of("t"), run.xcom("t")["text"]) == ("success", TEXT)
+    assert run.xcom("t")["generation_id"] == generation_id or not folder
+    assert api.count("POST") == 1
+
+
+def test_an_error_of_the_api_is_not_hidden_by_a_store_that_fails_after_it(api, dag, run_dag, monkeypatch):
+    monkeypatch.setattr("airflow_provider_laplas.persistence.WRITE_ATTEMPTS", 1)
+
+    def away(self, key):
+        raise ConnectionError("Airflow's API server is away")
+
+    monkeypatch.setattr(TaskStateStoreAccessor, "delete", away)
+    api.script("POST", reply(400))
+    SubmitSTTOperator(task_id="t", audio=URL)
+    (error,) = run_dag(dag).errors
+    assert isinstance(error, LaplasValidationError)
+
+
+def test_a_note_outlives_airflows_usual_retention(api, dag, run_and_clear, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__STATE_STORE__DEFAULT_RETENTION_DAYS", "1")
+    SubmitSTTOperator(task_id="t", audio=URL)
+    run_and_clear()
+    with create_session() as session:
+        expires = TaskStateStoreModel.expires_at
+        session.execute(
+            update(TaskStateStoreModel)
+            .where(expires.is_not(None))
+            .values(expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+        )
+    MetastoreBackend().cleanup()
+    assert run_and_clear().state_of("t") == "success"
+    assert api.count("POST") == 1
+
+
+@pytest.mark.parametrize("clears", [True, False])
+def test_a_setting_that_drops_notes_on_success_is_warned_of_where_it_makes_a_clear_pay_again(
+    api, dag, run_and_clear, monkeypatch, caplog, clears
+):
+    monkeypatch.setenv("AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS", str(clears))
+    SubmitSTTOperator(task_id="t", audio=URL)
+    run_and_clear()
+    assert ("clear_on_success" in caplog.text) is clears
+    run_and_clear()
+    assert api.count("POST") == 1 + clears
+
+
+@pytest.mark.parametrize("operator", [SubmitSTTOperator, TranscribeOperator])
+def test_a_file_whose_name_is_not_utf_8_is_transcribed(api, dag, run_and_clear, tmp_path, operator):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.mp3"
+    Path(os.fsdecode(path)).write_bytes(b"x" * 100)
+    operator(task_id="t", audio=os.fsdecode(path))
+    assert [run_and_clear().state_of("t") for _ in range(2)] == ["success"] * 2
+    assert api.count("POST") == 1
+
+
+def test_a_submission_without_a_connection_is_not_noted(api, dag, run_dag, monkeypatch):
+    monkeypatch.setattr("airflow_provider_laplas.client.client.ATTEMPTS", 1)
+    notes = []
+    monkeypatch.setattr(TaskStateStoreAccessor, "set", lambda *args, **how: notes.append(args))
+    api.stop()
+    SubmitSTTOperator(task_id="t", audio=URL)
+    (error,) = run_dag(dag).errors
+    assert isinstance(error, LaplasTransportError)
+    assert notes == []
+
+
+def test_an_upload_that_airflows_time_out_ends_was_not_made_and_is_submitted_by_a_retry(
+    api, dag, run_dag, tmp_path
+):
+    audio = tmp_path / "large.mp3"
+    audio.write_bytes(b"x" * 30_000_000)
+    api.script("POST", stall(600))
+    SubmitSTTOperator(task_id="t", audio=str(audio), execution_timeout=timedelta(seconds=5), **RETRY)
+    assert run_dag(dag).state_of("t") == "success"
+    assert (api.count("POST"), len(api.generations)) == (2, 1)

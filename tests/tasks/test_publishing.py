@@ -16,6 +16,7 @@ from airflow_provider_laplas.errors import LaplasArgumentError, LaplasQualityErr
 from airflow_provider_laplas.links import asset_uri, browsable
 from airflow_provider_laplas.manifest import FileState, Manifest
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatchOperator, TranscribeOperator
+from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sensors import STTCompletionSensor
 from airflow_provider_laplas.transcript.quality import QualitySettings
 from tests.fake_api import TEXT, error_body, reply, transcript_reply
@@ -69,6 +70,25 @@ def test_a_sensor_writes_them_too(api, dag, run_dag, tmp_path):
     )
     files = run_dag(dag).xcom("wait")["files"]
     assert sorted(files) == ["json", "txt"]
+
+
+HOSTILE = transcript_reply("half \ud83d a pair and nul \0 said.")
+HOSTILE["result"]["results"]["utterances"] = [
+    {"transcript": "half \ud83d a pair", "start": 0, "end": 1, "channel": 1e300, "confidence": 1e300}
+]
+HOSTILE["result"]["usage"] = {"total_tokens": 10**40, "by \ud83d": 1}
+SAID = "half \ufffd a pair and nul \ufffd said."
+
+
+def test_what_no_output_can_hold_breaks_none_of_a_tasks(api, dag, run_dag, tmp_path):
+    api.default_reply = HOSTILE
+    transcribe(tmp_path, formats=ALL)
+    run = run_dag(dag)
+    result = run.xcom("transcribe")
+    assert result["text"] == SAID
+    assert run.xcom("transcribe", "usage")["tokens"] == {"total_tokens": None, "by \ufffd": 1}
+    assert Path(result["files"]["txt"]).read_text() == f"{SAID}\n"
+    assert load_transcript(result).raw == json.loads(json.dumps(HOSTILE))
 
 
 def test_formats_without_a_folder_are_refused_before_anything_is_submitted(api, dag, run_dag):
@@ -355,6 +375,20 @@ def test_a_batch_writes_the_formats_of_every_file_and_a_format_that_is_added_lat
     summary = run_dag(dag).xcom("batch")
     assert len(list(tmp_path.glob("*.txt"))) == 2
     assert (summary["new"], api.count("POST")) == (0, 2)
+
+
+def test_what_no_output_can_hold_breaks_no_batch(api, dag, run_dag, tmp_path):
+    api.script("GET", *[reply(200, {"status": "pon\ud83ddering"})] * 2, reply(200, HOSTILE))
+    failed = {"status": "error", "error": "it \ud83d\0 broke"}
+    api.script("GET", reply(200, failed))
+    batch(tmp_path, 4, formats=ALL, max_failed=1)
+    run = run_dag(dag)
+    assert run.xcom("batch")["counts"] == {"completed": 3, "failed": 1}
+    texts = {Path(path).read_text() for path in tmp_path.rglob("*.txt")}
+    assert texts == {f"{SAID}\n", f"{TEXT}\n"}
+    (entry,) = Manifest.load(f"{tmp_path}/manifest.json").having(FileState.FAILED)
+    assert "broke" in entry.error
+    entry.error.encode()
 
 
 def test_a_batch_writes_captions_by_its_limits_and_leaves_what_is_there_where_only_these_change(

@@ -170,4 +170,4 @@ def test_called_from_python_a_wrong_limit_is_a_usage_error(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["captions", "-", "--lines", "0"])
     assert caught.value.code == 2
-    assert "`lines` must be a whole number of at least 1, not 0." in capsys.readouterr().err
+    assert "`lines` must be a whole number from 1 to 1000, not 0." in capsys.readouterr().err

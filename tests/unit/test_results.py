@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.results import inline, load_reply, load_transcript
+from airflow_provider_laplas.results.output import check_results_path, choose_folder
 from airflow_provider_laplas.transcript import Transcript
 
 REPLY = json.loads((Path(__file__).parent / "replies" / "deepgram_full.json").read_text())
@@ -55,3 +56,22 @@ def test_what_leads_to_no_transcript_is_an_error_that_names_the_argument(tmp_pat
     with pytest.raises(LaplasArgumentError) as caught:
         load_transcript(reference)
     assert caught.value.argument == "result"
+
+
+@pytest.mark.parametrize(
+    ("given", "expanded"),
+    [
+        ("~/replies", "/home/me/replies"),
+        ("~", "/home/me"),
+        ("/a/~/b", "/a/~/b"),
+        ("s3://bucket/~/a", "s3://bucket/~/a"),
+        ("~nobody-has-this-name/a", "~nobody-has-this-name/a"),
+        ("{{ params.home }}/~", "{{ params.home }}/~"),
+        (None, None),
+    ],
+)
+def test_a_tilde_that_begins_a_results_folder_is_the_home_folder(monkeypatch, given, expanded):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert check_results_path(given) == expanded
+    assert choose_folder(given, None) == expanded
+    assert choose_folder(None, given) == expanded

@@ -6,13 +6,20 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
-from airflow_provider_laplas.errors import LaplasConfigurationError, LaplasStorageError
+from airflow_provider_laplas import storage as storage_module
+from airflow_provider_laplas.errors import (
+    LaplasArgumentError,
+    LaplasConfigurationError,
+    LaplasStorageError,
+)
+from airflow_provider_laplas.manifest.lease import check_lease, take_lease
 from airflow_provider_laplas.storage import LOCAL, Storage
 
 NAMES = [
@@ -210,3 +217,118 @@ def test_what_another_process_wrote_is_listed_at_once():
     assert storage.info("memory://bucket/a.json").modified <= time.time()
     assert not storage.create("memory://bucket/a.json", "again")
     memory.rm("/bucket", recursive=True)
+
+
+def test_a_key_that_was_replaced_is_looked_up_again(monkeypatch):
+    class Locked(MemoryFileSystem):
+        cachable = False
+        key = "old"
+
+        def cat_file(self, path, **_):
+            if self.key != keys[-1]:
+                raise PermissionError("The AWS Access Key Id you provided does not exist in our records.")
+            return self.key.encode()
+
+    def reopen(path):
+        filesystem = Locked()
+        filesystem.key = keys[-1]
+        return filesystem
+
+    keys = ["old"]
+    root = SimpleNamespace(fs=Locked(), path="/")
+    storage = Storage(lambda _: root, reopen=reopen)
+    assert storage.read_text("memory://x") == "old"
+    keys.append("new")
+    with pytest.raises(LaplasStorageError):
+        storage.read_text("memory://x")
+    with pytest.raises(LaplasStorageError):
+        storage.read_text("memory://x")
+    monkeypatch.setattr(storage_module, "REOPEN_AFTER", 0.0)
+    assert storage.read_text("memory://x") == "new"
+
+
+@pytest.mark.parametrize(
+    ("code", "permission"), [("AccessDenied", True), ("ExpiredToken", False), ("InvalidObjectState", False)]
+)
+def test_only_a_missing_permission_is_called_one(code, permission):
+    class Refusing(MemoryFileSystem):
+        cachable = False
+
+        def cat_file(self, path, **_):
+            cause = RuntimeError()
+            cause.response = {"Error": {"Code": code}}
+            raise PermissionError(code) from cause
+
+    storage = Storage(lambda _: SimpleNamespace(fs=Refusing(), path="/"))
+    with pytest.raises(LaplasStorageError, match=code) as raised:
+        storage.read_text("memory://x")
+    assert (raised.value.permission is not None) is permission
+    assert ("Grant it" in str(raised.value)) is permission
+
+
+class Careless(MemoryFileSystem):
+    """A storage that ignores the condition of a create."""
+
+    cachable = False
+
+    def pipe_file(self, path, value, mode="overwrite", **_):
+        super().pipe_file(path, value)
+
+
+def test_a_storage_that_ignores_the_condition_of_a_create_is_found_out_and_the_last_one_has_the_lease(caplog):
+    filesystem = Careless()
+    storage = Storage(lambda _: SimpleNamespace(fs=filesystem, path="/leases"))
+    first = take_lease("memory://b/manifest.json", {"task_id": "first"}, storage, after=None)
+    assert "cannot create a file only where there is none" in caplog.text
+    create, storage.create = storage.create, lambda uri, text: storage.write_text(uri, text) or True
+    second = take_lease("memory://b/manifest.json", {"task_id": "second"}, storage, after=None)
+    storage.create = create
+    assert first.number == second.number
+    check_lease(second, storage)
+    with pytest.raises(LaplasArgumentError, match="second"):
+        check_lease(first, storage)
+
+
+def test_a_listing_may_take_longer_than_another_call():
+    class Large(MemoryFileSystem):
+        cachable = False
+
+        def find(self, path, **_):
+            time.sleep(0.3)
+            return {"/in/a": {"name": "/in/a", "size": 1, "type": "file"}}
+
+    storage = Storage(lambda _: SimpleNamespace(fs=Large(), path="/"), call_timeout=0.1)
+    assert list(storage.list_files("memory://b/in")) == ["a"]
+
+
+def test_a_glob_lists_no_folders_below(tmp_path):
+    (tmp_path / "deep").mkdir()
+    for name in ("a.mp3", "deep/b.mp3"):
+        (tmp_path / name).write_bytes(b"x")
+    assert list(LOCAL.list_files(str(tmp_path), recursive=False)) == ["a.mp3"]
+    storage = Storage(UPath)
+    storage.write_text("memory://glob/a.mp3", "x")
+    storage.write_text("memory://glob/deep/b.mp3", "x")
+    assert list(storage.list_files("memory://glob", recursive=False)) == ["a.mp3"]
+
+
+def test_a_file_uri_may_name_this_machine(tmp_path):
+    LOCAL.write_text(f"file://localhost{tmp_path}/a.json", "text")
+    assert (tmp_path / "a.json").read_text() == "text"
+
+
+def test_what_a_label_does_not_change_is_the_version_of_an_object_at_google():
+    class Google(MemoryFileSystem):
+        cachable = False
+        etag = "CAE="
+
+        def info(self, path, **_):
+            return {"name": path, "size": 3, "generation": "17", "etag": self.etag, "type": "file"}
+
+    filesystem = Google()
+    storage = Storage(lambda _: SimpleNamespace(fs=filesystem, path="/"))
+    before = storage.info("memory://b/a.mp3")
+    filesystem.etag = "CAI="
+    after = storage.info("memory://b/a.mp3")
+    assert before.version == after.version == "17"
+    assert before.etag != after.etag

@@ -78,6 +78,19 @@ def test_a_wait_that_ends_badly_is_an_event_with_the_typed_error(api, make, prep
     assert event.generation_id == generation_id
 
 
+def test_a_first_poll_that_is_far_away_is_made_at_the_deadline(api, make, monkeypatch):
+    monkeypatch.setattr("airflow_provider_laplas.triggers.FIRST_POLL", -2.0)
+    trigger = make(api.create(), seconds=0.3, first_poll=3600.0)
+
+    async def event():
+        async with asyncio.timeout(20):
+            return [event.payload async for event in trigger.run()]
+
+    (payload,) = asyncio.run(event())
+    assert isinstance(CompletionEvent.from_payload(payload).error, LaplasGenerationTimeoutError)
+    assert api.count("GET") == 1
+
+
 @pytest.mark.parametrize(
     "payload",
     [

@@ -1,5 +1,6 @@
 """DAGs that the fault suite breaks. What each is asked to do comes in the run's parameters."""
 
+import json
 import os
 import signal
 import time
@@ -7,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, AssetAlias, Param, task
 
 from airflow_provider_laplas.operators import (
     SubmitSTTOperator,
@@ -22,11 +23,12 @@ ANY = "{{ params.audio or 'https://example.com/' ~ run_id ~ '.mp3' }}"
 CONN = "{{ params.conn_id }}"
 
 
-class KillAtTheSecondNote:
+class KillAtANote:
     """
-    The task's state store, which ends this process or its supervisor when it is to note the id.
+    The task's state store, which ends this process or its supervisor after the first note or before the second.
 
-    The first note is the intent; the second comes when the API's answer has come.
+    The first note is the intent; the second comes when the API's answer has come. The run's id begins with ``intent`` or
+    ``reply``.
     """
 
     def __init__(self, store: Any, run_id: str) -> None:
@@ -39,19 +41,26 @@ class KillAtTheSecondNote:
 
     def set(self, *args: Any, **kwargs: Any) -> None:
         self._notes += 1
+        if self._notes == 1:
+            self._store.set(*args, **kwargs)
+        if self._notes == (1 if self._run_id.startswith("intent") else 2):
+            self._kill()
+        if self._notes > 1:
+            self._store.set(*args, **kwargs)
+
+    def _kill(self) -> None:
         for target, pid in (("task", os.getpid()), ("supervisor", os.getppid())):
             marker = Path(os.environ["FAULTS_FOLDER"]) / f"kill-{target}-{self._run_id}"
-            if self._notes == 2 and marker.exists():
+            if marker.exists():
                 marker.unlink()
                 os.kill(pid, signal.SIGKILL)
-        self._store.set(*args, **kwargs)
 
 
-class KilledWithTheReply(TranscribeOperator):
-    """Is killed between the API's answer and its own note of it."""
+class KilledAtANote(TranscribeOperator):
+    """Is killed between its note and the submission, or between the API's answer and its own note of it."""
 
     def execute(self, context: Any) -> Any:
-        store = KillAtTheSecondNote(context["task_state_store"], context["run_id"])
+        store = KillAtANote(context["task_state_store"], context["run_id"])
         return super().execute({**context, "task_state_store": store})
 
 
@@ -88,8 +97,8 @@ with DAG("one_in_place", schedule=None, params=parameters(), max_active_runs=32)
         task_id="transcribe", audio=URL, conn_id=CONN, poke_interval=1, deferrable=False, **RETRY
     )
 
-with DAG("killed_with_the_reply", schedule=None, params=parameters(), max_active_runs=32):
-    KilledWithTheReply(task_id="transcribe", audio=URL, conn_id=CONN, poke_interval=1, **RETRY)
+with DAG("killed_at_a_note", schedule=None, params=parameters(), max_active_runs=32):
+    KilledAtANote(task_id="transcribe", audio=URL, conn_id=CONN, poke_interval=1, **RETRY)
 
 with DAG("killed_when_resumed", schedule=None, params=parameters(results_path=Param(type="string"))):
     KilledWhenResumed(
@@ -135,6 +144,22 @@ with DAG("busy_pool", schedule=None, params=parameters(results_path=Param(type=[
         defer_after=0,
         results_path="{{ params.results_path or '' }}",
     )
+
+with DAG("listed", schedule=None, params=parameters(results_path=Param(type="string"))):
+
+    @task
+    def listed(run_id: Any = None) -> list[str]:
+        """Return what a file says now; a Clear finds another list."""
+        names = (Path(os.environ["FAULTS_FOLDER"]) / f"list-{run_id}").read_text().split()
+        return [f"https://example.com/{name}.mp3" for name in names]
+
+    TranscribeOperator.partial(
+        task_id="transcribe",
+        conn_id=CONN,
+        poke_interval=1,
+        results_path="{{ params.results_path }}",
+        **RETRY,
+    ).expand(audio=listed())
 
 with DAG("blocker", schedule=None, params={"until": Param(type="string")}):
 
@@ -189,3 +214,73 @@ with DAG(
         retries=0,
     )
     submit >> wait
+
+
+def case(number: int) -> dict[str, Any]:
+    """A recording's URL with secrets in it, options with others, and what the secrets are."""
+    content: list[dict[str, Any]] = json.loads(
+        (Path(os.environ["FAULTS_FOLDER"]) / "corpus.json").read_text()
+    )
+    return content[number]
+
+
+def count_cases() -> list[list[str]]:
+    return [[str(number)] for number in range(int(os.environ["FAULTS_SINGLE_CASES"]))]
+
+
+# Against a server that repeats all that it is sent.
+with DAG(
+    "corpus",
+    schedule=None,
+    params={"results_path": Param(type="string")},
+    user_defined_macros={"case": case},
+    render_template_as_native_obj=True,
+    max_active_tasks=64,
+):
+    EVERY: dict[str, Any] = {"conn_id": "laplas_corpus", "poke_interval": 1, "retries": 0}
+    TranscribeBatchOperator(
+        task_id="batch",
+        audio=[f"\n {{{{ case({n}).url }}}} " for n in range(int(os.environ["FAULTS_CASES"]))],
+        options="{{ case(0).options }}",
+        results_path="{{ params.results_path }}/batch",
+        max_failed=10_000,
+        outlets=[AssetAlias("corpus_batch")],
+        **EVERY,
+    )
+    TranscribeOperator.partial(
+        task_id="transcribe",
+        audio=" {{ case(ti.map_index).url }}\n",
+        options="{{ case(ti.map_index).options }}",
+        results_path="{{ params.results_path }}",
+        timeout=25,
+        outlets=[AssetAlias("corpus")],
+        **EVERY,
+    ).expand(tag=count_cases())
+
+    @task.transcribe(results_path="{{ params.results_path }}", **EVERY)
+    def function(*given: Any, item: Any, **more: Any) -> Any:
+        """Transcribe one of the URLs that stand in nested arguments."""
+        return item["url"]
+
+    function(
+        "see {{ case(2).url }}, please",
+        ("{{ case(3).url }}", ["{{ case(4).url }}"]),
+        {"{{ case(5).url }}"},
+        item={"url": "{{ case(0).url }}", "more": [{"password": "{{ case(0).secrets.password }}"}]},
+        pair="token={{ case(6).secrets.token }}",
+        chained="simplecache::{{ case(7).url }}",
+    )
+    sent = SubmitSTTOperator(
+        task_id="submit",
+        audio="{{ case(16).url }}",
+        options="{{ case(16).options }}",
+        conn_id="laplas_corpus",
+        retries=0,
+    )
+    STTCompletionSensor(
+        task_id="wait",
+        generation_id=sent.output,
+        source="\t{{ case(16).url }}",
+        results_path="{{ params.results_path }}",
+        **EVERY,
+    )

@@ -9,8 +9,8 @@ import pytest
 from airflow_provider_laplas.api.options import DEFAULT_MODEL
 from airflow_provider_laplas.manifest import FileState
 from airflow_provider_laplas.manifest.names import legacy_output_name, output_name
-from airflow_provider_laplas.redaction import unsigned_by_version_1
 from airflow_provider_laplas.results import load_transcript
+from airflow_provider_laplas.signatures import unsigned_by_version_1
 from tests.fake_api import error_body, reply, transcript_reply
 from tests.tasks.batch.conftest import URLS, batch, manifest_of, rewrite
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 from airflow_provider_laplas.errors import LaplasCreditsError
 from airflow_provider_laplas.manifest import FileState
 from airflow_provider_laplas.results import load_transcript
-from tests.fake_api import TEXT, answer_healthily, error_body, reply, reset_after_body
+from tests.fake_api import TEXT, answer_healthily, error_body, reply, reset_after_body, stop_reading
 from tests.tasks.batch.conftest import BOTH, URLS, batch, manifest_of, states_of
+from tests.wire.conftest import connect
 
 
 @BOTH
@@ -49,6 +50,21 @@ def test_where_nothing_that_was_submitted_was_taken_the_next_files_are_submitted
     api.script("POST", reset_after_body(), reset_after_body())
     batch(out, audio=URLS, max_in_flight=2, max_failed=2)
     assert run_dag(dag).xcom("batch")["counts"] == {"ambiguous": 2, "completed": 5}
+
+
+@BOTH
+def test_a_server_that_stops_reading_an_upload_does_not_stop_a_batch(
+    api, dag, run_dag, out, tmp_path, monkeypatch, deferrable
+):
+    connect(monkeypatch, api, timeout=1, min_upload_bytes_per_second=1e8)
+    for name in ("a.mp3", "b.mp3"):
+        (tmp_path / "inbox" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "inbox" / name).write_bytes(name.encode() * 4_000_000)
+    api.script("POST", stop_reading(1_000_000))
+    batch(out, audio=str(tmp_path / "inbox"), deferrable=deferrable)
+    assert run_dag(dag).xcom("batch")["counts"] == {"completed": 2}
+    assert api.count("POST") == 3
+    assert len(api.generations) == 2
 
 
 def test_a_broken_file_is_reported_and_does_not_stop_the_others(api, dag, run_dag, out):

@@ -2,12 +2,13 @@
 
 import json
 from email.utils import formatdate
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_laplas.api.calls import transcribe
+from airflow_provider_laplas.api.calls import submit, transcribe
 from airflow_provider_laplas.api.responses import (
     PENDING_WORDS,
     Generation,
@@ -28,7 +29,9 @@ from airflow_provider_laplas.errors import (
     LaplasTooLargeError,
     LaplasValidationError,
 )
+from airflow_provider_laplas.known_secrets import Secrets
 from airflow_provider_laplas.transcript import Transcript
+from tests.encodings import ENCODINGS
 from tests.fake_api import error_body, transcript_reply
 from tests.unit.api.answers import FETCH, ID, JSON_TYPE, SUBMIT, answer, failure
 
@@ -187,12 +190,113 @@ def test_a_redirect_is_an_error_that_says_so():
     assert "redirects" in failure(FETCH, Response(302, {"location": "https://evil.example"}, b"")).message
 
 
-def test_no_error_repeats_the_key_or_a_signature():
-    said = "key sk-canary is wrong for https://u:pw@example.com/a.mp3?X-Signature=canary"
-    for status in (400, 401, 403, 404, 422, 500):
-        error = failure(SUBMIT, answer(status, error_body(status, said)), secrets=("sk-canary",))
-        assert "canary" not in str(vars(error)) + error.message
-        assert "pw@" not in error.message
+KEY = "Sk-Canary-0123456789abcdefghijklmnopqrstuvwxyz"
+PASSWORD, SIGNATURE = "p4ss", "c4naryABC/def+ghi=jkl\"m'n o"
+URL = f"https://me:{PASSWORD}@example.com/a.mp3?X-Amz-Signature={quote(SIGNATURE, safe='')}&b={SIGNATURE}"
+PRIVATE = submit(URL)
+
+
+def assert_hidden(text):
+    for secret in (KEY, SIGNATURE, quote(SIGNATURE, safe="")):
+        # Nor a part of it.
+        for begin in range(len(secret) - 8):
+            assert secret[begin : begin + 8].lower() not in text.lower()
+    assert f":{PASSWORD}@" not in text
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 413, 422, 429, 500, 503])
+@pytest.mark.parametrize(
+    "said", [KEY, KEY[:-1], URL, f"no {URL.partition('com')[2]}", f"not: {SIGNATURE}", f"{'x ' * 900}{KEY}"]
+)
+def test_no_error_repeats_what_is_secret_in_its_call_however_a_server_writes_it(encode, status, said):
+    error = failure(PRIVATE, answer(status, error_body(status, encode(said))), secrets=Secrets([KEY]))
+    assert_hidden(f"{vars(error)} {error.message}")
+
+
+@pytest.mark.parametrize("lead", [0, 1_950, 4_080, 40_000])
+def test_a_message_is_masked_before_it_is_cut(lead):
+    said = [
+        {"message": f"{'x' * lead} {KEY}"},
+        {"message": ["x" * lead, KEY]},
+        {"message": {"x" * lead: KEY}},
+    ]
+    for body in said:
+        error = failure(PRIVATE, answer(500, body), secrets=Secrets([KEY]))
+        assert_hidden(f"{vars(error)} {error.message}")
+
+
+SPEECH = "and so my fellow countrymen"
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 502])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/plain", SPEECH.encode()),
+        ("application/json", json.dumps({"status": "completed", "result": {"text": SPEECH}}).encode()[:-9]),
+        ("application/json", json.dumps([SPEECH]).encode()),
+        ("application/json", json.dumps(SPEECH).encode()),
+        ("application/json", json.dumps({"error": SPEECH, "detail": SPEECH, "text": SPEECH}).encode()),
+        ("text/html", f"<html>{SPEECH}</html>".encode()),
+    ],
+)
+def test_of_an_error_only_the_message_of_an_object_is_quoted_and_of_all_else_its_type_and_size(
+    status, kind, body
+):
+    error = failure(FETCH, Response(status, {"content-type": kind}, body))
+    assert not any(word in f"{vars(error)} {error.message}" for word in ("fellow", "countrymen"))
+    assert f"{kind}, {len(body)} bytes" in error.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [{"text": SPEECH}, [{"text": SPEECH}], {"message": {}, "words": [SPEECH]}, {"result": {"text": SPEECH}}],
+)
+def test_the_reason_of_a_failed_generation_has_nothing_but_its_message(error):
+    generation = FETCH.read(answer(200, {"status": "failed", "error": error, "result": {"text": SPEECH}}))
+    assert generation.reason == "no reason given"
+
+
+@pytest.mark.parametrize("encode", [str, str.lower, str.upper, lambda text: quote(text, safe="")])
+@pytest.mark.parametrize(
+    "echo", [KEY, KEY[:-1], URL, f"key={KEY}", SIGNATURE, "https://a:b@c/d", "token=abc"]
+)
+def test_what_a_server_repeats_is_no_generation_id(encode, echo):
+    for name in ("generation_id", "id"):
+        body = {name: encode(echo)}
+        error = failure(PRIVATE, answer(201, body), secrets=Secrets([KEY]))
+        assert isinstance(error, LaplasMalformedReplyError)
+        assert_hidden(error.message)
+    body = {"generation_id": encode(echo), "id": "4b1e0b34-3f6c-4d0a-9d2e-0a1b2c3d4e5f"}
+    assert PRIVATE.read(answer(201, body), secrets=Secrets([KEY])) == body["id"]
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("text/html; charset=utf-8", "(text/html, 2 bytes)"),
+        ("application/problem+json", "(application/problem+json, 2 bytes)"),
+        ("", "(no content type, 2 bytes)"),
+        ("whatever a server repeats", "(no content type, 2 bytes)"),
+        ("text/html and more", "(no content type, 2 bytes)"),
+    ],
+)
+def test_of_a_content_type_only_the_type_is_shown(header, said):
+    assert said in failure(FETCH, Response(200, {"content-type": header}, b"[]")).message
+
+
+@pytest.mark.parametrize("encode", [str, str.lower, str.upper, lambda text: quote(text, safe="")])
+def test_what_a_server_repeats_is_shown_from_no_status_content_type_or_request_id(encode):
+    secrets = Secrets([KEY])
+    said = encode(f"{KEY} {KEY[:-1]}")
+    generation = FETCH.read(answer(200, {"status": said}), secrets=secrets)
+    assert_hidden(generation.status)
+    for status in (200, 404, 500):
+        response = Response(status, {"content-type": said}, b"[]")
+        assert_hidden(failure(FETCH, response, secrets=secrets).message)
+        body = error_body(status) | {"requestId": said}
+        assert_hidden(failure(SUBMIT, answer(status, body), secrets=secrets).message)
 
 
 @given(JSON)

@@ -132,6 +132,7 @@ def files_of(label):
                 state,
                 generation_id="g" if known else None,
                 reported="and a task that ended" in label,
+                attempt=0 if "nothing was sent" in label else 1,
             ),
             "deleted" not in label,
         )

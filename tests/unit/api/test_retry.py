@@ -1,11 +1,15 @@
 """What may be repeated, after which pause, and what a failed submission means."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_laplas.api.calls import Upload, submit
+from airflow_provider_laplas.api.responses import Response
 from airflow_provider_laplas.api.retry import (
+    ANSWERS,
     RETRY_AFTER_CEILING,
     as_submit_error,
     backoff,
@@ -16,6 +20,7 @@ from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasAuthenticationError,
     LaplasCreditsError,
+    LaplasError,
     LaplasGenerationGoneError,
     LaplasMalformedReplyError,
     LaplasRateLimitError,
@@ -69,6 +74,27 @@ def test_only_what_may_have_been_accepted_is_ambiguous(error, ambiguous):
         assert "usage page" in result.message
     else:
         assert result is error
+
+
+SURELY_NOT_MADE = {
+    *(301, 307, 308),
+    *(400, 401, 402, 403, 404, 405, 407, 410, 411, 413, 414, 415, 421, 422, 425, 426, 428, 429, 431, 451),
+    *(501, 505, 511),
+}
+
+
+@pytest.mark.parametrize("status", range(100, 1000))
+def test_a_submission_that_any_other_status_answers_may_have_been_made(status):
+    try:
+        SUBMIT.read(Response(status, {}, b""))
+    except LaplasError as error:
+        ambiguous = isinstance(as_submit_error(error), LaplasAmbiguousSubmitError)
+    assert ambiguous is (status not in SURELY_NOT_MADE)
+
+
+def test_every_status_has_one_reason():
+    reasons = Counter(status for answer in ANSWERS for status in answer.statuses)
+    assert {status for status, count in reasons.items() if count > 1} == {501, 505, 511}
 
 
 @given(st.integers(1, 60), st.floats(0, 1), st.none() | st.floats(0, 1e9))

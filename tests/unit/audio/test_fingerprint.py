@@ -1,11 +1,17 @@
 """Which audio, and which request, counts as the same work."""
 
+import hashlib
+from types import SimpleNamespace
+
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.audio.fingerprint import as_known, fingerprint, fingerprint_request
+from airflow_provider_laplas.audio.sources import open_listed, open_upload
+from airflow_provider_laplas.storage import Storage
 from tests.unit.signed import SIGNED
 
 
@@ -92,3 +98,33 @@ def test_a_file_whose_time_version_1_wrote_in_seconds_is_the_same(version, known
     """As it did for ``file://`` URIs."""
     work = "f-2-1795875230786718021"
     assert as_known(work, f"f-{version}", "file:///in/a.mp3", "m", {}) == (f"f-{version}" if known else work)
+
+
+def test_an_etag_that_version_1_took_for_the_version_is_known():
+    work = fingerprint_request("gs://b/a.mp3", "m", {})
+    earlier = f"{work}-3-CAE="
+    assert as_known(f"{work}-3-17", earlier, "gs://b/a.mp3", "m", {}, etag="CAE=") == earlier
+    assert as_known(f"{work}-3-17", earlier, "gs://b/a.mp3", "m", {}, etag="CAI=") == f"{work}-3-17"
+
+
+@pytest.mark.parametrize("version", ["{hash}", "of-no-content"])
+def test_what_is_submitted_is_known_by_the_version_that_was_read(tmp_path, version):
+    """A recording that is replaced by one of the same size between its listing and its turn."""
+
+    class Versioned(MemoryFileSystem):
+        cachable = False
+
+        def info(self, path, **_):
+            content = self.cat_file(path)
+            digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            etag = version.format(hash=digest) if content == b"old" else digest
+            return {"name": path, "size": len(content), "type": "file", "ETag": etag}
+
+    filesystem = Versioned()
+    storage = Storage(lambda _: SimpleNamespace(fs=filesystem, path="/versions"))
+    uri = f"memory://b/{tmp_path.name}.mp3"
+    storage.write_text(uri, "old")
+    listed = fingerprint("work", open_upload(uri, storage))
+    assert fingerprint(listed, open_listed(uri, listed, storage)) == listed
+    storage.write_text(uri, "new")
+    assert fingerprint(listed, open_listed(uri, listed, storage)) != listed

@@ -84,6 +84,7 @@ def test_what_cannot_be_a_key_is_refused(password):
         ("verify", __file__, __file__),
         ("allow_http", "true", True),
         ("max_reply_bytes", 10, 10),
+        ("min_upload_bytes_per_second", "1000", 1000.0),
     ],
 )
 def test_an_extra_field_is_read_as_the_form_or_a_json_file_writes_it(name, value, expected):
@@ -96,6 +97,7 @@ def test_an_extra_field_is_read_as_the_form_or_a_json_file_writes_it(name, value
         ("timeout", "soon"),
         ("timeout", -1),
         ("max_reply_bytes", 0),
+        ("min_upload_bytes_per_second", 0),
         ("allow_http", "maybe"),
         ("timeout", "inf"),
         ("timeout", "nan"),

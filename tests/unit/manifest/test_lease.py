@@ -1,5 +1,6 @@
 """Several that are at work on one batch: who may submit, and how what the others wrote is found."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,8 @@ from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageErr
 from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
 from airflow_provider_laplas.manifest.files import merge
 from airflow_provider_laplas.manifest.lease import check_lease, find_lease, held_lease, take_lease
+from airflow_provider_laplas.manifest.state import Tally
+from airflow_provider_laplas.manifest.summary import keep, leave, read_summary, write_summary
 from tests.unit.manifest.conftest import OWNER, files
 
 
@@ -124,3 +127,21 @@ def test_a_later_plan_does_not_forget_the_id_that_an_earlier_writer_noted_late()
     assert merge(submitted, replace(planned, attempt=3)).other_ids == ["late", "g"]
     assert merge(submitted, planned) == submitted
     assert merge(submitted, submitted) == submitted
+
+
+def test_who_has_lost_the_lease_does_not_call_the_batch_abandoned(uri, storage, take):
+    first = take()
+    second = take()
+    write_summary(second, storage, Tally(2))
+    leave(first, storage)
+    assert (read_summary(uri, storage)["lease"], read_summary(uri, storage)["active"]) == (2, True)
+
+
+def test_a_task_that_leaves_before_it_has_counted_keeps_the_last_counts(uri, storage, take):
+    write_summary(take(), storage, Tally(1, Counter(completed=3)), active=False)
+    lease = take()
+    keep(lease, storage)
+    assert read_summary(uri, storage)["active"] is True
+    leave(lease, storage)
+    summary = read_summary(uri, storage)
+    assert (summary["lease"], summary["active"], summary["counts"]) == (2, False, {"completed": 3})

@@ -19,7 +19,7 @@ def test_it_is_json_with_a_line_for_each_file_and_is_read_as_it_was_written(uri,
         files("a.json", "b.json", formats=["json", "srt"], other_ids=["g"]),
         files("c.json", listed=False, state=FileState.GONE),
     )
-    manifest.save(storage)
+    storage.write_text(uri, manifest.to_json())
     text = Path(uri).read_text()
     assert [entry["output"] for entry in json.loads(text)["entries"]] == ["a.json", "b.json"]
     assert len(text.splitlines()) == 6
@@ -77,7 +77,7 @@ def test_what_an_overtaken_writer_writes_late_is_not_read(begin, uri, storage):
     newer, new = Manifest.gather(uri, storage)
     newer.fold(new, second.lease, storage)
     storage.write_text(late, text)
-    manifest.save(storage)
+    storage.write_text(uri, manifest.to_json())
     assert Manifest.load(uri, storage).entries[0].generation_id == "g"
 
 
@@ -149,3 +149,35 @@ def test_what_version_1_found_ambiguous_it_has_reported(uri, storage):
     storage.write_text(uri, version_1(FileRecord("a", "f", "a.json", FileState.AMBIGUOUS)))
     (entry,) = Manifest.load(uri, storage).entries
     assert entry.reported
+
+
+def test_segments_that_could_not_be_deleted_go_with_the_next_manifest(begin, uri, storage, monkeypatch):
+    def refuse(uri):
+        raise LaplasStorageError("a hiccup")
+
+    state = begin(*files("a.json"))
+    with monkeypatch.context() as patches:
+        patches.setattr(storage, "delete", refuse)
+        manifest, new = Manifest.gather(uri, storage)
+        manifest.fold(new, state.lease, storage)
+    left = f"{uri.rpartition('/')[0]}/.manifest/plan"
+    assert storage.list_files(left)
+    manifest, new = Manifest.gather(uri, storage)
+    assert new == []
+    manifest.fold(new, state.lease, storage)
+    assert storage.list_files(left) == {}
+
+
+def test_the_snapshot_of_a_holder_that_was_overtaken_is_deleted(begin, uri, storage, take):
+    def overtake(uri, content):
+        write(uri, content)
+        if "/snapshots/" in uri:
+            storage.write_bytes = write
+            take()
+
+    state = begin(*files("a.json"))
+    write, storage.write_bytes = storage.write_bytes, overtake
+    manifest, new = Manifest.gather(uri, storage)
+    with pytest.raises(LaplasArgumentError, match="another try"):
+        manifest.fold(new, state.lease, storage)
+    assert storage.list_files(f"{uri.rpartition('/')[0]}/.manifest/snapshots") == {}

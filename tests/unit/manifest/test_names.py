@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_laplas.captions.formats import FORMATS
-from airflow_provider_laplas.manifest.names import legacy_output_name, output_name
+from airflow_provider_laplas.manifest.names import LONGEST_PATH, legacy_output_name, output_name
 
 
 def below(path):
@@ -211,3 +211,10 @@ def test_a_web_url_too_is_told_from_every_other(path, other):
 def test_version_1_called_them_otherwise(source, folder, name):
     """The names were made by version 0.1."""
     assert legacy_output_name(source, folder) == name
+
+
+def test_a_path_that_is_longer_than_a_key_may_be_is_shortened_though_each_part_is_short():
+    path = "/".join(["p" * 99] * 8) + "/a.mp3"
+    name = output_name(f"s3://b/in/{path}", "s3://b/in")
+    assert len(name) <= LONGEST_PATH + len(".json")
+    assert name != output_name(f"s3://b/in/{path[1:]}", "s3://b/in")

@@ -98,3 +98,13 @@ def test_what_is_written_of_a_change_is_the_change(begin):
     state.transition(a, FileState.INTENT)
     (line,) = state.take_changes()
     assert json.loads(line) == {"output": "a.json", "state": "intent", "attempt": 1, "generation_id": None}
+
+
+def test_a_pending_file_is_taken_once_until_it_is_given_back(begin):
+    state = begin(*files("a.json", "b.json"))
+    a, b = state.next_pending(16)
+    for record in (a, b):
+        state.add(record)
+    assert state.next_pending(1) == [a]
+    assert state.next_pending(16) == [b]
+    assert state.next_pending(16) == []

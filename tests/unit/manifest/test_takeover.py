@@ -11,7 +11,7 @@ from tests.fake_api import transcript_reply
 def test_an_output_of_an_earlier_submission_is_not_taken_for_the_new_one(tmp_path, storage):
     def adopt():
         adopt_outputs(
-            [entry], storage.list_files(tmp_path), lambda name: seconds_of(f"{tmp_path}/{name}", storage)
+            [entry], storage.list_files(tmp_path), lambda name: seconds_of(f"{tmp_path}/{name}", storage), map
         )
 
     tmp_path = str(tmp_path)
@@ -31,6 +31,9 @@ def test_one_reply_without_a_transcript_that_was_stored_holds_nobody_back(tmp_pa
     for entry in entries:
         storage.write_text(f"{tmp_path}/{entry.output}", json.dumps(heard[entry.source]))
     adopt_outputs(
-        entries, storage.list_files(str(tmp_path)), lambda name: seconds_of(f"{tmp_path}/{name}", storage)
+        entries,
+        storage.list_files(str(tmp_path)),
+        lambda name: seconds_of(f"{tmp_path}/{name}", storage),
+        map,
     )
     assert [entry.audio_seconds for entry in entries] == [None, 3.5]

@@ -5,6 +5,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk import NEVER_EXPIRE
 
 from airflow_provider_laplas.task.record import STORE_KEY, GenerationRecord, RecordStore
 
@@ -24,12 +25,16 @@ class Store(dict):
         self.reads += 1
         return super().get(key)
 
-    def set(self, key, value):
+    def set(self, key, value, *, retention):
+        assert retention is NEVER_EXPIRE
         self.writes += 1
         if self.failures:
             self.failures -= 1
             raise ConnectionError("the API server is restarting")
         self[key] = value
+
+    def delete(self, key):
+        self.pop(key, None)
 
 
 def store_over(memory, max_tries=2):
@@ -82,3 +87,48 @@ def test_a_retry_keeps_the_deadline_and_a_clear_begins_a_new_one():
     assert cleared.renewed(SUBMITTED, timeout=60, now=5000.0) == dataclasses.replace(
         SUBMITTED, max_tries=5, deadline=5060.0
     )
+
+
+def test_what_could_not_be_written_is_written_with_the_next_note_or_when_it_is_tried_again(monkeypatch):
+    monkeypatch.setattr("airflow_provider_laplas.persistence.WRITE_ATTEMPTS", 1)
+    memory = Store()
+    for save_rest in (lambda records: records.save(SUBMITTED), RecordStore.try_again):
+        memory.clear()
+        memory.failures = 1
+        records = store_over(memory)
+        records.try_to_save(SUBMITTED, "It cannot be noted.")
+        assert store_over(memory).load() is None
+        save_rest(records)
+        assert store_over(memory).load() == SUBMITTED
+
+
+def test_what_is_written_is_not_tried_again():
+    memory = Store()
+    records = store_over(memory)
+    records.save(SUBMITTED)
+    records.try_again()
+    records.restore(None)
+    records.try_again()
+    assert memory.writes == 1
+
+
+OTHER = dataclasses.replace(INTENT, fingerprint="other")
+
+
+@pytest.mark.parametrize("before", [INTENT, SUBMITTED, STORED], ids=["intent", "submitted", "stored"])
+def test_earlier_work_is_found_after_other_work_and_an_intent_is_not_forgotten(before):
+    memory = Store()
+    store_over(memory).save(before)
+    store_over(memory).save(OTHER)
+    again = store_over(memory)
+    assert (again.load(), again.find("work"), again.find("nothing")) == (OTHER, before, None)
+
+
+def test_a_submission_that_was_not_made_is_not_found_later():
+    memory = Store()
+    store_over(memory).save(SUBMITTED)
+    records = store_over(memory)
+    records.save(OTHER)
+    records.restore(SUBMITTED)
+    again = store_over(memory)
+    assert (again.load(), again.find("other")) == (SUBMITTED, None)

@@ -15,13 +15,14 @@ def sample(name: str) -> Transcript:
     return Transcript.from_reply(json.loads((REPLIES / f"{name}.json").read_text()))
 
 
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 NUMBERS = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
 FIELDS = {
-    "text": st.text(),
+    "text": TEXT,
     "start": NUMBERS,
     "end": NUMBERS,
     "confidence": NUMBERS,
-    "speaker": st.one_of(st.none(), st.text(max_size=3)),
+    "speaker": st.one_of(st.none(), TEXT.map(lambda text: text[:3])),
     "channel": st.integers(0, 3),
 }
 SEGMENTS = st.builds(Segment, **FIELDS)
@@ -31,18 +32,19 @@ PARAGRAPHS = st.builds(
     speaker=FIELDS["speaker"],
     channel=FIELDS["channel"],
 )
-JSON = st.dictionaries(st.text(), st.one_of(st.none(), st.booleans(), st.integers(), st.text()), max_size=3)
+INTEGERS = st.integers(-(2**63) + 1, 2**63 - 1)
+JSON = st.dictionaries(TEXT, st.one_of(st.none(), st.booleans(), INTEGERS, TEXT), max_size=3)
 TRANSCRIPTS = st.builds(
     Transcript,
-    text=st.text(),
+    text=TEXT,
     raw=JSON,
-    language=st.one_of(st.none(), st.text(max_size=5)),
+    language=st.one_of(st.none(), TEXT.map(lambda text: text[:5])),
     duration=NUMBERS,
     confidence=NUMBERS,
     words=st.lists(st.builds(Word, **FIELDS), max_size=6).map(tuple),
     segments=st.lists(SEGMENTS, max_size=3).map(tuple),
     channels=st.integers(1, 4),
-    model=st.one_of(st.none(), st.text(max_size=5)),
+    model=st.one_of(st.none(), TEXT.map(lambda text: text[:5])),
     usage=st.one_of(st.none(), JSON),
     given_paragraphs=st.lists(PARAGRAPHS, max_size=2).map(tuple),
 )

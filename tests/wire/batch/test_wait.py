@@ -6,15 +6,18 @@ import time
 import pytest
 
 from airflow_provider_laplas.api.poller import Poller
+from airflow_provider_laplas.batch.notes import Notes
 from airflow_provider_laplas.batch.publish import publish_completed
 from airflow_provider_laplas.batch.wait import wait_for_submitted
-from airflow_provider_laplas.errors import LaplasStorageError
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
 from airflow_provider_laplas.manifest import FileState
+from airflow_provider_laplas.manifest.lease import take_lease
+from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.results.output import Output
 from airflow_provider_laplas.transcript.quality import QualitySettings
 from tests.airflow_names import AirflowTaskTimeout
 from tests.fake_api import answer_healthily
-from tests.wire.batch.conftest import client
+from tests.wire.batch.conftest import OWNER, client
 
 
 @pytest.fixture
@@ -110,3 +113,31 @@ def test_a_time_out_of_airflow_that_comes_up_in_a_wait_ends_it(api, submitted, n
     with pytest.raises(AirflowTaskTimeout):
         wait(state)
     assert [entry.state for entry in noted().entries] == ["submitted"] * 2
+
+
+def test_a_reply_whose_first_write_failed_does_not_replace_that_of_the_next_holder(
+    api, submitted, storage, tmp_path, monkeypatch
+):
+    def lose_the_lease(uri, text):
+        storage.write_text = write
+        take_lease(state.uri, OWNER, storage, after=state.lease)
+        write(uri, "of newer audio")
+        raise LaplasStorageError("reset")
+
+    state = submitted(1)
+    write, storage.write_text = storage.write_text, lose_the_lease
+    with pytest.raises(LaplasArgumentError, match="another try"):
+        wait(state)
+    assert [path.read_text() for path in tmp_path.glob("0.mp3*")] == ["of newer audio"]
+
+
+def test_a_check_of_the_lease_that_takes_long_is_made_once(submitted, storage, monkeypatch):
+    checks = []
+    monkeypatch.setattr("airflow_provider_laplas.batch.timing.LEASE_VALID", 0.0)
+    monkeypatch.setattr(BatchState, "check", lambda state: checks.append(state.uri))
+
+    async def note():
+        await asyncio.wait_for(Notes(submitted(1)).noted(check=True), 20)
+
+    asyncio.run(note())
+    assert len(checks) == 1

@@ -1,19 +1,17 @@
 """One question and its answer: replies, proxies, certificates, and the check of a connection."""
 
+import asyncio
 import contextlib
 import gzip
 import json
 import socket
 import ssl
 import threading
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from airflow_provider_laplas.api import calls
 from airflow_provider_laplas.client.client import ATTEMPTS
 from airflow_provider_laplas.errors import (
     LaplasConfigurationError,
@@ -25,6 +23,7 @@ from tests.fake_api import (
     KEY,
     FakeAPI,
     drip,
+    error_body,
     html,
     junk,
     reply,
@@ -34,6 +33,37 @@ from tests.fake_api import (
 )
 
 URL = "https://example.com/a.mp3"
+
+
+@pytest.mark.parametrize(("size", "on_loop"), [(1_000, True), (2_000_000, False)])
+def test_a_large_reply_is_not_parsed_on_the_event_loop(api, clients, size, on_loop):
+    generation_id, threads = api.create(), []
+    fetch = calls.fetch(generation_id)
+
+    def decode(body, secrets):
+        threads.append(threading.current_thread())
+        return fetch.decode(body, secrets)
+
+    async def ask():
+        async with clients() as client:
+            return await client.asend(replace(fetch, decode=decode))
+
+    api.script("GET", reply(200, {"status": "active", "text": "x" * size}))
+    assert asyncio.run(ask()).status == "active"
+    assert [thread is threading.current_thread() for thread in threads] == [on_loop]
+
+
+def test_no_error_repeats_what_is_secret_in_a_proxy_or_an_audio_url(api, client, clients):
+    private = "https://me:p4ssw0rd@example.com/a.mp3?id=c4nary-7f3a"
+    with FakeAPI() as proxy:
+        clients.fields |= {"proxy": proxy.url.removesuffix("/v1").replace("//", "//me:Pr0xyPass@")}
+        proxy.script("POST", reply(407, error_body(407, f"pr0xypass, {clients.key}, p4ssw0rd, C4NARY-7F3A")))
+        with pytest.raises(LaplasError) as caught:
+            client.submit(private)
+    assert "***, ***, ***, ***" in str(caught.value)
+    with pytest.raises(LaplasTransportError) as caught:
+        client.submit(private)
+    assert "Pr0xyPass" not in f"{caught.value} {vars(caught.value)}"
 
 
 @pytest.mark.parametrize(
@@ -126,22 +156,10 @@ def test_a_host_name_that_does_not_exist_was_never_reached(client, clients):
 
 
 @pytest.fixture
-def untrusted_server(tmp_path):
+def untrusted_server(certificate):
     """A TLS server whose certificate nobody signed; it answers nothing."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(
-        name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1)
-    )
-    certificate = builder.sign(key, hashes.SHA256())
-    pem = tmp_path / "server.pem"
-    pem.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        + certificate.public_bytes(Encoding.PEM)
-    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
+    context.load_cert_chain(certificate)
 
     def accept():
         while True:

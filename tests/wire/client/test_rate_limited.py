@@ -7,10 +7,14 @@ from contextvars import ContextVar
 
 import pytest
 
-from airflow_provider_laplas.api.poller import Poller
+from airflow_provider_laplas.api.poller import LAST_POLLS, Poller
 from airflow_provider_laplas.api.responses import State
 from airflow_provider_laplas.client.client import ATTEMPTS
-from airflow_provider_laplas.errors import LaplasConfigurationError, LaplasRateLimitError
+from airflow_provider_laplas.errors import (
+    LaplasConfigurationError,
+    LaplasGenerationTimeoutError,
+    LaplasRateLimitError,
+)
 from tests.fake_api import reply, until_closed
 from tests.wire.client.test_waiting import poller_of, replace_key
 
@@ -96,6 +100,53 @@ def test_waits_that_are_all_given_up_close_the_client_though_their_polls_are_far
 
     api.polls_until_done = 1_000
     asyncio.run(scenario())
+
+
+def one_request_in_a_long_time(clients, api):
+    clients.fields["max_requests_per_second"] = 0.001
+
+
+def asked_to_pause(clients, api):
+    api.script("GET", reply(429, headers=[("Retry-After", "60")]))
+
+
+@pytest.mark.parametrize("hold", [one_request_in_a_long_time, asked_to_pause])
+@pytest.mark.parametrize("done", [True, False])
+def test_a_wait_ends_at_its_deadline_with_a_last_poll_however_far_its_turn_is(api, clients, hold, done):
+    async def scenario():
+        client = clients.rate_limited()
+        other = asyncio.create_task(client.wait_for(Poller(api.create(), time.time() + 3600)))
+        while not api.count("GET"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(20):
+                return await client.wait_for(Poller(generation_id, time.time() + 0.3))
+        finally:
+            other.cancel()
+
+    hold(clients, api)
+    generation_id = api.create()
+    if done:
+        api.complete(generation_id)
+        assert asyncio.run(scenario()).state is State.COMPLETED
+    else:
+        with pytest.raises(LaplasGenerationTimeoutError, match="last status was"):
+            asyncio.run(scenario())
+    assert sum(request.path.endswith(generation_id) for request in api.requests) == 1
+
+
+def test_a_last_poll_that_fails_is_repeated_though_its_turn_is_far(api, clients):
+    async def scenario():
+        client = clients.rate_limited()
+        async with asyncio.timeout(20):
+            await client.wait_for(Poller(generation_id, time.time() + 0.1, 0.1))
+
+    clients.fields["max_requests_per_second"] = 0.001
+    generation_id = api.create()
+    api.script("GET", *[reply(503)] * LAST_POLLS)
+    with pytest.raises(LaplasGenerationTimeoutError, match="last poll failed"):
+        asyncio.run(scenario())
+    assert api.count("GET") == LAST_POLLS
 
 
 def test_old_and_new_waits_take_turns_where_the_budget_is_short(api, clients):

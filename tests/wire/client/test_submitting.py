@@ -2,11 +2,15 @@
 
 import asyncio
 import io
+import os
+import threading
+from dataclasses import dataclass
 from email import message_from_bytes, policy
+from pathlib import Path
 
 import pytest
 
-from airflow_provider_laplas.api.calls import Upload
+from airflow_provider_laplas.api.calls import Delivery, Upload
 from airflow_provider_laplas.audio import open_upload
 from airflow_provider_laplas.client.client import ATTEMPTS
 from airflow_provider_laplas.errors import (
@@ -14,7 +18,10 @@ from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasAuthenticationError,
     LaplasCreditsError,
+    LaplasError,
     LaplasRateLimitError,
+    LaplasResponseError,
+    LaplasServerError,
     LaplasTooLargeError,
     LaplasTransportError,
     LaplasValidationError,
@@ -23,6 +30,7 @@ from airflow_provider_laplas.storage import LOCAL
 from tests.fake_api import (
     KEY,
     WORDS,
+    FakeAPI,
     error_body,
     hang,
     html,
@@ -101,6 +109,7 @@ def test_another_part_name_that_is_refused_too_ends_in_the_apis_error(api, clien
         reply(500),
         html(502),
         reply(504),
+        *map(reply, (103, 302, 303, 408, 409, 499, 524)),
         reply(201, {}),
         reply(201, b"<"),
         truncated({"generation_id": "x" * 40}),
@@ -191,6 +200,9 @@ def test_a_submission_is_repeated_where_no_connection_was_made(api, client, clie
         (403, LaplasCreditsError),
         (413, LaplasTooLargeError),
         (422, LaplasValidationError),
+        (405, LaplasResponseError),
+        (425, LaplasResponseError),
+        (501, LaplasServerError),
     ],
 )
 def test_a_refused_submission_is_sent_once(api, client, status, kind):
@@ -246,6 +258,28 @@ def test_a_storage_that_fails_while_it_is_read_submits_nothing_and_may_be_tried_
     assert len(api.generations) == 1
 
 
+def test_a_storage_that_hangs_while_it_is_read_holds_up_no_other_thread_of_the_loop(api, clients):
+    class Hanging(io.BytesIO):
+        def read(self, size=-1):
+            hanging.release()
+            released.wait(60)
+            return super().read(size)
+
+    async def look_up_amid_uploads():
+        client = clients.rate_limited()
+        upload = Upload("a.mp3", 3, "audio/mpeg", lambda: Hanging(b"one"))
+        tasks = [asyncio.create_task(client.submit(upload, model="m", options={})) for _ in range(40)]
+        try:
+            await asyncio.to_thread(lambda: [hanging.acquire(timeout=30) for _ in tasks])
+            await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80), 30)
+        finally:
+            released.set()
+        return await asyncio.gather(*tasks)
+
+    released, hanging = threading.Event(), threading.Semaphore(0)
+    assert len(set(asyncio.run(look_up_amid_uploads()))) == 40
+
+
 def test_a_file_that_grows_while_it_is_uploaded_is_sent_as_it_was(api, client, audio):
     upload = open_upload(audio, LOCAL)
     with audio.open("ab") as file:
@@ -268,6 +302,105 @@ def test_a_submission_within_a_budget_is_sent_again_after_429_and_counted(api, c
     assert asyncio.run(submit()) in api.generations
     assert api.count("POST") == 3
     assert counted["laplas.retries"] == 2
+
+
+@dataclass
+class Note:
+    """Counts how often a submission is noted, and how much the API has of it by then."""
+
+    api: FakeAPI
+    times: int = 0
+
+    def __call__(self):
+        self.times += 1
+        assert not self.api.generations
+
+
+@pytest.mark.parametrize("source", [URL, "upload"])
+def test_a_submission_is_noted_once_before_the_first_byte_of_it_is_sent(api, clients, audio, source):
+    note = Note(api)
+    delivery = Delivery(note)
+    clients().submit(URL if source == URL else audio, delivery=delivery)
+    assert (note.times, delivery.whole) == (1, True)
+
+
+def unreadable():
+    raise PermissionError("not yours")
+
+
+@pytest.mark.parametrize(
+    ("source", "fields"),
+    [
+        (Upload("a.mp3", 1000, "audio/mpeg", unreadable), {}),
+        (URL, {"proxy": "http://127.0.0.1:9"}),
+        (URL, {"proxy": "http://user:%E2%82%AC@127.0.0.1:9"}),
+        (URL, {"proxy": "http://" + "a" * 64 + ".example:9"}),
+        (URL, {"verify": __file__}),
+        (URL, {"verify": "/dev/null"}),
+    ],
+    ids=["unreadable", "no proxy", "password", "name of a host", "no certificates", "empty certificates"],
+)
+def test_what_fails_before_the_first_byte_is_typed_and_is_not_noted(api, clients, source, fields):
+    clients.fields |= fields | {"connect_timeout": 1}
+    clients.url = api.url.replace("http:", "https:") if "verify" in fields else api.url
+    note = Note(api)
+    delivery = Delivery(note)
+    with pytest.raises(LaplasError) as caught:
+        clients().submit(source, delivery=delivery)
+    assert not isinstance(caught.value, LaplasAmbiguousSubmitError)
+    assert (note.times, delivery.whole, api.count("POST")) == (0, False, 0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, BrokenPipeError, TimeoutError])
+def test_a_submission_that_cannot_be_noted_is_not_made_and_ends_in_the_notes_error(api, clients, error):
+    def note():
+        raise error("the store is away")
+
+    delivery = Delivery(note)
+    with pytest.raises(error, match="the store is away"):
+        clients().submit(URL, delivery=delivery)
+    assert (delivery.whole, api.generations) == (False, {})
+
+
+def test_an_upload_that_is_cut_was_not_handed_over_whole(api, clients, tmp_path):
+    path = tmp_path / "large.mp3"
+    path.write_bytes(b"x" * 30_000_000)
+    delivery = Delivery(lambda: None)
+    api.script("POST", *[reset_in_body(100_000)] * ATTEMPTS)
+    with pytest.raises(LaplasTransportError):
+        clients().submit(path, delivery=delivery)
+    assert not delivery.whole
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"caf\xe9.mp3", b"\xff\xfe.mp3", b'quo"te.mp3', b"new\nline.mp3", "größe.mp3".encode()],
+)
+def test_a_file_of_any_name_is_uploaded_under_a_valid_one(api, client, tmp_path, name):
+    path = os.fsencode(tmp_path) + b"/" + name
+    Path(os.fsdecode(path)).write_bytes(b"x" * 100)
+    client.submit(os.fsdecode(path))
+    part, filename, content = parts_of(api.requests[-1])[-1]
+    assert (part, content) == ("audio", b"x" * 100)
+    assert filename
+    assert filename.endswith(".mp3")
+    filename.encode()
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        ("upload", {"keywords": "\ud83d"}),
+        (URL, {"other": "\ud83d"}),
+        (URL, {"other": float("nan")}),
+        (URL, {"other": {1, 2}}),
+        ("https://example.com/\udce9.mp3", {}),
+    ],
+)
+def test_what_no_request_can_hold_is_refused_by_name(api, client, audio, source, options):
+    with pytest.raises(LaplasArgumentError, match=r"`(options|keywords|audio)`"):
+        client.submit(audio if source == "upload" else source, options=options)
+    assert not api.requests
 
 
 def test_the_legacy_call_returns_the_transcript_itself(api, clients, audio):
