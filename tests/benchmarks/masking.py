@@ -47,20 +47,20 @@ def compare_masking(rounds: int = ROUNDS) -> Comparison:
             {
                 "bytes": size,
                 "foreign text, ms": 1e3 * foreign,
-                "ns/byte": 1e9 * foreign / size,
+                "foreign text, ns/byte": 1e9 * foreign / size,
                 "argument, ms": 1e3 * argument,
-                "ns/byte ": 1e9 * argument / size,
+                "argument, ns/byte": 1e9 * argument / size,
             }
         )
     first, last = result.rows[0], result.rows[-1]
     result.aim(
         "longest foreign text", "<= 50 ms", last["foreign text, ms"], met=last["foreign text, ms"] <= 50
     )
-    ratio = last["ns/byte "] / first["ns/byte "]
+    ratio = last["argument, ns/byte"] / first["argument, ns/byte"]
     result.aim("ns/byte of an argument, last / first", "<= 2", ratio, met=ratio <= 2)
     result.notes.append(
         f"A byte of the longest argument takes {show(ratio)} times what one of the shortest takes, and a byte of the longest "
-        f"foreign text {show(last['ns/byte'] / first['ns/byte'])} times."
+        f"foreign text {show(last['foreign text, ns/byte'] / first['foreign text, ns/byte'])} times."
     )
     return result
 
