@@ -19,6 +19,7 @@ from airflow_provider_laplas.backends import READ_AT_ONCE, FileInfo
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasConfigurationError, LaplasStorageError
 from airflow_provider_laplas.redaction import holds_password, redacted
 from airflow_provider_laplas.storage import Storage, is_local, local_path
+from airflow_provider_laplas.transcript.values import valid_text
 
 AUDIO_SUFFIXES = frozenset(
     [
@@ -46,8 +47,6 @@ AUDIO_SUFFIXES = frozenset(
     ]
 )
 """Suffixes of the audio and video files that are listed in a folder."""
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def check_audio(audio: Any, argument: str = "audio") -> str:
@@ -82,7 +81,7 @@ def check_audio(audio: Any, argument: str = "audio") -> str:
             host = urlsplit(text).hostname
         except ValueError:
             host = None
-        if not host or any(character.isspace() for character in text) or _SURROGATES.search(text):
+        if not host or any(character.isspace() for character in text) or valid_text(text) != text:
             raise LaplasArgumentError(
                 f"`{argument}` is not a usable URL: {redacted(text)}", argument=argument
             )
@@ -105,7 +104,7 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
     :raises LaplasStorageError: if its storage does not work
     """
     text = check_audio(audio)
-    shown = valid_unicode(redacted(text))
+    shown = redacted(text)
     try:
         found = info or storage.info(text)
     except FileNotFoundError:
@@ -121,18 +120,13 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
     name = text.rpartition("/")[2]
     return Upload(
         # A name on a disk need not be UTF-8, but one in a form must be.
-        name=valid_unicode(name),
+        name=valid_text(name),
         size=found.size,
         content_type=_content_type(name),
         open=lambda: storage.open(text, found),
         version=found.version,
         etag=found.etag,
     )
-
-
-def valid_unicode(text: str) -> str:
-    """Return a text with U+FFFD in place of what cannot be encoded: bytes of a file's name that are not UTF-8."""
-    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _not_there(shown: str) -> LaplasArgumentError:

@@ -53,10 +53,11 @@ class FolderNotes:
         self.storage.write_text(self._uri(work), json.dumps(note))
 
     def _uri(self, work: str) -> str:
-        # A URL has no version, and its fingerprint may end where that would begin.
         task = json.dumps([self.task.dag_id, self.task.run_id, self.task.task_id])
-        return f"{self.folder.rstrip('/')}/{FOLDER}/{_digest(task)}/{_digest(work.rstrip('-'))}.json"
+        return f"{self.folder.rstrip('/')}/{FOLDER}/{digest(task)}/{digest(work)}.json"
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def digest(work: str) -> str:
+    """Return a name for some work that is safe in paths and keys."""
+    # A URL has no version, and its fingerprint may end where that would begin.
+    return hashlib.sha256(work.rstrip("-").encode()).hexdigest()[:32]

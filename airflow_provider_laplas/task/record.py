@@ -17,12 +17,12 @@ from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.results.keeping import Reference, TaskKey
 from airflow_provider_laplas.storage import object_storage
-from airflow_provider_laplas.task.folder_notes import FolderNotes
+from airflow_provider_laplas.task.folder_notes import FolderNotes, digest
 
 log = logging.getLogger(__name__)
 
 STORE_KEY = "laplas"
-"""The record's key in the task's state store."""
+"""The key in the task's state store of the record of its last work; those of earlier work have keys of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,10 @@ _OTHER = -1
 """A number of tries that no task has, so that its record is one from before a Clear."""
 
 
+def _key_of(work: str) -> str:
+    return f"{STORE_KEY}-{digest(work)}"
+
+
 def _parsed(fields: Any) -> GenerationRecord | None:
     try:
         return GenerationRecord(**fields)
@@ -86,7 +90,7 @@ class RecordStore:
     def load(self) -> GenerationRecord | None:
         """Return an earlier try's record; None if there is none that can be read."""
         if not self._loaded:
-            self._record, self._loaded = self._read(), True
+            self._record, self._loaded = self._read(STORE_KEY), True
         return self._record
 
     def save(self, record: GenerationRecord) -> None:
@@ -97,7 +101,11 @@ class RecordStore:
 
         :raises Exception: it cannot be written; what is saved later holds it
         """
-        if record != self.load() or self._unwritten:
+        before = self.load()
+        if before is not None and before.fingerprint != record.fingerprint:
+            # The audio may change back, and what was submitted of it is paid for.
+            self._put(_key_of(before.fingerprint), before)
+        if record != before or self._unwritten:
             self._write(record)
 
     def use_folder(self, folder: str | None, task: TaskKey) -> None:
@@ -112,12 +120,16 @@ class RecordStore:
 
     def find(self, work: str) -> GenerationRecord | None:
         """
-        Return the record of some work that is in the folder only: another map index left it, or the store dropped it.
+        Return the record of some work that is not this task's last.
+
+        It did it earlier; or another map index did, or the store has dropped the record: then it is in the folder.
 
         :param work: its fingerprint
         :raises LaplasStorageError: if the folder cannot be read: the work may be paid for
         """
         own = self.load()
+        if own is not None and (before := self._read(_key_of(work))) is not None:
+            return before
         if self._folder is None or (own is None and self._is_first):
             return None
         note = self._folder.read(work)
@@ -177,7 +189,7 @@ class RecordStore:
             if record == self.load() and not self._unwritten:
                 return
             if record is not None:
-                self.save(record)
+                self._write(record)
             elif self._store is not None:
                 persistently(self._store.delete, STORE_KEY)
                 self._record, self._unwritten = None, False
@@ -205,8 +217,8 @@ class RecordStore:
         """Record that this try has started its batch. The state of each file is in the manifest."""
         self.save(GenerationRecord(_BATCH, self.max_tries, 0.0))
 
-    def _read(self) -> GenerationRecord | None:
-        stored = persistently(self._store.get, STORE_KEY) if self._store is not None else None
+    def _read(self, key: str) -> GenerationRecord | None:
+        stored = persistently(self._store.get, key) if self._store is not None else None
         if not isinstance(stored, str):
             return None
         try:
@@ -217,10 +229,13 @@ class RecordStore:
     def _write(self, record: GenerationRecord) -> None:
         # Also if it cannot be written: what is noted next holds it.
         self._record, self._unwritten = record, True
-        if self._store is not None:
-            persistently(keep_for_ever, self._store, STORE_KEY, json.dumps(asdict(record)))
+        self._put(STORE_KEY, record)
         self._unwritten = False
         self._share(record)
+
+    def _put(self, key: str, record: GenerationRecord) -> None:
+        if self._store is not None:
+            persistently(keep_for_ever, self._store, key, json.dumps(asdict(record)))
 
     def _share(self, record: GenerationRecord) -> None:
         note = {name: getattr(record, name) for name in _SHARED}

@@ -241,6 +241,15 @@ def test_a_file_that_changed_is_submitted_again_and_one_that_was_moved_away_is_n
     assert api.count("POST") == 2
 
 
+def test_audio_that_changes_and_changes_back_is_not_submitted_again(api, dag, run_and_clear):
+    names = iter(["a", "b", "a", "b"])
+    dag.user_defined_macros = {"name": lambda: next(names)}
+    SubmitSTTOperator(task_id="t", audio="https://example.com/{{ name() }}.mp3")
+    ids = [run_and_clear().xcom("t") for _ in range(4)]
+    assert ids == [*api.generations] * 2
+    assert api.count("POST") == 2
+
+
 def test_a_url_that_is_signed_anew_is_not_submitted_again(api, dag, run_and_clear):
     signed = iter(["one", "two", "three"])
     dag.user_defined_macros = {"sign": lambda: next(signed)}

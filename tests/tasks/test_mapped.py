@@ -72,6 +72,16 @@ def test_a_list_that_changes_and_changes_back_pays_for_nothing_again(api, lists)
     assert sorted(submitted(api)) == [url("a"), url("b"), url("x")]
 
 
+def test_without_a_folder_an_index_still_finds_what_it_has_submitted_itself_before(api, lists):
+    run = lists(TranscribeOperator, results_path=None, poke_interval=1)
+    ids = [[run("ab").xcom("t", "generation_id", map_index=index) for index in range(2)]]
+    run("xy")
+    api.generations.clear()
+    ids.append([run("ab").xcom("t", "generation_id", map_index=index) for index in range(2)])
+    assert ids[0] == ids[1]
+    assert sorted(submitted(api)) == sorted(map(url, "abxy"))
+
+
 def test_the_same_audio_twice_in_one_list_is_submitted_twice_as_ever(api, lists):
     run = lists(SubmitSTTOperator)
     assert run("aa").state == "success"

@@ -110,3 +110,25 @@ def test_what_is_written_is_not_tried_again():
     records.restore(None)
     records.try_again()
     assert memory.writes == 1
+
+
+OTHER = dataclasses.replace(INTENT, fingerprint="other")
+
+
+@pytest.mark.parametrize("before", [INTENT, SUBMITTED, STORED], ids=["intent", "submitted", "stored"])
+def test_earlier_work_is_found_after_other_work_and_an_intent_is_not_forgotten(before):
+    memory = Store()
+    store_over(memory).save(before)
+    store_over(memory).save(OTHER)
+    again = store_over(memory)
+    assert (again.load(), again.find("work"), again.find("nothing")) == (OTHER, before, None)
+
+
+def test_a_submission_that_was_not_made_is_not_found_later():
+    memory = Store()
+    store_over(memory).save(SUBMITTED)
+    records = store_over(memory)
+    records.save(OTHER)
+    records.restore(SUBMITTED)
+    again = store_over(memory)
+    assert (again.load(), again.find("other")) == (SUBMITTED, None)
