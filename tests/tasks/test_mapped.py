@@ -7,7 +7,7 @@ import pytest
 from airflow.sdk import task
 
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
-from tests.fake_api import TEXT, answer_healthily, reply, reset_after_body
+from tests.fake_api import TEXT, answer_healthily, error_body, reply, reset_after_body
 
 BOTH = pytest.mark.parametrize("operator", [SubmitSTTOperator, TranscribeOperator])
 
@@ -111,6 +111,16 @@ def test_a_submission_that_was_refused_leaves_no_note_to_others(api, lists, monk
     api.script("POST", *for_a(reply(429)))
     assert run("ab").state_of("t", 0) == "failed"
     assert run("xa").state == "success"
+    assert len(api.generations) == 3
+
+
+def test_a_refused_twin_does_not_take_away_the_note_of_what_is_paid_for(api, lists):
+    run = lists(SubmitSTTOperator)
+    api.script("POST", answer_healthily, reply(400, error_body(400, "too many")))
+    run("aa")
+    assert run("xya").state == "success"
+    # One of the two was accepted, and the other one refused.
+    assert submitted(api).count(url("a")) == 2
     assert len(api.generations) == 3
 
 
