@@ -63,6 +63,7 @@ _NAMED = (
         rf"((?:{SECRET_NAME})[\w.-]{{0,40}}{_QUOTE}\s{{0,3}}(?:{_COLON}|,)[\s+]{{0,3}})(?:b?{_QUOTED}|[^\s,\"'}}\]]+)"
     ),
     _Pattern(r"(cookie\s{0,3}:\s{0,3})[^\n]+"),
+    _Pattern(rf"(<[\w.-]{{0,40}}(?:{SECRET_NAME})[\w.-]{{0,40}}>)[^<]+"),
     _Pattern(
         rf"((?:{SECRET_NAME})[\w-]{{0,40}}\s{{0,3}}:\s{{0,3}}(?:(?:bearer|basic|token)\s{{1,3}})?)"
         r"(?=\S{0,512}[0-9=_])\S{8,}"
@@ -122,10 +123,10 @@ def redact(text: str, *, secrets: Secrets = NO_SECRETS, limit: int = 300) -> str
     :param secrets: what is secret where the text comes from
     """
     cut = len(text) > BOUND
-    shown = _CONTROL.sub(" ", text[:BOUND]).encode("utf-8", "replace").decode()
-    shown = " ".join(shown.split())
-    # Before anything is cut off that would tell what it is.
-    shown = secrets.mask(shown)
+    # As it came, and before anything is cut off that would tell what it is.
+    shown = secrets.mask(text[:BOUND])
+    shown = _CONTROL.sub(" ", shown).encode("utf-8", "replace").decode()
+    shown = secrets.mask(" ".join(shown.split()))
     if cut:
         shown = _whole_words(shown)
     shown = _PATH.compiled.sub(rf"\1{MASK}", _without_addresses(_without_pairs(shown)))
@@ -205,6 +206,7 @@ def _shown_address(rest: str) -> str | None:
     return f"{userinfo}{host}{port}{path}{query}{f'#{MASK}' if parts.fragment else ''}"
 
 
+_PAIR = 2
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _HARMLESS = (bool, int, float, complex, date, time, timedelta, type, type(None))
 
@@ -216,6 +218,9 @@ def _shown(value: Any) -> Any:
         return _shown_mapping(value)
     if isinstance(value, list | tuple | set | frozenset):
         items = [_shown(item) for item in value]
+        if isinstance(value, list | tuple) and len(value) == _PAIR and isinstance(value[0], str):
+            # As headers and parameters are written, too.
+            items[1] = _shown_entry(value[0], value[1])
         if all(one is other for one, other in zip(items, value, strict=True)):
             return value
         return next(kind for kind in (list, tuple, set, frozenset) if isinstance(value, kind))(items)
