@@ -75,8 +75,14 @@ _BEARER = _Pattern(r"\b((?:bearer|basic)(?:\s{1,3}|%20|\+))(?=\S{0,512}(?-i:[0-9
 # A path with a query that has no name in it.
 _PATH = _Pattern(r"((?<![\w/.])/[^\s?\"'<>]{0,256}\?)(?!\*\*\*)\S+")
 
-# A value that looks like a signature, after whatever name: a server may have cut the name.
-_RANDOM = _Pattern(rf"({_EQUALS})(?=\S{{0,512}}[0-9])(?=\S{{0,512}}[a-z])[\w+/.~%=-]{{8,}}")
+# A value that looks like a signature, after whatever name: a server may have cut the name. Words and numbers with dashes or
+# points between them, times, and the ids of generations do not.
+_WORDS = r"(?:[a-z]{1,40}|[0-9]{1,20})(?:[-_.](?:[a-z]{1,40}|[0-9]{1,20}|mp[34]|m4a)){0,20}(?![\w+/~%=-])"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w+/~%=-])"
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{4,15}(?:Z|[+-][0-9:]{4,5})?(?![\w+/~%=-])"
+_RANDOM = _Pattern(
+    rf"({_EQUALS})(?!{_WORDS}|{_UUID}|{_TIME})(?=\S{{0,512}}[0-9])(?=\S{{0,512}}[a-z])[\w+/.~%=-]{{8,}}"
+)
 # What nobody can read, but everybody can decode.
 _ESCAPES = _Pattern(
     r"(?:%(?:25){0,4}[0-9a-f]{2}){6,}|(?:\\{1,8}[ux][0-9a-f]{2,4}){6,}|(?:&#x?[0-9a-f]{1,6};){6,}"

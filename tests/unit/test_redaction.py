@@ -375,3 +375,16 @@ def test_a_known_secret_is_found_in_base64_in_hexadecimal_and_with_its_spaces():
         assert encoded[6:20] not in redact(f"Basic realm {encoded}", secrets=secrets)
     assert key.encode().hex() not in redact(f"seen {key.encode().hex()}", secrets=secrets)
     assert "horse" not in redact(f"said {password}!", secrets=secrets)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "no generation=0c4b2c7e-9d0f-4f0e-8a51-1d2f3a4b5c6d",
+        "model=nova-2-general-2024 is not known",
+        "file=interview-2024-01.mp3 is broken",
+        "at=2026-11-28T17:40:00Z",
+    ],
+)
+def test_what_a_message_says_of_its_subject_is_left_in_it(message):
+    assert redact(message) == message
