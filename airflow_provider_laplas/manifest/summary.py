@@ -171,7 +171,8 @@ def check_version_1(earlier: Manifest, owner: Mapping[str, Any]) -> None:
 
 def _at_work(task: str) -> LaplasArgumentError:
     return LaplasArgumentError(
-        f"`results_path`: task {task} is at work in this folder. Wait for it, or use a separate folder for each task "
-        "(max_active_runs=1 keeps runs of one DAG apart).",
+        f"`results_path`: task {task} is at work in this folder. Wait for it; if it was killed, clear it, or wait "
+        f"until it has written nothing for {ABANDONED_AFTER:g} s. Or use a separate folder for each task (max_active_runs=1 keeps "
+        "runs of one DAG apart).",
         argument="results_path",
     )
