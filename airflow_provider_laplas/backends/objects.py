@@ -15,7 +15,10 @@ from airflow_provider_laplas.backends.base import READ_AT_ONCE, THREADS, FileInf
 log = logging.getLogger(__name__)
 
 LISTING = 15
-"""How many times as long as another call a listing may take: it asks for one page of a thousand names after the other."""
+"""
+How many times as long as another call a listing may take, as long as the storage answers others: it asks for one page of a
+thousand names after the other.
+"""
 
 SLOWEST = 256 * 1024
 """Bytes a second; a call that writes has so much longer."""
@@ -157,12 +160,12 @@ class Objects:
             # On fsspec's own event loop, where it can be ended.
             call = getattr(self._fs, f"_{name}")
             future = asyncio.run_coroutine_threadsafe(call(*args, **kwargs), self._fs.loop)
-            return self._result(future, name, size)
+            return self._result(future, name, args[0], size)
         if self._watched is None:
             self._watched = ThreadPoolExecutor(THREADS, thread_name_prefix="laplas-storage-call")
         context = copy_context()
         future = self._watched.submit(context.run, getattr(self._fs, name), *args, **kwargs)
-        return self._result(future, name, size)
+        return self._result(future, name, args[0], size)
 
     def _check_name(self, path: str, *, writes: bool) -> None:
         """Refuse a name that the storage's library would change in silence: Azure's drops a ``?`` at the end."""
@@ -179,13 +182,30 @@ class Objects:
         if whole != path.rstrip("/"):
             raise OSError("the storage's library cannot take this name as it is")
 
-    def _result(self, future: "Future[Any]", name: str, size: int = 0) -> Any:
+    def _result(self, future: "Future[Any]", name: str, path: str, size: int) -> Any:
+        waits = LISTING if name in {"find", "ls"} else 1
         try:
-            return future.result(self._timeout * (LISTING if name in {"find", "ls"} else 1) + size / SLOWEST)
+            while True:
+                try:
+                    return future.result(self._timeout + size / SLOWEST)
+                except TimeoutError:
+                    waits -= 1
+                    if future.done() or waits <= 0 or not self._answers(path):
+                        raise
         except BaseException:
             # A time-out, of ours or of Airflow: nobody waits for it any more.
             future.cancel()
             raise
+
+    def _answers(self, path: str) -> bool:
+        """Tell whether the storage answers at all, while a listing takes long."""
+        try:
+            self._run("info", path)
+        except TimeoutError:
+            return False
+        except Exception:  # noqa: BLE001
+            return True
+        return True
 
 
 def _inherits(filesystem: Any, name: str) -> bool:
