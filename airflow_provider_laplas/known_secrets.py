@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
-from airflow_provider_laplas.signatures import names_a_secret
+from airflow_provider_laplas.signatures import names_a_secret, names_nothing_secret
 
 MASK = "***"
 """Replaces secrets."""
@@ -18,6 +18,9 @@ So many characters of a secret in a row are masked, wherever they are: a text ma
 
 Fewer would mask much that is no secret: a query has words, dates and numbers in it.
 """
+
+LONG_RUN = 20
+"""Characters of a secret in a row that are no chance."""
 
 SHORTEST = 4
 """
@@ -33,7 +36,7 @@ _ESCAPED = re.compile(
 _LEVELS = 3
 _NAMED = {"amp": "&", "quot": '"', "lt": "<", "gt": ">", "apos": "'"}
 _SPACE = re.compile(r"[\x00-\x20\x7f]")
-_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*:/{1,16}|(?<![:/])//)", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}:/{1,16}|(?<![:/])//)", re.IGNORECASE)
 
 
 class Secrets:
@@ -70,8 +73,18 @@ class Secrets:
         return f"<{len(self._secrets)} secrets>"
 
     def are_in(self, text: str) -> bool:
-        """Tell whether there is a secret in the text, or a part of one."""
-        return self.mask(text) != text
+        """
+        Tell whether there is a secret in the text, or a long part of one.
+
+        A short part may be there by chance: an id can have a word or a date in it.
+        """
+        parts = {
+            form[begin : begin + LONG_RUN]
+            for form in self._forms
+            for begin in range(max(1, len(form) - LONG_RUN + 1))
+            if len(form) >= RUN
+        }
+        return any(part in reading for reading, _ in _readings(text) for part in parts)
 
     def mask(self, text: str) -> str:
         """Return the text with :data:`MASK` for each secret. The time that it takes grows with the text's length."""
@@ -107,6 +120,7 @@ class Secrets:
             form for secret in self._secrets for form in (secret, unquote(secret), unquote_plus(secret))
         }
         written |= {form.replace(" ", "+") for form in written}
+        written |= {encoded for secret in self._secrets if len(secret) >= RUN for encoded in _encoded(secret)}
         return {reading for form in written for reading, _ in _readings(form)}
 
     @cached_property
@@ -168,6 +182,16 @@ def _character(escape: re.Match[str]) -> str:
     return _as_bytes(chr(int(decimal) if decimal else int(unicode or byte or hexadecimal, 16)))
 
 
+def _encoded(secret: str) -> Iterator[str]:
+    """Yield a secret in hexadecimal digits and in Base64, in which it may stand behind up to two other characters."""
+    written = secret.encode("utf-8", "surrogatepass")
+    yield written.hex()
+    for before in range(3):
+        encoded = b64encode(b"\0" * before + written).decode().rstrip("=")
+        # The first and the last character depend on what is beside it.
+        yield encoded[before + (before > 0) : -1]
+
+
 def _as_bytes(character: str) -> str:
     return character if character < "\x80" else character.encode("utf-8", "surrogatepass").decode("latin-1")
 
@@ -191,7 +215,11 @@ def _in_url(url: str) -> Iterator[str]:
         name, equals, value = item.partition("=")
         if not equals:
             name, value = "", item
-        if len(value) >= RUN or names_a_secret(unquote(name)):
+        name = unquote(name).strip().lower()
+        if name.endswith("-credential"):
+            # Behind the key's id come the date, the region and the service.
+            value = re.split("/|%2f", value, maxsplit=1, flags=re.IGNORECASE)[0]
+        if not names_nothing_secret(name) and (len(value) >= RUN or names_a_secret(name)):
             yield value
 
 

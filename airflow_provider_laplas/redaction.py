@@ -63,6 +63,7 @@ _NAMED = (
         rf"((?:{SECRET_NAME})[\w.-]{{0,40}}{_QUOTE}\s{{0,3}}(?:{_COLON}|,)[\s+]{{0,3}})(?:b?{_QUOTED}|[^\s,\"'}}\]]+)"
     ),
     _Pattern(r"(cookie\s{0,3}:\s{0,3})[^\n]+"),
+    _Pattern(rf"(<[\w.-]{{0,40}}(?:{SECRET_NAME})[\w.-]{{0,40}}>)[^<]+"),
     _Pattern(
         rf"((?:{SECRET_NAME})[\w-]{{0,40}}\s{{0,3}}:\s{{0,3}}(?:(?:bearer|basic|token)\s{{1,3}})?)"
         r"(?=\S{0,512}[0-9=_])\S{8,}"
@@ -74,8 +75,14 @@ _BEARER = _Pattern(r"\b((?:bearer|basic)(?:\s{1,3}|%20|\+))(?=\S{0,512}(?-i:[0-9
 # A path with a query that has no name in it.
 _PATH = _Pattern(r"((?<![\w/.])/[^\s?\"'<>]{0,256}\?)(?!\*\*\*)\S+")
 
-# A value that looks like a signature, after whatever name: a server may have cut the name.
-_RANDOM = _Pattern(rf"({_EQUALS})(?=\S{{0,512}}[0-9])(?=\S{{0,512}}[a-z])[\w+/.~%=-]{{8,}}")
+# A value that looks like a signature, after whatever name: a server may have cut the name. Words and numbers with dashes or
+# points between them, times, and the ids of generations do not.
+_WORDS = r"(?:[a-z]{1,40}|[0-9]{1,20})(?:[-_.](?:[a-z]{1,40}|[0-9]{1,20}|mp[34]|m4a)){0,20}(?![\w+/~%=-])"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w+/~%=-])"
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{4,15}(?:Z|[+-][0-9:]{4,5})?(?![\w+/~%=-])"
+_RANDOM = _Pattern(
+    rf"({_EQUALS})(?!{_WORDS}|{_UUID}|{_TIME})(?=\S{{0,512}}[0-9])(?=\S{{0,512}}[a-z])[\w+/.~%=-]{{8,}}"
+)
 # What nobody can read, but everybody can decode.
 _ESCAPES = _Pattern(
     r"(?:%(?:25){0,4}[0-9a-f]{2}){6,}|(?:\\{1,8}[ux][0-9a-f]{2,4}){6,}|(?:&#x?[0-9a-f]{1,6};){6,}"
@@ -122,10 +129,10 @@ def redact(text: str, *, secrets: Secrets = NO_SECRETS, limit: int = 300) -> str
     :param secrets: what is secret where the text comes from
     """
     cut = len(text) > BOUND
-    shown = _CONTROL.sub(" ", text[:BOUND]).encode("utf-8", "replace").decode()
-    shown = " ".join(shown.split())
-    # Before anything is cut off that would tell what it is.
-    shown = secrets.mask(shown)
+    # As it came, and before anything is cut off that would tell what it is.
+    shown = secrets.mask(text[:BOUND])
+    shown = _CONTROL.sub(" ", shown).encode("utf-8", "replace").decode()
+    shown = secrets.mask(" ".join(shown.split()))
     if cut:
         shown = _whole_words(shown)
     shown = _PATH.compiled.sub(rf"\1{MASK}", _without_addresses(_without_pairs(shown)))
@@ -205,6 +212,7 @@ def _shown_address(rest: str) -> str | None:
     return f"{userinfo}{host}{port}{path}{query}{f'#{MASK}' if parts.fragment else ''}"
 
 
+_PAIR = 2
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _HARMLESS = (bool, int, float, complex, date, time, timedelta, type, type(None))
 
@@ -216,6 +224,9 @@ def _shown(value: Any) -> Any:
         return _shown_mapping(value)
     if isinstance(value, list | tuple | set | frozenset):
         items = [_shown(item) for item in value]
+        if isinstance(value, list | tuple) and len(value) == _PAIR and isinstance(value[0], str):
+            # As headers and parameters are written, too.
+            items[1] = _shown_entry(value[0], value[1])
         if all(one is other for one, other in zip(items, value, strict=True)):
             return value
         return next(kind for kind in (list, tuple, set, frozenset) if isinstance(value, kind))(items)

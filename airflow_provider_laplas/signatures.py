@@ -39,6 +39,18 @@ _SCHEMES = (
     # Google, version 4 and version 2
     _Scheme(frozenset({"x-goog-signature"}), prefix="x-goog-"),
     _Scheme(frozenset({"signature", "googleaccessid", "expires"})),
+    # Google Cloud CDN
+    _Scheme(frozenset({"signature", "keyname", "expires"}), names=frozenset({"urlprefix"})),
+    # Alibaba, version 1 and version 4
+    _Scheme(frozenset({"signature", "ossaccesskeyid", "expires"}), names=frozenset({"security-token"})),
+    _Scheme(frozenset({"x-oss-signature"}), prefix="x-oss-"),
+    # Tencent
+    _Scheme(
+        frozenset({"q-signature", "q-ak"}),
+        names=frozenset(
+            {"q-sign-algorithm", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list"}
+        ),
+    ),
     # CloudFront
     _Scheme(
         frozenset({"signature", "key-pair-id"}),
@@ -90,7 +102,7 @@ _DASH = "(?:[-_. ]|%(?:25){0,4}2d)?"
 
 SECRET_NAME = (
     # What people and servers call them, with any words around it.
-    f"access{_DASH}(?:id|key)|api{_DASH}key|authorization|cookie|credential|hmac|jwt|key{_DASH}pair|passphrase|passw(?:or)?d"
+    f"(?:access|account|api|connection|master|service|shared|storage){_DASH}(?:id|key|string)|authorization|cookie|credential|hmac|jwt|key{_DASH}pair|passphrase|passw(?:or)?d"
     f"|private{_DASH}key|secret|session{_DASH}id|signature|token"
     # Amazon's and Google's.
     f"|(?:amz|goog){_DASH}(?:algorithm|date|expires|signedheaders)"
@@ -109,6 +121,20 @@ def names_a_secret(name: str) -> bool:
     This decides what is shown, so it errs towards hiding; which audio is the same is decided by :func:`unsigned`.
     """
     return _SECRET_NAME.search(name) is not None
+
+
+_NOT_SECRET = re.compile(
+    "response-.*|x-(amz|goog)-(algorithm|date|expires|signedheaders)|expires|s[etrvp]|spr|content-type|filename|format|lang"
+)
+
+
+def names_nothing_secret(name: str) -> bool:
+    """
+    Tell whether a query's parameter of that name, in lower case, is known not to be secret, such as a date or a file's name.
+
+    Its value is not looked for in texts: it may be a word of every other message.
+    """
+    return _NOT_SECRET.fullmatch(name) is not None
 
 
 def unsigned(audio: str) -> str:

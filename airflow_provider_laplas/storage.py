@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CALL_TIMEOUT = 60.0
-"""Seconds after which a call that the storage does not answer is given up; a listing has 15 times as long."""
+"""Seconds after which a call that the storage does not answer is given up; a listing has up to 15 times as long."""
 
 REOPEN_AFTER = 60.0
 """Seconds between two times that a storage's connection is looked up again because the storage refuses its key."""

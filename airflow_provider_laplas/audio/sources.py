@@ -206,7 +206,9 @@ def _matching(pattern: str) -> Callable[[str], bool]:
 
 
 def _has_audio_name(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
+    path = PurePosixPath(name)
+    # A Mac leaves what it knows of x.mp3 in ._x.mp3.
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith("._")
 
 
 def open_source(audio: Any, storage: Storage, info: FileInfo | None = None) -> str | Upload:

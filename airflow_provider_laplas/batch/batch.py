@@ -245,7 +245,7 @@ class Batch:
         if stopped is not None:
             # Files that were not submitted are left for whoever comes next.
             raise LaplasBatchError(
-                f"{stopped} {tally}. The manifest lists the state of each file: {redacted(manifest.uri)}",
+                f"{stopped} Files: {tally}. The manifest lists the state of each file: {redacted(manifest.uri)}",
                 manifest=redacted(manifest.uri),
             )
         counts = tally.counts()

@@ -100,6 +100,10 @@ class Beginning:
         state.begin(pending, [r.to_line() for r in others if r != known.get(r.output)], header)
         write_summary(self.lease, self.storage, tally)
         log.info("Files: %s.", tally)
+        if tally.failure is not None:
+            log.warning(
+                "%d files failed before they were submitted, the first: %s", tally.failed, tally.failure
+            )
         return state
 
     def _earlier(self) -> Manifest:

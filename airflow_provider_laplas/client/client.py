@@ -337,7 +337,9 @@ class LaplasClient(Sender):
             try:
                 return self._repeat(call)
             except LaplasError as error:
-                return self._repeat(self._with_other_part(call, error, self.settings))
+                if not wants_other_part(call, error):
+                    raise
+                return self._repeat(self._with_other_part(call, self.settings))
         except LaplasError as error:
             raise as_submit_error(error) from None
 
@@ -346,7 +348,10 @@ class LaplasClient(Sender):
             try:
                 return await self._arepeat(call, repeat_refused=repeat_refused)
             except LaplasError as error:
-                other = self._with_other_part(call, error, await self.asettings())
+                # Before anything is looked up, which may fail, too: the error tells whether it may have been submitted.
+                if not wants_other_part(call, error):
+                    raise
+                other = self._with_other_part(call, await self.asettings())
                 return await self._arepeat(other, repeat_refused=repeat_refused)
         except LaplasError as error:
             raise as_submit_error(error) from None
@@ -354,10 +359,8 @@ class LaplasClient(Sender):
     def _part(self, settings: ConnectionSettings) -> str:
         return self._part_names.get(settings.base_url, PART_NAMES[0])
 
-    def _with_other_part(self, call: Call[T], error: LaplasError, settings: ConnectionSettings) -> Call[T]:
-        """Return the call with the other part name for the upload; raise the error if it is about something else."""
-        if not wants_other_part(call, error):
-            raise error
+    def _with_other_part(self, call: Call[T], settings: ConnectionSettings) -> Call[T]:
+        """Return the call with the other part name for the upload."""
         part = next(name for name in PART_NAMES if name != call.part)
         log.info(
             "The API does not accept the upload as `%s`; sending it as `%s` from now on.", call.part, part

@@ -142,6 +142,9 @@ def _exchange(
         return Response(answer.status_code, lower_names(answer.headers), bytes(content))
 
 
+_CLOSING = 5.0
+"""Seconds to wait until an upload's file is closed."""
+
 _READERS = ThreadPoolExecutor(64, thread_name_prefix="laplas-upload")
 """Read the audio of uploads. Not the event loop's own threads: a storage that hangs would hold up its name look-ups, too."""
 
@@ -165,7 +168,9 @@ async def aexchange(session: aiohttp.ClientSession, call: Call[Any], using: Requ
                 return await _aexchange(session, call, using, body)
     finally:
         if call.upload:
-            await asyncio.get_running_loop().run_in_executor(_READERS, body.close)
+            # A read that hangs holds the file: then it is closed whenever the read ends.
+            closed = asyncio.get_running_loop().run_in_executor(_READERS, body.close)
+            await asyncio.wait([closed], timeout=_CLOSING)
 
 
 async def _aexchange(
@@ -227,10 +232,8 @@ def _transport_errors(call: Call[Any], body: Body | None, using: RequestSettings
     except (*_ERRORS, BodyError) as error:
         if body and body.failure:
             raise body.failure from None
-        sent = body.complete if body else True
-        if body and isinstance(error, TimeoutError):
-            # On an event loop, the last of it may leave while the connection is being ended.
-            sent = body.handed_over >= body.len
+        # The last piece may have left though the library has not said so yet.
+        sent = body.handed_over >= body.len if body else True
         about = f" for generation {call.generation_id}" if call.generation_id else ""
         what = f"No answer came{about}" if sent else "The API could not be reached"
         cause = _cause(error, using.secrets + call.secrets)

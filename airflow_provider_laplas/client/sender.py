@@ -18,7 +18,7 @@ from airflow_provider_laplas.api.responses import Response
 from airflow_provider_laplas.client.deadlines import Sockets
 from airflow_provider_laplas.client.http import RequestSettings, aexchange, exchange
 from airflow_provider_laplas.client.settings import ConnectionSettings, SettingsSource
-from airflow_provider_laplas.errors import LaplasTransportError
+from airflow_provider_laplas.errors import LaplasError
 
 log = logging.getLogger(__name__)
 
@@ -83,14 +83,27 @@ class Sender:
                 settings = await self._alook_up()
                 self._looked_up_at = time.monotonic()
                 if self._known is None or settings != self._known.settings:
-                    self._known = await asyncio.to_thread(RequestSettings, settings)
+                    self._known = await self._derived(settings)
+            return self._known
+
+    async def _derived(self, settings: ConnectionSettings) -> RequestSettings:
+        try:
+            return await asyncio.to_thread(RequestSettings, settings)
+        except LaplasError as error:
+            # Such as a file of certificates that is gone.
+            if self._known is None:
+                raise
+            log.warning(
+                "The settings that were looked up cannot be used; keeping the current ones. %s", error
+            )
             return self._known
 
     async def _alook_up(self) -> ConnectionSettings:
         try:
             return await self._source.alook_up()
-        except LaplasTransportError as error:
-            # An outage of the settings' source must not end the waits: keep the known settings.
+        except LaplasError as error:
+            # An outage of the settings' source must not end the waits: keep the known settings. Of a secrets backend that is
+            # away, Airflow says that there is no such connection.
             if self._known is None:
                 raise
             log.warning("The settings could not be looked up again; keeping the current ones. %s", error)

@@ -52,7 +52,9 @@ class Tally:
             self.new[record.state] += sign
             self.new_audio_seconds += seconds
             if self.failure is None and record.state in FAILED_STATES:
-                self.failure = f"{redacted(record.source)}: {record.error}"
+                source, error = redacted(record.source), (record.error or "").rstrip(".")
+                # Some errors name the file.
+                self.failure = f"{error}." if source in error else f"{source}: {error}."
 
     @property
     def total(self) -> int:

@@ -14,7 +14,7 @@ from airflow_provider_laplas.manifest.lease import Lease, check_lease
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.redaction import redact
-from airflow_provider_laplas.storage import Storage
+from airflow_provider_laplas.storage import Storage, object_storage
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +30,19 @@ def summary_uri(manifest: str) -> str:
     return f"{meta_folder(manifest)}/summary.json"
 
 
-def read_summary(manifest: str, storage: Storage) -> dict[str, Any] | None:
+def read_summary(manifest: str, storage: Storage | None = None) -> dict[str, Any] | None:
     """
     Return the summary of a batch, None if there is none. Blocking.
 
     Its keys: ``task``, ``lease`` (its number), ``active`` (whether the task is at work), ``changed_at`` (epoch seconds),
     ``files``, ``counts`` (files by state), ``per_hour`` (files done an hour, None if that is not known),
     ``audio_seconds``.
+
+    :param manifest: the manifest's URI
+    :param storage: where it lies. Default: Airflow's object storage
     """
     try:
-        content: dict[str, Any] = json.loads(storage.read_text(summary_uri(manifest)))
+        content: dict[str, Any] = json.loads((storage or object_storage()).read_text(summary_uri(manifest)))
     except (FileNotFoundError, ValueError):
         return None
     return content
@@ -168,7 +171,8 @@ def check_version_1(earlier: Manifest, owner: Mapping[str, Any]) -> None:
 
 def _at_work(task: str) -> LaplasArgumentError:
     return LaplasArgumentError(
-        f"`results_path`: task {task} is at work in this folder. Wait for it, or use a separate folder for each task "
-        "(max_active_runs=1 keeps runs of one DAG apart).",
+        f"`results_path`: task {task} is at work in this folder. Wait for it; if it was killed, clear it, or wait "
+        f"until it has written nothing for {ABANDONED_AFTER:g} s. Or use a separate folder for each task (max_active_runs=1 keeps "
+        "runs of one DAG apart).",
         argument="results_path",
     )

@@ -241,6 +241,8 @@ class RecordStore:
         note = {name: getattr(record, name) for name in _SHARED}
         if self._folder is None or note == self._shared:
             return
+        if record.generation_id is None and self._is_known_of_another(record.fingerprint):
+            return
         try:
             self._folder.write(
                 record.fingerprint, note | {"map_index": self._map_index, "clears": self._clears}
@@ -249,11 +251,30 @@ class RecordStore:
             log.warning("The folder has no note of this task, which only its state store holds: %s", error)
         self._shared = note
 
+    def _is_known_of_another(self, work: str) -> bool:
+        """Tell whether the folder has the generation of another map index: an intent must not replace that."""
+        note = self._shared_note(work)
+        return (
+            note is not None and note.get("map_index") != self._map_index and bool(note.get("generation_id"))
+        )
+
+    def _shared_note(self, work: str) -> dict[str, Any] | None:
+        if self._folder is None:
+            return None
+        try:
+            return self._folder.read(work)
+        except (LaplasError, OSError):
+            return None
+
     def _take_back(self, record: GenerationRecord | None) -> None:
         """Undo :meth:`announce`, with the earlier record of the state store."""
         if self._folder is None or self._shared is None:
             return
         work, note = self._shared["fingerprint"], self._found
+        there = self._shared_note(work)
+        if there is not None and there.get("map_index") != self._map_index:
+            # The same audio is twice in the list, and the other index has noted it since.
+            return
         if note is None and record is not None and record.fingerprint == work:
             self._share(record)
             return

@@ -48,12 +48,24 @@ def is_served(url: str) -> bool:
 
 def test_idle_connections_of_one_address_shut_no_other_out(api: Api):
     with idle(api, connections.CONNECTIONS + 5, OTHER) as opened:
-        # The last one is closed, so the server has seen them all.
-        eventually(lambda: is_closed(opened[-1]))
-        assert (
-            sum(map(is_closed, opened)) == connections.CONNECTIONS + 5 - connections.CONNECTIONS_PER_ADDRESS
-        )
+        surplus = len(opened) - connections.CONNECTIONS_PER_ADDRESS
+        eventually(lambda: sum(map(is_closed, opened)) == surplus)
+        # The oldest ones.
+        assert all(map(is_closed, opened[:surplus]))
         assert is_served(api.url)
+
+
+def test_idle_connections_shut_no_request_of_their_own_address_out(api: Api):
+    with idle(api, connections.CONNECTIONS_PER_ADDRESS, HERE):
+        assert all(is_served(api.url) for _ in range(10))
+
+
+def test_idle_connections_of_several_addresses_shut_no_other_out(api: Api):
+    with (
+        idle(api, connections.CONNECTIONS_PER_ADDRESS, OTHER),
+        idle(api, connections.CONNECTIONS_PER_ADDRESS, "127.0.0.3"),
+    ):
+        assert all(is_served(api.url) for _ in range(10))
 
 
 @pytest.mark.parametrize("begin", [b"", b"GET /health HTTP/1.1\r\nHost: "])

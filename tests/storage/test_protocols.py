@@ -259,8 +259,11 @@ def test_each_call_is_one_request(remote, storage):
 
     assert requests(storage.write_text, remote.uri("in/a.json"), "text") == {upload: 1}
     assert requests(storage.write_text, remote.uri("in/a.json"), "more" * 100_000) == {upload: 1}
+    # The first one is tried twice, to find out whether the storage refuses what is there.
+    assert requests(storage.create, remote.uri("in/lease"), "text") == {upload: 2}
     assert requests(storage.create, remote.uri("in/lease"), "text") == {upload: 1}
-    assert requests(storage.create, remote.uri("in/lease"), "text") == {upload: 1}
+    assert requests(storage.create, remote.uri("in/next"), "text") == {upload: 1}
+    assert storage.creates_exclusively(remote.uri("in/lease"))
     assert requests(storage.read_text, remote.uri("in/a.json")) == {"GET": 1}
     for n in range(30):
         remote.put(f"in/sub {n}/file.json", b"-")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from airflow_provider_laplas.errors import LaplasStorageError
+from airflow_provider_laplas.audio.sources import list_audio
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
 from airflow_provider_laplas.storage import object_storage
 
 
@@ -33,7 +34,15 @@ def check(bucket, storage):
 def test_a_uri_without_a_connection_uses_the_credentials_of_the_environment(s3_bucket, storage):
     bucket = s3_bucket(root="s3://{name}")
     check(bucket, storage)
-    assert bucket.proxy.count()["PUT"] == 3
+    # One more, to find out whether the storage refuses to create what is there.
+    assert bucket.proxy.count()["PUT"] == 4
+
+
+def test_a_bucket_that_does_not_exist_is_no_empty_folder(s3_bucket, storage):
+    bucket = s3_bucket()
+    assert list_audio(bucket.uri("in"), storage)[1] == {}
+    with pytest.raises(LaplasArgumentError, match="bucket that does not exist"):
+        list_audio(bucket.uri("in").replace("bucket-", "no-such-bucket-"), storage)
 
 
 def test_a_bucket_may_have_dots_in_its_name(s3_bucket, storage):

@@ -7,7 +7,7 @@ import pytest
 from airflow.sdk import task
 
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
-from tests.fake_api import TEXT, answer_healthily, reply, reset_after_body
+from tests.fake_api import TEXT, answer_healthily, error_body, reply, reset_after_body
 
 BOTH = pytest.mark.parametrize("operator", [SubmitSTTOperator, TranscribeOperator])
 
@@ -52,9 +52,15 @@ def submitted(api):
     return [request.json["url"] for request in api.requests if request.method == "POST"]
 
 
-@BOTH
-@pytest.mark.parametrize("before", ["ab", "abc"])
-@pytest.mark.parametrize("after", ["xab", "ba", "b", "xa", "bb"])
+@pytest.mark.parametrize(
+    ("operator", "before", "after"),
+    [
+        *((SubmitSTTOperator, "ab", after) for after in ("xab", "ba", "b", "xa", "bb")),
+        (SubmitSTTOperator, "abc", "xa"),
+        (TranscribeOperator, "ab", "xab"),
+        (TranscribeOperator, "abc", "b"),
+    ],
+)
 def test_what_another_index_has_submitted_is_taken_up_and_not_paid_again(api, lists, operator, before, after):
     run = lists(operator)
     assert run(before).state == "success"
@@ -111,6 +117,16 @@ def test_a_submission_that_was_refused_leaves_no_note_to_others(api, lists, monk
     api.script("POST", *for_a(reply(429)))
     assert run("ab").state_of("t", 0) == "failed"
     assert run("xa").state == "success"
+    assert len(api.generations) == 3
+
+
+def test_a_refused_twin_does_not_take_away_the_note_of_what_is_paid_for(api, lists):
+    run = lists(SubmitSTTOperator)
+    api.script("POST", answer_healthily, reply(400, error_body(400, "too many")))
+    run("aa")
+    assert run("xya").state == "success"
+    # One of the two was accepted, and the other one refused.
+    assert submitted(api).count(url("a")) == 2
     assert len(api.generations) == 3
 
 

@@ -1,5 +1,6 @@
 """What may be shown of an address, of an argument, or of a foreign text."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -330,3 +331,60 @@ def test_secrets_can_be_added_and_do_not_show_themselves():
     assert "abcdefgh" not in repr(both)
     assert both.are_in("x abcdefgh")
     assert not both.are_in("x")
+
+
+@pytest.mark.parametrize("generation_id", ["20261128-5f3c-77aa", "gen_us-east-1_0001", "audio-mpeg-17"])
+def test_an_id_that_has_a_word_of_the_url_in_it_is_no_secret(generation_id):
+    url = (
+        "https://b.s3.amazonaws.com/a.mp3?X-Amz-Date=20261128T101010Z&response-content-type=audio-mpeg"
+        f"&X-Amz-Credential=AKIA{'Q' * 16}/20261128/us-east-1/s3/aws4_request&X-Amz-Signature={'0f' * 32}"
+    )
+    assert not Secrets.of_url(url).are_in(generation_id)
+    assert Secrets.of_url(url).are_in(f"x-{'0f' * 12}")
+    assert Secrets.of_url(url).are_in(f"AKIA{'Q' * 16}")
+
+
+def test_what_a_url_says_of_its_file_is_left_in_messages():
+    query = "response-content-type=audio/mpeg&response-content-disposition=attachment; filename=call recording.mp3"
+    secrets = Secrets.of_url(f"https://example.com/a.mp3?{query}")
+    for message in ("The recording is too short", "audio/mpeg is not supported", "`filename` is missing"):
+        assert redact(message, secrets=secrets) == message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"account_key": "c2VjcmV0c2VjcmV0"},
+        {"connection_string": "DefaultEndpointsProtocol=https;AccountKey=c2VjcmV0c2VjcmV0"},
+        {"headers": [["Authorization", "Bearer c2VjcmV0c2VjcmV0"]]},
+        [("token", "c2VjcmV0c2VjcmV0")],
+        "<SignatureProvided>c2VjcmV0c2VjcmV0</SignatureProvided>",
+        "failed: AccountKey=c2VjcmV0c2VjcmV0;x",
+    ],
+)
+def test_names_of_secrets_are_known_in_pairs_tags_and_connection_strings(value):
+    assert "c2VjcmV0c2VjcmV0" not in str(redacted(value))
+    assert "c2VjcmV0c2VjcmV0" not in redact(str(value))
+
+
+def test_a_known_secret_is_found_in_base64_in_hexadecimal_and_with_its_spaces():
+    key, password = "sk-live-0123456789", "correct  horse"
+    secrets = Secrets([key, password])
+    for before in ("", "u:", "us:", "user:"):
+        encoded = b64encode(f"{before}{key}:x".encode()).decode()
+        assert encoded[6:20] not in redact(f"Basic realm {encoded}", secrets=secrets)
+    assert key.encode().hex() not in redact(f"seen {key.encode().hex()}", secrets=secrets)
+    assert "horse" not in redact(f"said {password}!", secrets=secrets)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "no generation=0c4b2c7e-9d0f-4f0e-8a51-1d2f3a4b5c6d",
+        "model=nova-2-general-2024 is not known",
+        "file=interview-2024-01.mp3 is broken",
+        "at=2026-11-28T17:40:00Z",
+    ],
+)
+def test_what_a_message_says_of_its_subject_is_left_in_it(message):
+    assert redact(message) == message

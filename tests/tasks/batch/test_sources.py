@@ -12,6 +12,7 @@ from tests.tasks.batch.conftest import batch, manifest_of
 
 
 def test_a_folder_keeps_its_paths_and_leaves_out_what_is_no_audio(api, dag, run_dag, recordings, out):
+    (recordings / "._a.mp3").write_bytes(b"of a Mac")
     batch(out, audio=f"file://{recordings}")
     run_dag(dag)
     assert sorted(str(p.relative_to(out)) for p in out.rglob("*.json") if ".manifest" not in p.parts) == [

@@ -24,7 +24,7 @@ def test_counts_are_those_of_the_files_whatever_happens_to_them(begin):
     assert tally.counts() == {"completed": 2, "failed": 1, "pending": 1}
     assert (tally.total, tally.unfinished, tally.failed) == (4, 1, 1)
     assert (tally.new, tally.new_audio_seconds) == (Counter(completed=1, failed=1), 3.5)
-    assert tally.failure == "b.json.mp3: no audio"
+    assert tally.failure == "b.json.mp3: no audio."
 
 
 def test_pending_files_come_in_order_and_what_was_put_back_comes_first(begin):

@@ -45,6 +45,7 @@ class Clients:
         self.look_ups = 0
         self.failing = ()
         """The numbers of the look-ups that fail."""
+        self.failure = LaplasTransportError("Airflow's API server is restarting", sent=False)
 
     def __call__(self):
         return LaplasClient(source=self, **self.ports)
@@ -55,7 +56,7 @@ class Clients:
     def look_up(self):
         self.look_ups += 1
         if self.look_ups in self.failing:
-            raise LaplasTransportError("Airflow's API server is restarting", sent=False)
+            raise self.failure
         return read_arguments(self.key, self.url, **self.fields)
 
     async def alook_up(self):

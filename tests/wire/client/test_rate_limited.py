@@ -14,6 +14,7 @@ from airflow_provider_laplas.errors import (
     LaplasConfigurationError,
     LaplasGenerationTimeoutError,
     LaplasRateLimitError,
+    LaplasTransportError,
 )
 from tests.fake_api import reply, until_closed
 from tests.wire.client.test_waiting import poller_of, replace_key
@@ -67,10 +68,19 @@ def test_a_first_look_up_that_fails_does_not_end_a_wait(api, clients):
     assert clients.look_ups == 3
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        LaplasTransportError("Airflow's API server is restarting", sent=False),
+        # So Airflow calls a secrets backend that is away.
+        LaplasConfigurationError("There is no connection laplas_default."),
+    ],
+    ids=["away", "not found"],
+)
 def test_the_settings_are_looked_up_again_after_some_minutes_and_its_failure_does_no_harm(
-    api, clients, caplog
+    api, clients, caplog, failure
 ):
-    clients.failing = (2,)
+    clients.failing, clients.failure = (2,), failure
     clients.ports["look_up_every"] = 0.0
     assert wait_for_all(api, clients.rate_limited(), [api.create()]) == [State.COMPLETED]
     assert clients.look_ups > 2

@@ -141,6 +141,28 @@ def test_audio_that_cannot_be_opened_submits_nothing_and_is_not_ambiguous(api, c
     assert not api.requests
 
 
+def test_an_upload_that_is_read_whole_and_then_cut_is_sent_once(api, client, audio):
+    """On an event loop, the library has not said yet that the last piece was sent."""
+    for _ in range(20):
+        api.script("POST", reset_after_body())
+        with pytest.raises(LaplasAmbiguousSubmitError):
+            client.submit(audio)
+    assert api.count("POST") == 20
+
+
+def test_a_lost_submission_stays_ambiguous_though_the_settings_cannot_be_looked_up_again(api, clients, audio):
+    clients.ports["look_up_every"] = 0.0
+    clients.failing = range(2, 100)
+    api.script("POST", reply(502))
+
+    async def submit():
+        async with clients() as client:
+            await client.asubmit(str(audio))
+
+    with pytest.raises(LaplasAmbiguousSubmitError):
+        asyncio.run(submit())
+
+
 def test_a_server_that_takes_an_upload_slowly_is_given_the_time(api, client, clients, tmp_path):
     clients.fields |= {"connect_timeout": 0.2, "timeout": 5}
     path = tmp_path / "large.mp3"

@@ -1,92 +1,27 @@
-"""
-The kinds of storage behind :class:`~airflow_provider_laplas.storage.Storage`: disks, and whatever fsspec reaches.
-
-No name is read as a pattern or parsed as a URL, and nothing is answered from a listing that was made earlier.
-"""
+"""Objects in a storage, through a file system of fsspec."""
 
 import asyncio
-import errno
 import io
 import logging
-import os
-import re
-import secrets
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar
+
+from airflow_provider_laplas.backends.base import READ_AT_ONCE, THREADS, FileInfo, is_part
 
 log = logging.getLogger(__name__)
 
-THREADS = 16
-"""Calls to one storage at a time, from an event loop."""
-
-READ_AT_ONCE = 8 * 1024 * 1024
-"""Bytes up to which an object is read with one request, into memory; larger ones are streamed."""
-
 LISTING = 15
-"""How many times as long as another call a listing may take: it asks for one page of a thousand names after the other."""
+"""
+How many times as long as another call a listing may take, as long as the storage answers others: it asks for one page of a
+thousand names after the other.
+"""
 
 SLOWEST = 256 * 1024
 """Bytes a second; a call that writes has so much longer."""
-
-_PART = ".part"
-_STALE_PART = 24 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class FileInfo:
-    """
-    What a storage says of a file.
-
-    :ivar size: in bytes
-    :ivar modified: epoch seconds, by the storage's clock
-    :ivar version: changes when the content does: its generation, hash or ETag, where the storage has one, else its
-        modification time
-    :ivar etag: what version 0.1 took for that; on Google Cloud Storage and Azure it changes with metadata, too
-    """
-
-    size: int
-    modified: float
-    version: str
-    etag: str = ""
-
-
-class Backend(Protocol):
-    """One kind of storage. A file that is not there is a FileNotFoundError."""
-
-    permissions: ClassVar[Mapping[str, str]]
-    exclusive: bool | None
-    """Whether :meth:`create` lets one of several succeed; None as long as that is not known."""
-
-    def read(self, path: str) -> bytes:
-        """Return a file's content."""
-
-    def write(self, path: str, content: bytes) -> None:
-        """Write a file, replacing what is there."""
-
-    def create(self, path: str, content: bytes) -> None:
-        """Write a file where there is none, else raise FileExistsError."""
-
-    def delete(self, path: str) -> None:
-        """Delete a file."""
-
-    def info(self, path: str) -> FileInfo:
-        """Return what the storage says of a file."""
-
-    def list(self, folder: str, recursive: bool) -> dict[str, FileInfo]:
-        """Return all files below a folder, or those in it alone."""
-
-    def has_root(self, path: str) -> bool:
-        """Tell whether there is the bucket that a path lies in."""
-
-    def open(self, path: str, info: FileInfo) -> BinaryIO:
-        """Open a file for reading."""
-
 
 # What each operation needs, in the words of S3, Google Cloud Storage and Azure.
 _PERMISSIONS = {
@@ -98,152 +33,6 @@ _PERMISSIONS = {
     "create": "write objects (s3:PutObject, storage.objects.create)",
     "delete": "delete objects (s3:DeleteObject, storage.objects.delete)",
 }
-_DISK_PERMISSIONS = {
-    "read": "read this file",
-    "open": "read this file",
-    "info": "search its folder",
-    "list": "list this folder",
-    "write": "write into its folder",
-    "create": "write into its folder",
-    "delete": "delete in its folder",
-}
-
-
-# What os.link says on file systems that have no hard links.
-_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
-
-
-# A folder that was deleted meanwhile, or is none; and a link to a folder that it is in.
-_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
-
-
-class Disk:
-    """Local files, by the operating system's own calls; it offers no way to end one that hangs."""
-
-    permissions: ClassVar[Mapping[str, str]] = _DISK_PERMISSIONS
-    exclusive: bool | None = True
-
-    def read(self, path: str) -> bytes:
-        """Return a file's content."""
-        with open(path, "rb") as file:  # noqa: PTH123
-            return file.read()
-
-    def write(self, path: str, content: bytes) -> None:
-        """Write a file, replacing what is there."""
-        with self._written_beside(path, content) as temporary:
-            os.replace(temporary, path)  # noqa: PTH105
-
-    def create(self, path: str, content: bytes) -> None:
-        """Write a file where there is none, else raise FileExistsError."""
-        with self._written_beside(path, content) as temporary:
-            try:
-                # A link, unlike a move, replaces nothing; and whoever finds the file finds all of it.
-                os.link(temporary, path)
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-                self._create_in_place(path, content)
-
-    def _create_in_place(self, path: str, content: bytes) -> None:
-        with open(path, "xb") as file:  # noqa: PTH123
-            try:
-                file.write(content)
-                _sync(file)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(path)  # noqa: PTH108
-                raise
-
-    @contextmanager
-    def _written_beside(self, path: str, content: bytes) -> Iterator[str]:
-        """Write a temporary file with a short name: one with the file's name in it could be too long."""
-        folder = os.path.dirname(path)  # noqa: PTH120
-        if folder:
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-        temporary = os.path.join(folder, f".{secrets.token_hex(6)}{_PART}")  # noqa: PTH118
-        try:
-            with open(temporary, "wb") as file:  # noqa: PTH123
-                file.write(content)
-                _sync(file)
-            yield temporary
-        finally:
-            with suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108
-
-    def delete(self, path: str) -> None:
-        """Delete a file."""
-        os.unlink(path)  # noqa: PTH108
-
-    def info(self, path: str) -> FileInfo:
-        """Return what the storage says of a file."""
-        found = os.stat(path)  # noqa: PTH116
-        if not os.path.isfile(path):  # noqa: PTH113
-            raise FileNotFoundError(path)
-        return _disk_info(found)
-
-    def list(self, folder: str, recursive: bool) -> dict[str, FileInfo]:
-        """Return all files below a folder, or those in it alone."""
-        root = folder.rstrip("/") or "/"
-        skip = len(root.rstrip("/")) + 1
-        files = {}
-        for parent, folders, names in os.walk(root, onerror=_raise_unless_gone, followlinks=True):
-            folders[:] = [name for name in folders if recursive and not _leads_back(parent, name)]
-            for name in names:
-                path = f"{parent.rstrip('/')}/{name}"
-                # A file can be deleted, or a link lead nowhere.
-                with suppress(FileNotFoundError):
-                    info = self.info(path)
-                    if _is_part(name):
-                        self._clean_up(path, info)
-                    else:
-                        files[path[skip:]] = info
-        return files
-
-    def has_root(self, path: str) -> bool:
-        """Return True: a missing folder is noticed by itself."""
-        return True
-
-    def open(self, path: str, info: FileInfo) -> BinaryIO:
-        """Open a file for reading."""
-        return open(path, "rb")  # noqa: PTH123
-
-    def _clean_up(self, path: str, info: FileInfo) -> None:
-        if info.modified < time.time() - _STALE_PART:
-            with suppress(OSError):
-                os.unlink(path)  # noqa: PTH108
-
-
-def _sync(file: BinaryIO) -> None:
-    # What is moved into place is to be whole also after a power cut.
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _raise_unless_gone(error: OSError) -> None:
-    # A folder that cannot be read is not an empty one.
-    if error.errno not in _NOT_THERE:
-        raise error
-
-
-def _leads_back(parent: str, name: str) -> bool:
-    """Tell whether a folder is a link to one that it is in, below which everything would be found again, for ever."""
-    path = os.path.join(parent, name)  # noqa: PTH118
-    if not os.path.islink(path):  # noqa: PTH114
-        return False
-    target = os.path.realpath(path)
-    return f"{os.path.realpath(parent)}/".startswith(f"{target.rstrip('/')}/")
-
-
-def _disk_info(found: os.stat_result) -> FileInfo:
-    return FileInfo(found.st_size, found.st_mtime, str(found.st_mtime_ns))
-
-
-# Version 0.1 wrote <name>.<32 digits>.part, and objects as well.
-_TEMPORARY = re.compile(rf"\.([0-9a-f]{{12}}|[0-9a-f]{{32}}){re.escape(_PART)}$")
-
-
-def _is_part(name: str) -> bool:
-    return _TEMPORARY.search(name) is not None
 
 
 class Objects:
@@ -345,7 +134,7 @@ class Objects:
         for path, info in found.items():
             below = path.lstrip("/")
             name = below.removeprefix(prefix.lstrip("/"))
-            if name != below and name and not name.endswith("/") and not _is_part(name):
+            if name != below and name and not name.endswith("/") and not is_part(name):
                 files[name] = _object_info(info)
         return files
 
@@ -371,12 +160,12 @@ class Objects:
             # On fsspec's own event loop, where it can be ended.
             call = getattr(self._fs, f"_{name}")
             future = asyncio.run_coroutine_threadsafe(call(*args, **kwargs), self._fs.loop)
-            return self._result(future, name, size)
+            return self._result(future, name, args[0], size)
         if self._watched is None:
             self._watched = ThreadPoolExecutor(THREADS, thread_name_prefix="laplas-storage-call")
         context = copy_context()
         future = self._watched.submit(context.run, getattr(self._fs, name), *args, **kwargs)
-        return self._result(future, name, size)
+        return self._result(future, name, args[0], size)
 
     def _check_name(self, path: str, *, writes: bool) -> None:
         """Refuse a name that the storage's library would change in silence: Azure's drops a ``?`` at the end."""
@@ -393,13 +182,30 @@ class Objects:
         if whole != path.rstrip("/"):
             raise OSError("the storage's library cannot take this name as it is")
 
-    def _result(self, future: "Future[Any]", name: str, size: int = 0) -> Any:
+    def _result(self, future: "Future[Any]", name: str, path: str, size: int) -> Any:
+        waits = LISTING if name in {"find", "ls"} else 1
         try:
-            return future.result(self._timeout * (LISTING if name in {"find", "ls"} else 1) + size / SLOWEST)
+            while True:
+                try:
+                    return future.result(self._timeout + size / SLOWEST)
+                except TimeoutError:
+                    waits -= 1
+                    if future.done() or waits <= 0 or not self._answers(path):
+                        raise
         except BaseException:
             # A time-out, of ours or of Airflow: nobody waits for it any more.
             future.cancel()
             raise
+
+    def _answers(self, path: str) -> bool:
+        """Tell whether the storage answers at all, while a listing takes long."""
+        try:
+            self._run("info", path)
+        except TimeoutError:
+            return False
+        except Exception:  # noqa: BLE001
+            return True
+        return True
 
 
 def _inherits(filesystem: Any, name: str) -> bool:
