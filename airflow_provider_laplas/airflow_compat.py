@@ -177,13 +177,17 @@ def argument_names(operator: type[BaseOperator]) -> set[str]:
 
 def option(name: str) -> str:
     """Return an option from the section ``laplas`` of Airflow's configuration; empty if it is not set."""
+    value: str = _configuration().get("laplas", name, fallback="")
+    return value
+
+
+def _configuration() -> Any:
     try:
         from airflow.sdk.configuration import conf  # noqa: PLC0415
     except ImportError:  # Airflow 3.0 and 3.1
         from airflow.configuration import conf  # noqa: PLC0415
 
-    value: str = conf.get("laplas", name, fallback="")
-    return value
+    return conf
 
 
 def keep_for_ever(store: Any, key: str, value: str) -> None:
@@ -199,9 +203,7 @@ def keep_for_ever(store: Any, key: str, value: str) -> None:
 
 def forgets_on_success() -> bool:
     """Return whether Airflow empties a task's state store once the task succeeds."""
-    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415
-
-    return bool(conf.getboolean("state_store", "clear_on_success", fallback=False))
+    return bool(_configuration().getboolean("state_store", "clear_on_success", fallback=False))
 
 
 def set_xcom(key: str, value: Any, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
