@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from airflow_provider_laplas.airflow_compat import METRICS
 from airflow_provider_laplas.api.resume import Occasion
 from airflow_provider_laplas.audio.fingerprint import as_known, fingerprint, fingerprint_request
 from airflow_provider_laplas.backends import FileInfo
@@ -100,11 +101,17 @@ class Beginning:
         state.begin(pending, [r.to_line() for r in others if r != known.get(r.output)], header)
         write_summary(self.lease, self.storage, tally)
         log.info("Files: %s.", tally)
-        if tally.failure is not None:
-            log.warning(
-                "%d files failed before they were submitted, the first: %s", tally.failed, tally.failure
-            )
+        self._tell_failures(listed)
         return state
+
+    def _tell_failures(self, listed: Iterable[FileRecord]) -> None:
+        failed = [r for r in listed if r.state is FileState.FAILED and r.lease == self.lease.number]
+        for record in failed:
+            METRICS.failed(LaplasArgumentError(str(record.error), argument="audio"))
+        if failed:
+            log.warning(
+                "%d files failed before they were submitted, the first: %s", len(failed), failed[0].error
+            )
 
     def _earlier(self) -> Manifest:
         manifest, new = Manifest.gather(self.lease.manifest, self.storage, self.outputs)

@@ -42,13 +42,16 @@ def test_what_failed_in_an_earlier_run_does_not_fail_the_later_ones(api, dag, ru
 
 
 def test_a_file_that_cannot_be_read_fails_the_run_that_finds_it_and_no_later_one(
-    api, dag, run_dag, recordings, out
+    api, dag, run_dag, recordings, out, caplog
 ):
     (recordings / "empty.mp3").touch()
     batch(out, audio=str(recordings))
     (error,) = run_dag(dag).errors
     assert "is empty" in str(error)
+    assert "1 files failed before they were submitted" in caplog.text
+    caplog.clear()
     assert run_dag(dag).xcom("batch")["counts"] == {"completed": 3, "failed": 1}
+    assert "before they were submitted" not in caplog.text
 
 
 def test_other_options_are_other_work_though_an_output_lies_there(api, dag, run_dag, out):
