@@ -24,7 +24,7 @@ from airflow_provider_laplas.manifest.files import (
     FileRecord,
     FileState,
 )
-from airflow_provider_laplas.manifest.journal import newest_snapshot
+from airflow_provider_laplas.manifest.journal import meta_folder, snapshots
 from airflow_provider_laplas.manifest.lease import find_lease, take_lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
 from airflow_provider_laplas.manifest.names import legacy_output_name, output_name
@@ -82,9 +82,10 @@ class Batch:
         :return: None if there is nothing to do
         :raises LaplasArgumentError: if there are more files than the limits allow, or another task is at work
         """
-        before = newest_snapshot(self.uri, self.storage)
+        names = list(self.storage.list_files(meta_folder(self.uri)))
+        before = snapshots(self.uri, names)[-1:]
         sources = self.sources(min_age=self.min_age)
-        found = find_lease(self.uri, self.storage)
+        found = find_lease(self.uri, self.storage, names=names)
         if not sources and not (durable and (found or self.storage.exists(self.uri))):
             return None
         owner = asdict(task)
@@ -93,7 +94,9 @@ class Batch:
         # What is in the folder is listed once, and after that: nobody else submits from here on.
         try:
             outputs = self.storage.list_files(self.folder)
-            beginning = Beginning(lease, outputs, self.request, self.limits, self.storage, before)
+            beginning = Beginning(
+                lease, outputs, self.request, self.limits, self.storage, before[0] if before else None
+            )
             return beginning.begin(sources, max_tries, durable=durable, last_tries=last_tries)
         except Exception:
             # Nobody is to wait for a task that does not work.

@@ -83,13 +83,6 @@ def snapshots(manifest: str, names: Iterable[str]) -> list[Segment]:
     return sorted(Segment(int(m[1]), int(m[2]), f"{folder}/{name}") for m, name in found if m)
 
 
-def newest_snapshot(manifest: str, storage: Storage) -> Segment | None:
-    """Return the snapshot that was written last, None if there is none. Blocking."""
-    names = storage.list_files(f"{meta_folder(manifest)}/snapshots")
-    found = snapshots(manifest, (f"snapshots/{name}" for name in names))
-    return found[-1] if found else None
-
-
 def write_snapshot(manifest: str, lease: int, content: bytes, storage: Storage) -> str:
     """
     Write a manifest under a name of its own, and return its URI. Blocking.

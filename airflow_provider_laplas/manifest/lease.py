@@ -17,7 +17,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +28,7 @@ from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage
 
-_FILE = re.compile(r"(\d{6,})(?:-checkpoint)?\.json")
+_FILE = re.compile(r"leases/(\d{6,})(?:-checkpoint)?\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,15 @@ class Lease:
         return "/".join(str(self.owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
 
 
-def find_lease(manifest: str, storage: Storage) -> Lease | None:
-    """Return the lease that is held, or was last; None if none was ever taken. Blocking."""
+def find_lease(manifest: str, storage: Storage, *, names: Iterable[str] | None = None) -> Lease | None:
+    """
+    Return the lease that is held, or was last; None if none was ever taken. Blocking.
+
+    :param names: what was just listed of the folder ``.manifest``
+    """
     for _ in range(READ_ATTEMPTS):
-        files = _list(manifest, storage)
+        files = _list(manifest, storage, names)
+        names = None
         if not files:
             return None
         number = files[-1][0]
@@ -153,11 +158,12 @@ def _create(lease: Lease, text: str, storage: Storage) -> bool:
     return storage.create(uri, text) or storage.read_text(uri) == text
 
 
-def _list(manifest: str, storage: Storage) -> list[tuple[int, str]]:
+def _list(manifest: str, storage: Storage, names: Iterable[str] | None = None) -> list[tuple[int, str]]:
     """Return the files of all leases: their numbers and URIs, in order."""
-    folder = _folder(manifest)
-    found = ((_FILE.fullmatch(name), name) for name in storage.list_files(folder))
-    return sorted((int(match[1]), f"{folder}/{name}") for match, name in found if match)
+    if names is None:
+        names = (f"leases/{name}" for name in storage.list_files(_folder(manifest)))
+    found = ((_FILE.fullmatch(name), name) for name in names)
+    return sorted((int(match[1]), f"{meta_folder(manifest)}/{name}") for match, name in found if match)
 
 
 def _uri(manifest: str, number: int) -> str:

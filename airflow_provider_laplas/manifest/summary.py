@@ -119,11 +119,11 @@ def leave(lease: Lease, storage: Storage, tally: Tally | None = None) -> None:
 
     Whoever has lost the lease says nothing.
 
-    :param tally: counts of the files. Default: those of the last task
+    :param tally: counts of the files, of a task that has just written its manifest. Default: those of the last task
     """
     try:
-        check_lease(lease, storage)
         if tally is None:
+            check_lease(lease, storage)
             summary = read_summary(lease.manifest, storage) or _counts(Tally(lease.number), None)
             _write({**summary, **_facts(lease, active=False)}, lease, storage)
         else:
