@@ -60,7 +60,7 @@ def compare_batches(sizes: Sequence[int] = SIZES) -> Comparison:
         f"{NAMES_A_LISTING:,} names a request. In place of the HTTP client, whose cost is that of a wait above, something that "
         f"accepts a file in {SUBMISSION[0]:g} to {SUBMISSION[1]:g} s and has it done after {JOB[0]:g} to {JOB[1]:g} s, at "
         f"{BUDGET:g} requests a second. All these times, and the intervals of the batch, are {SPEED} times as short, except "
-        "in the run in real time, in which a process that mostly sleeps pays more CPU time for each waking. Neither the storage's CPU time counts nor the bytes of the transcripts: what is written "
+        "in the last two runs, in real time, in which a process that mostly sleeps pays more CPU time for each waking. Neither the storage's CPU time counts nor the bytes of the transcripts: what is written "
         "are leases, plan, journal, checkpoints, summaries, manifest and snapshot. Memory: the most that the process had, and how much "
         "that is above what it had after its imports.",
     )
