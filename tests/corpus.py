@@ -201,7 +201,11 @@ async def _answer_get(api: "EchoAPI", request: Request) -> None:
 
 
 def found_in(text: str, secrets: list[str]) -> Iterator[str]:
-    """Yield where a part of a secret, of eight characters and in any case, is in a text."""
+    """
+    Yield where a part of a secret, of eight characters and in any case, is in a text.
+
+    Of hexadecimal digits alone, which Airflow's random ids have by the thousand, eight are found by chance, and 14 are not.
+    """
     lowered = text.lower()
     for name in ("percent, every byte", "JSON, every character", "HTML, every character"):
         for secret in secrets:
@@ -209,11 +213,25 @@ def found_in(text: str, secrets: list[str]) -> Iterator[str]:
                 begin = lowered.index(written)
                 yield f"{secret}, {name}: {text[max(0, begin - 200) : begin + 60]!r}"
     parts = {
-        form[begin : begin + 8].lower(): secret
+        run: secret
         for secret in secrets
         for form in (secret, quote(secret, safe=""), b64encode(secret.encode()).decode())
         for begin in range(len(form) - 7)
+        if len(run := _run(form.lower(), begin)) >= _RUN
     }
-    for begin in range(len(lowered) - 7):
-        if lowered[begin : begin + 8] in parts:
-            yield f"{parts[lowered[begin : begin + 8]]}: {text[max(0, begin - 200) : begin + 60]!r}"
+    for begin in range(len(lowered) - _RUN + 1):
+        if (run := _run(lowered, begin)) in parts:
+            yield f"{parts[run]}: {text[max(0, begin - 200) : begin + 60]!r}"
+
+
+_RUN, _DIGITS = 8, 14
+_HEXADECIMAL = frozenset("0123456789abcdef")
+
+
+def _run(text: str, begin: int) -> str:
+    """Return the characters from a place on that are compared; fewer than eight where there are not enough."""
+    run = text[begin : begin + _RUN]
+    if _HEXADECIMAL.issuperset(run):
+        run = text[begin : begin + _DIGITS]
+        return run if len(run) == _DIGITS or not _HEXADECIMAL.issuperset(run) else ""
+    return run
