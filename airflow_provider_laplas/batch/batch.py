@@ -73,12 +73,19 @@ class Batch:
         return f"{self.folder}/{NAME}"
 
     def begin(
-        self, task: TaskKey, max_tries: int, *, durable: bool, last_tries: int | None = None
+        self,
+        task: TaskKey,
+        max_tries: int,
+        *,
+        durable: bool,
+        last_tries: int | None = None,
+        began: float | None = None,
     ) -> BatchState | None:
         """
         List the files, take the lease, take over what an earlier try or run has done, check the limits, and note it.
 
         :param last_tries: ``max_tries`` when this task last began, None where it has not
+        :param began: when an earlier try since the last Clear began, which has failed, in epoch seconds; None if none has
         :return: None if there is nothing to do
         :raises LaplasArgumentError: if there are more files than the limits allow, or another task is at work
         """
@@ -95,7 +102,7 @@ class Batch:
         try:
             outputs = self.storage.list_files(self.folder)
             beginning = Beginning(
-                lease, outputs, self.request, self.limits, self.storage, before[0] if before else None
+                lease, outputs, self.request, self.limits, self.storage, before[0] if before else None, began
             )
             return beginning.begin(sources, max_tries, durable=durable, last_tries=last_tries)
         except Exception:

@@ -1,6 +1,7 @@
 """How a batch begins: what is to be done about each file, given what earlier tries and runs have done."""
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ class Beginning:
 
     :ivar outputs: what is in the folder
     :ivar before: the newest snapshot when the task began, before it took the lease
+    :ivar began: when an earlier try since the last Clear began, in epoch seconds; None if none has
     """
 
     lease: Lease
@@ -47,6 +49,7 @@ class Beginning:
     limits: BatchLimits
     storage: Storage = field(repr=False)
     before: Segment | None
+    began: float | None = None
 
     def begin(
         self, sources: Mapping[str, Source], max_tries: int, *, durable: bool, last_tries: int | None
@@ -198,7 +201,7 @@ class Beginning:
         else:
             # A try with fewer began before a Clear, and has only now taken the lease: nobody has consented to it.
             occasion = Occasion.CLEAR if max_tries > last_tries else Occasion.RETRY
-            if earlier.read_from != self.before:
+            if earlier.read_from != self.before or earlier.written_at > (self.began or math.inf):
                 # Another try has reported since: whoever cleared the task had not seen that.
                 occasion = Occasion.RETRY
         return take_over(

@@ -93,7 +93,11 @@ class BatchTask:
         records = RecordStore(self.context)
         # A later run may own the manifest by now, so the task keeps its own record of having started.
         state = self.batch.begin(
-            self._key, records.max_tries, durable=self.durable, last_tries=records.batch_tries()
+            self._key,
+            records.max_tries,
+            durable=self.durable,
+            last_tries=records.batch_tries(),
+            began=records.first_began(),
         )
         if state is None:
             return Skip("There is nothing to transcribe: `audio` contains no files.")

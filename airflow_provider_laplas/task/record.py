@@ -7,6 +7,7 @@ retries, a killed worker and a Clear, stays as long as the DAG run, and is empty
 
 import json
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -49,6 +50,9 @@ class GenerationRecord:
 
 
 _BATCH = "batch"
+
+_BEGAN = "laplas_began"
+"""The key under which a batch notes that it began, before anything else can fail."""
 
 _SHARED = ("fingerprint", "max_tries", "deadline", "generation_id", "submitted_at", "ambiguity_reported")
 """What a note in the folder holds of a record. Where the reply is stored is not in it: it is in that folder."""
@@ -212,6 +216,20 @@ class RecordStore:
         """Return ``max_tries`` as of when this task last started its batch; None if it has not."""
         record = self.load()
         return record.max_tries if record else None
+
+    def first_began(self) -> float | None:
+        """
+        Return when the first try since the last Clear began its batch, in epoch seconds, also if it failed as it began.
+
+        None without a state store, or where it is this try.
+        """
+        if self._store is None:
+            return None
+        noted = self._read(_BEGAN)
+        if noted is not None and noted.max_tries == self.max_tries:
+            return noted.submitted_at
+        self._put(_BEGAN, GenerationRecord(_BATCH, self.max_tries, 0.0, submitted_at=time.time()))
+        return None
 
     def note_batch(self) -> None:
         """Record that this try has started its batch. The state of each file is in the manifest."""
