@@ -7,6 +7,7 @@ from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
 from airflow_provider_laplas.manifest.lease import find_lease, take_lease
 from airflow_provider_laplas.manifest.summary import ABANDONED_AFTER, leave, read_summary
 from airflow_provider_laplas.storage import Storage, object_storage
+from airflow_provider_laplas.task.record import RecordStore
 from tests.fake_api import answer_healthily, reply, reset_after_body
 from tests.tasks.batch.conftest import OTHER, URLS, batch, begin_as, manifest_of, states_of
 
@@ -121,6 +122,23 @@ def test_what_another_try_reports_after_a_clear_is_not_consented_to_by_it(
     assert api.count("POST") == 1
     assert run_and_clear().xcom("batch")["completed"] == 1
     assert api.count("POST") == 2
+
+
+def test_what_is_reported_after_the_first_try_of_a_clear_has_failed_is_not_consented_to_by_it(
+    api, dag, run_and_clear, out, monkeypatch
+):
+    monkeypatch.setattr(RecordStore, "first_began", lambda records: began)
+    began = None
+    api.script("POST", reset_after_body())
+    batch(out, audio=URLS[:1])
+    run_and_clear()
+    # An earlier try of this Clear began before that was reported.
+    began = manifest_of(out).written_at - 1
+    (error,) = run_and_clear().errors
+    assert "ambiguous" in str(error)
+    assert api.count("POST") == 1
+    began = None
+    assert run_and_clear().xcom("batch")["completed"] == 1
 
 
 def test_what_a_try_that_lost_its_lease_still_notes_is_found_at_the_end(api, dag, run_dag, out):
