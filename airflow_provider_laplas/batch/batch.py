@@ -90,7 +90,7 @@ class Batch:
         :raises LaplasArgumentError: if there are more files than the limits allow, or another task is at work
         """
         names = list(self.storage.list_files(meta_folder(self.uri)))
-        before = snapshots(self.uri, names)[-1:]
+        before = next(reversed(snapshots(self.uri, names)), None)
         sources = self.sources(min_age=self.min_age)
         found = find_lease(self.uri, self.storage, names=names)
         if not sources and not (durable and (found or self.storage.exists(self.uri))):
@@ -101,9 +101,7 @@ class Batch:
         # What is in the folder is listed once, and after that: nobody else submits from here on.
         try:
             outputs = self.storage.list_files(self.folder)
-            beginning = Beginning(
-                lease, outputs, self.request, self.limits, self.storage, before[0] if before else None, began
-            )
+            beginning = Beginning(lease, outputs, self.request, self.limits, self.storage, before, began)
             return beginning.begin(sources, max_tries, durable=durable, last_tries=last_tries)
         except Exception:
             # Nobody is to wait for a task that does not work.

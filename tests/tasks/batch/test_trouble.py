@@ -21,6 +21,14 @@ from tests.fake_api import error_body, reply
 from tests.tasks.batch.conftest import OTHER, URLS, batch, begin_as, manifest_of, states_of
 
 
+def filled(folder, count):
+    """Make a folder with so many recordings."""
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"{number:02}.mp3").write_bytes(b"%d" % number)
+    return folder
+
+
 def test_files_that_were_left_over_are_submitted_once_each_when_a_limit_is_raised(
     api, dag, run_dag, out, monkeypatch
 ):
@@ -114,10 +122,7 @@ def test_a_folder_of_outputs_that_cannot_be_listed_for_a_moment_fails_the_task(
 def test_one_file_that_cannot_be_read_holds_up_no_other_and_is_tried_again_by_a_later_run(
     api, dag, run_dag, out, tmp_path, monkeypatch
 ):
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
-    for number in range(20):
-        (inbox / f"{number:02}.mp3").write_bytes(b"%d" % number)
+    inbox = filled(tmp_path / "inbox", 20)
 
     def fail(disk, path):
         if path.endswith("00.mp3"):
@@ -152,10 +157,7 @@ def _listing_with(read):
 def test_a_storage_of_which_no_file_can_be_read_ends_the_submissions(
     api, dag, run_dag, out, tmp_path, monkeypatch
 ):
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
-    for number in range(40):
-        (inbox / f"{number:02}.mp3").write_bytes(b"%d" % number)
+    inbox = filled(tmp_path / "inbox", 40)
 
     def fail(disk, path):
         if "/inbox/" in path:
