@@ -221,15 +221,16 @@ class RecordStore:
         """
         Return when the first try since the last Clear began its batch, in epoch seconds, also if it failed as it began.
 
-        None without a state store, or where it is this try.
+        None without a state store.
         """
         if self._store is None:
             return None
         noted = self._read(_BEGAN)
         if noted is not None and noted.max_tries == self.max_tries:
             return noted.submitted_at
-        self._put(_BEGAN, GenerationRecord(_BATCH, self.max_tries, 0.0, submitted_at=time.time()))
-        return None
+        now = time.time()
+        self._put(_BEGAN, GenerationRecord(_BATCH, self.max_tries, 0.0, submitted_at=now))
+        return now
 
     def note_batch(self) -> None:
         """Record that this try has started its batch. The state of each file is in the manifest."""

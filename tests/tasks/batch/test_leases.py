@@ -141,6 +141,28 @@ def test_what_is_reported_after_the_first_try_of_a_clear_has_failed_is_not_conse
     assert run_and_clear().xcom("batch")["completed"] == 1
 
 
+def test_what_is_reported_as_the_first_try_of_a_clear_begins_is_not_consented_to_by_it(
+    api, dag, run_and_clear, out, monkeypatch
+):
+    def report_again(records):
+        began = first_began(records)
+        uri, storage = f"{out}/manifest.json", object_storage()
+        manifest, new = Manifest.gather(uri, storage)
+        manifest.fold(new, find_lease(uri, storage), storage)
+        return began
+
+    api.script("POST", reset_after_body())
+    batch(out, audio=URLS[:1])
+    run_and_clear()
+    first_began = RecordStore.first_began
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordStore, "first_began", report_again)
+        (error,) = run_and_clear().errors
+    assert "ambiguous" in str(error)
+    assert api.count("POST") == 1
+    assert run_and_clear().xcom("batch")["completed"] == 1
+
+
 def test_what_a_try_that_lost_its_lease_still_notes_is_found_at_the_end(api, dag, run_dag, out):
     """Its answer comes after another try has reported the submission as ambiguous."""
     operator = batch(out, audio=URLS[:1], max_failed=2)
