@@ -132,8 +132,9 @@ class BaseSTTOperator(RenderedOperator):
         (``s3://``, ``gs://``, ``file://`` …), which is uploaded as a stream
     :param model: the API's model id. Default ``#g1_whisper-medium``
     :param conn_id: a connection of type ``laplas``. Default ``laplas_default``
-    :param durable: record the submission in the task's state store, so that a retry, or clearing the task, continues
-        with the same generation instead of paying again. Default True; False submits in every try. Different audio (a
+    :param durable: note the submission, so that a retry, or clearing the task, continues with the same generation instead
+        of paying again. The note is kept in Airflow's state store, before Airflow 3.3 in ``results_path``. Default True;
+        False submits in every try. Different audio (a
         URL that differs in more than its signature, a file with another size, ETag or modification time), model or
         options are submitted anew
     :param on_ambiguous: what to do if a submission got no answer and may have been billed: ``fail`` (default; clearing
