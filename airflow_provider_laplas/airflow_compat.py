@@ -87,6 +87,7 @@ __all__ = [
     "get_xcom",
     "keep_for_ever",
     "option",
+    "push_outputs",
     "reschedule_at",
     "set_variable",
     "set_xcom",
@@ -207,6 +208,22 @@ def keep_for_ever(store: Any, key: str, value: str) -> None:
 def forgets_on_success() -> bool:
     """Return whether Airflow empties a task's state store once the task succeeds."""
     return bool(_configuration().getboolean("state_store", "clear_on_success", fallback=False))
+
+
+def push_outputs(operator: BaseOperator, ti: Any, value: Any) -> None:
+    """
+    With ``multiple_outputs``, push what a task returns by its keys, but for those without a value. Blocking.
+
+    Airflow would do that with all keys, and fails in 3.0 where one has no value.
+    """
+    # The operator may be executed again.
+    wanted = vars(operator).setdefault("_pushes_outputs", operator.multiple_outputs)
+    if not (wanted and operator.do_xcom_push and isinstance(value, Mapping)):
+        return
+    for key, one in value.items():
+        if one is not None:
+            ti.xcom_push(key=key, value=one)
+    operator.multiple_outputs = False
 
 
 def get_variable(key: str) -> str | None:
