@@ -62,7 +62,7 @@ class SubmitSTTOperator(BaseSTTOperator):
 
     def execute(self, context: Context) -> Any:
         """Submit, unless an earlier try of this task already has."""
-        return carry_out(self, lambda: self._submit(context))
+        return carry_out(self, lambda: self._submit(context), ti=context["ti"])
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return the audio, for OpenLineage; the transcript is the sensor's output."""

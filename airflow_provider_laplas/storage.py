@@ -69,6 +69,16 @@ class Storage:
         content: bytes = root.call("read", uri, path)
         return content.decode()
 
+    def read_range(self, uri: str, start: int, end: int) -> bytes:
+        """
+        Read the bytes of a file from one position to before another, with one request.
+
+        :raises FileNotFoundError: if it does not exist
+        """
+        root, path = self._locate(uri)
+        content: bytes = root.call("read_range", uri, path, start, end)
+        return content
+
     def write_text(self, uri: str, text: str) -> None:
         """Write a file, replacing what is there; missing local folders are made."""
         self.write_bytes(uri, text.encode())
@@ -247,6 +257,7 @@ def _place_of(uri: str) -> str:
 _FAILED = {
     "open": "be read",
     "read": "be read",
+    "read_range": "be read",
     "info": "be asked for",
     "list": "be listed",
     "write": "be written",

@@ -40,6 +40,9 @@ class Backend(Protocol):
     def read(self, path: str) -> bytes:
         """Return a file's content."""
 
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes from one position to before another; fewer, where the file ends before."""
+
     def write(self, path: str, content: bytes) -> None:
         """Write a file, replacing what is there."""
 

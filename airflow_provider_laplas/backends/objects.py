@@ -26,6 +26,7 @@ SLOWEST = 256 * 1024
 # What each operation needs, in the words of S3, Google Cloud Storage and Azure.
 _PERMISSIONS = {
     "read": "read objects (s3:GetObject, storage.objects.get)",
+    "read_range": "read objects (s3:GetObject, storage.objects.get)",
     "open": "read objects (s3:GetObject, storage.objects.get)",
     "info": "read objects (s3:GetObject, storage.objects.get)",
     "list": "list objects (s3:ListBucket, storage.objects.list)",
@@ -59,6 +60,11 @@ class Objects:
     def read(self, path: str) -> bytes:
         """Return a file's content."""
         content: bytes = self._run("cat_file", path, **self._read_options)
+        return content
+
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes from one position to before another; fewer, where the file ends before."""
+        content: bytes = self._run("cat_file", path, start=start, end=end, **self._read_options)
         return content
 
     def write(self, path: str, content: bytes) -> None:

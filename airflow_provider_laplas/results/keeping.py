@@ -275,5 +275,10 @@ def _load_xcom(reference: Mapping[str, Any]) -> str:
             "store transcripts in object storage.",
             argument="result",
         )
+    return unpack_xcom(value)
+
+
+def unpack_xcom(value: Mapping[str, Any]) -> str:
+    """Return the text of a reply that is an XCom."""
     data: str = value["data"]
     return _unpack(data) if value["encoding"] == "gzip" else data

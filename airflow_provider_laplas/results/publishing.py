@@ -1,7 +1,7 @@
 """Check the quality of a stored transcript, and write its other formats."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.captions.making import write_formats
@@ -13,16 +13,25 @@ from airflow_provider_laplas.transcript.quality import QualitySettings, check
 log = logging.getLogger(__name__)
 
 
-def check_quality(transcript: Transcript, settings: QualitySettings | None, generation_id: str) -> str | None:
+def check_quality(
+    transcript: Transcript,
+    settings: QualitySettings | None,
+    generation_id: str,
+    *,
+    report: Callable[[list[str]], None] | None = None,
+) -> str | None:
     """
     Check a transcript and log the findings.
 
+    :param report: called with the findings' messages, if there are any, whatever their actions
     :return: the reason to skip it, if a finding's action is ``skip``
     :raises LaplasQualityError: if a finding's action is ``fail``
     """
     findings = check(transcript, settings) if settings else ()
     for finding in findings:
         log.warning("Generation %s: %s", generation_id, finding.message)
+    if findings and report is not None:
+        report([finding.message for finding in findings])
     decisive = {
         action: " ".join(f.message for f in findings if f.action == action) for action in ("fail", "skip")
     }

@@ -102,7 +102,9 @@ class BaseWaitingOperator(RenderedOperator):
 
         :param leave: Airflow's default behaviour
         """
-        value = carry_out(self, step, skip_errors=self.soft_fail or self.never_fail, leave=leave)
+        value = carry_out(
+            self, step, ti=context["ti"], skip_errors=self.soft_fail or self.never_fail, leave=leave
+        )
         push_outputs(self, context["ti"], value)
         return value
 

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FINDINGS_KEY = "findings"
+"""The XCom key of what the quality checks found: a sentence for each finding. It is not pushed where there is none."""
+
 MOST_LINES = 100
 """The most lines of a trigger's traceback that are logged, its last ones."""
 
@@ -313,7 +316,7 @@ class GenerationTask:
             METRICS.finished(transcript.duration)
         # Before the checks, because it is billed whatever their result.
         self.context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, self._price()))
-        if why := check_quality(transcript, output.quality, generation_id):
+        if why := check_quality(transcript, output.quality, generation_id, report=self._report_findings):
             return Skip(why)
         if isinstance(reference, str):
             self.written = reference
@@ -362,6 +365,9 @@ class GenerationTask:
             noted, f"Where the transcript of generation {generation_id} is stored could not be noted."
         )
         return record.result is None
+
+    def _report_findings(self, messages: list[str]) -> None:
+        self.context["ti"].xcom_push(key=FINDINGS_KEY, value=messages)
 
     def _price(self) -> float | None:
         return price_of(self._hook)

@@ -1,5 +1,6 @@
 """The outcomes of a task's step, and their translation for Airflow."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,14 @@ from airflow_provider_laplas.airflow_compat import (
 )
 from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.exceptions import as_airflow_error
+
+log = logging.getLogger(__name__)
+
+ERROR_KEY = "error"
+"""The XCom key of the error that ended a task's last try: its ``type`` and its ``message``."""
+
+ERROR_LIMIT = 500
+"""The most characters of that message."""
 
 BACKSTOP = 120.0
 """Seconds after our own deadline at which Airflow ends the deferral, if the trigger has not."""
@@ -81,12 +90,14 @@ def carry_out(
     operator: BaseOperator,
     step: Callable[[], Outcome],
     *,
+    ti: Any,
     skip_errors: bool = False,
     leave: Callable[[], Any] | None = None,
 ) -> Any:
     """
     Run a step, and translate its outcome for Airflow: return, defer, reschedule, skip or fail.
 
+    :param ti: the running task instance, whose XCom :data:`ERROR_KEY` an error becomes
     :param skip_errors: whether an error skips the task instead of failing it
     :param leave: Airflow's default behaviour
     """
@@ -94,6 +105,7 @@ def carry_out(
         outcome = step()
     except LaplasError as error:
         METRICS.failed(error)
+        _leave_word(error, ti)
         if skip_errors:
             raise AirflowSkipException(f"Skipped, as soft_fail or never_fail says: {error}") from None
         raise as_airflow_error(error) from None
@@ -107,3 +119,13 @@ def carry_out(
         case LeaveToAirflow():
             return leave() if leave else None
     return outcome.value
+
+
+def _leave_word(error: LaplasError, ti: Any) -> None:
+    """Push the error as an XCom, where people and other tasks find it; the log has it in any case."""
+    text = error.message
+    shown = text if len(text) <= ERROR_LIMIT else f"{text[: ERROR_LIMIT - 1]}…"
+    try:
+        ti.xcom_push(key=ERROR_KEY, value={"type": type(error).__name__, "message": shown})
+    except Exception:
+        log.exception("The error of this task could not be pushed as an XCom.")

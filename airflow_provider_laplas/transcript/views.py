@@ -34,6 +34,11 @@ def in_time(parts: Sequence[T]) -> tuple[T, ...]:
 
 
 def sentences_of_words(words: Sequence[Word]) -> Iterator[Segment]:
+    """Merge the words of each of :func:`word_sentences`."""
+    return map(merge, word_sentences(words))
+
+
+def word_sentences(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
     """Split each channel's words at full stops (at pauses if there is no punctuation) and changes of speaker."""
     for _, group in groupby(words, key=lambda word: word.channel):
         channel = list(group)
@@ -45,7 +50,7 @@ def sentences_of_words(words: Sequence[Word]) -> Iterator[Segment]:
             or (ends_sentence(word.text) if punctuated else _pause(word, following) >= SENTENCE_PAUSE)
         ]
         for begin, end in pairwise([0, *cuts, len(channel)]):
-            yield merge(channel[begin:end])
+            yield channel[begin:end]
 
 
 def paragraphs_of(sentences: Sequence[Segment]) -> Iterator[Paragraph]:

@@ -1,0 +1,209 @@
+"""A batch as the page shows it: how far it is, and its files, a page at a time."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_laplas.errors import LaplasError
+from airflow_provider_laplas.manifest.files import TRANSCRIBED, UNFINISHED, FileRecord, FileState
+from airflow_provider_laplas.manifest.journal import meta_folder, segments, snapshots
+from airflow_provider_laplas.manifest.manifest import Manifest
+from airflow_provider_laplas.manifest.summary import read_summary
+from airflow_provider_laplas.redaction import redacted
+from airflow_provider_laplas.storage import Storage
+from airflow_provider_laplas.transcript.usage import estimated_cost
+from airflow_provider_laplas.ui.answers import not_there
+
+PAGE = 100
+"""Files on a page."""
+
+MOST_KNOWN = 3
+"""Manifests that are kept in memory: one of a hundred thousand files takes some 100 MB."""
+
+_HAS_TRANSCRIPT = TRANSCRIBED | {FileState.DUPLICATE}
+_SORTS = {
+    "name": lambda record: record.source,
+    "state": lambda record: (record.state, record.source),
+    "length": lambda record: (-(record.audio_seconds or 0.0), record.source),
+}
+
+
+def progress(manifest: str, dag_id: str, price: float | None, storage: Storage) -> dict[str, Any]:
+    """
+    Return how far a batch is, by one read of its summary. Blocking.
+
+    :param dag_id: of the task whose page asks
+    :param price: of a minute of audio
+    :raises HTTPException: 404, if it has not begun, or another DAG uses its folder now
+    """
+    try:
+        summary = read_summary(manifest, storage)
+    except LaplasError as error:
+        raise not_there(str(error)) from None
+    if summary is None:
+        raise not_there("The batch has not begun yet.")
+    _check_owner(summary["task"].partition("/")[0], dag_id)
+    counts, per_hour = summary["counts"], summary["per_hour"]
+    left = sum(counts.get(str(state), 0) for state in UNFINISHED)
+    cost = estimated_cost(summary["audio_seconds"], price)
+    return {
+        "files": summary["files"],
+        "counts": counts,
+        "active": summary["active"],
+        "changed_at": summary["changed_at"],
+        "per_hour": per_hour,
+        "seconds_left": 3600 * left / per_hour if per_hour else None,
+        "audio_seconds": summary["audio_seconds"],
+        "cost": None if cost is None else f"{cost:.2f}",
+        "manifest": redacted(manifest),
+    }
+
+
+def list_page(records: Iterable[FileRecord], *, q: str, state: str, sort: str, page: int) -> dict[str, Any]:
+    """
+    Return one page of a batch's files.
+
+    :param q: what their source or output contains, whatever its case
+    :param state: the state that they are in; empty for all
+    :param sort: ``name``, ``state`` or ``length``, the longest first
+    :param page: counted from 0
+    """
+    all_of_them, wanted = list(records), q.casefold()
+    found = [
+        record
+        for record in all_of_them
+        if (not state or record.state == state)
+        and (not wanted or wanted in record.source.casefold() or wanted in record.output.casefold())
+    ]
+    found.sort(key=_SORTS.get(sort, _SORTS["name"]))
+    return {
+        "total": len(all_of_them),
+        "matching": len(found),
+        "page": page,
+        "pages": -(-len(found) // PAGE),
+        "files": [_row(record) for record in found[page * PAGE : (page + 1) * PAGE]],
+    }
+
+
+@dataclass(slots=True)
+class _Known:
+    """
+    A manifest in memory.
+
+    :ivar names: the files that it was read from
+    :ivar version: of the manifest's file, where there were no others
+    """
+
+    manifest: Manifest
+    names: frozenset[str]
+    version: str
+    outputs: dict[str, FileRecord] = field(default_factory=dict)
+
+
+class Manifests:
+    """Manifests that were read, as long as nothing has been noted since. Blocking; usable from several threads."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def files(self, manifest: str, dag_id: str, storage: Storage) -> list[FileRecord]:
+        """
+        Return a batch's files.
+
+        :raises HTTPException: 404, if there is no manifest, or another DAG uses its folder now
+        """
+        return self._load(manifest, dag_id, storage).manifest.entries
+
+    def file(self, manifest: str, output: str, dag_id: str, storage: Storage) -> FileRecord:
+        """
+        Return the file of a batch that has an output.
+
+        :raises HTTPException: 404, as well if there is none
+        """
+        known = self._load(manifest, dag_id, storage)
+        if not known.outputs:
+            known.outputs = {record.output: record for record in known.manifest.entries}
+        if output not in known.outputs:
+            raise not_there("The batch has no such file.")
+        return known.outputs[output]
+
+    def _load(self, manifest: str, dag_id: str, storage: Storage) -> _Known:
+        try:
+            # One at a time: of several that ask for the same one, the first reads it.
+            with self._lock:
+                known = self._read(manifest, storage)
+        except LaplasError as error:
+            raise not_there(str(error)) from None
+        if known is None:
+            raise not_there("The batch has not begun yet.")
+        _check_owner(known.manifest.owner.get("dag_id"), dag_id)
+        return known
+
+    def _read(self, uri: str, storage: Storage) -> _Known | None:
+        names = list(storage.list_files(meta_folder(uri)))
+        written = frozenset(each.uri for each in (*segments(uri, names), *snapshots(uri, names)))
+        version = "" if written else self._version(uri, storage)
+        known = self._known.get(uri)
+        if known is None or (known.names, known.version) != (written, version):
+            known = self._go_on(uri, known, written, names, storage) or self._read_whole(
+                uri, written, version, storage
+            )
+            if known is None:
+                return None
+        self._known[uri] = known
+        self._known.move_to_end(uri)
+        while len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+        return known
+
+    @staticmethod
+    def _read_whole(uri: str, written: frozenset[str], version: str, storage: Storage) -> _Known | None:
+        manifest = Manifest.find(uri, storage)
+        return None if manifest is None else _Known(manifest, written, version)
+
+    @staticmethod
+    def _go_on(
+        uri: str, known: _Known | None, written: frozenset[str], names: list[str], storage: Storage
+    ) -> _Known | None:
+        """Take in what was only added since; None if there is more to it."""
+        if known is None or not known.names or not known.names < written:
+            return None
+        there = segments(uri, names)
+        new = [each for each in there if each.uri not in known.names]
+        before = [each for each in there if each.uri in known.names]
+        if len(new) != len(written) - len(known.names) or (before and min(new) < max(before)):
+            return None
+        manifest = known.manifest
+        try:
+            manifest.take_in(new, storage)
+        except FileNotFoundError:
+            return None
+        return _Known(manifest, written, "")
+
+    @staticmethod
+    def _version(uri: str, storage: Storage) -> str:
+        try:
+            return storage.info(uri).version
+        except FileNotFoundError:
+            return ""
+
+
+def _check_owner(owner: Any, dag_id: str) -> None:
+    """Refuse to show what another DAG has put into the same folder: its readers may be others."""
+    if owner != dag_id:
+        raise not_there("Another DAG uses this batch's folder now.")
+
+
+def _row(record: FileRecord) -> dict[str, Any]:
+    return {
+        "output": record.output,
+        "source": record.source,
+        "state": str(record.state),
+        "generation_id": record.generation_id,
+        "audio_seconds": record.audio_seconds,
+        "error": record.error,
+        "has_transcript": record.state in _HAS_TRANSCRIPT,
+    }
