@@ -54,6 +54,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "variable",
                         "default": "",
                     },
+                    "transcripts_conn_id": {
+                        "description": (
+                            "The connection of the database that transcripts are loaded into, which the page "
+                            "Transcripts searches. Empty: there is nothing to search."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "transcripts_db",
+                        "default": "",
+                    },
                 },
             },
         },

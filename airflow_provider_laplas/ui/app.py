@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from airflow_provider_laplas.manifest.manifest import NAME
 from airflow_provider_laplas.results.keeping import TaskKey
+from airflow_provider_laplas.sql.searching import PHRASE_LIMIT
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.ui.answers import AsciiJSON, not_there, wrong
 from airflow_provider_laplas.ui.audio import stream
@@ -26,7 +27,8 @@ from airflow_provider_laplas.ui.document import lay_out
 from airflow_provider_laplas.ui.headers import SafeHeaders
 from airflow_provider_laplas.ui.places import lies_below
 from airflow_provider_laplas.ui.replies import StoredReply
-from airflow_provider_laplas.ui.server import MAY_READ_TASK, SessionDep, find_instance
+from airflow_provider_laplas.ui.search import answer
+from airflow_provider_laplas.ui.server import MAY_READ_TASK, GetUserDep, SessionDep, find_instance
 from airflow_provider_laplas.ui.task import TaskPage, is_web, player
 
 STATIC = Path(__file__).parent / "static"
@@ -142,6 +144,20 @@ def get_files(
     return AsciiJSON(list_page(records, q=q, state=state, sort=sort, page=page))
 
 
+of_user = APIRouter(prefix="/api")
+
+
+@of_user.get("/search")
+def get_search(
+    user: GetUserDep,
+    session: SessionDep,
+    q: Annotated[str, Query(max_length=PHRASE_LIMIT)] = "",
+    page: Annotated[int, Query(ge=0, le=10**9)] = 0,
+) -> Response:
+    """Answer what is found in the transcripts that the user may read."""
+    return AsciiJSON(answer(q, page, user=user, session=session, storage=object_storage()))
+
+
 pages = APIRouter()
 
 
@@ -183,6 +199,7 @@ def make_app() -> FastAPI:
     """Make the application."""
     made = FastAPI(title="Laplas", docs_url=None, redoc_url=None, openapi_url=None)
     made.include_router(of_task)
+    made.include_router(of_user)
     made.include_router(pages)
     if STATIC.is_dir():
         made.mount("/static", StaticFiles(directory=STATIC))
