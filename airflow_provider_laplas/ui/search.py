@@ -2,8 +2,8 @@
 Search in the transcripts that were loaded into a database, DAG by DAG.
 
 The database does not say which DAG a transcript is of. For that of a single recording, the XCom ``result`` of its task names
-it; for that of a batch, the summary in its folder names the task. What neither names is shown only to those who may read
-every DAG.
+it, which counts if it lies in that task's own folder: XComs can be edited. For that of a batch, the summary in its folder
+names the task. What neither names is shown only to those who may read every DAG.
 """
 
 import logging
@@ -24,7 +24,8 @@ from airflow_provider_laplas.sql.counting import figures
 from airflow_provider_laplas.sql.searching import SearchHit, search
 from airflow_provider_laplas.storage import Storage
 from airflow_provider_laplas.ui.answers import not_there, wrong
-from airflow_provider_laplas.ui.server import hook_of, may_read_all, may_read_xcoms, owners_of
+from airflow_provider_laplas.ui.server import claims_of, hook_of, may_read_all, may_read_xcoms
+from airflow_provider_laplas.ui.task import stores
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ HOW = (
 PAGE = 20
 """Hits on a page."""
 
-MOST = 500
+MOST = 200
 """The most hits of which those are shown that the user may read: of the newest transcripts first."""
 
 _DEEPEST = 8
@@ -103,15 +104,15 @@ class _Readable:
     def of(self, hits: tuple[SearchHit, ...]) -> list[SearchHit]:
         """Return those that may be read."""
         uris = list(dict.fromkeys(hit.uri for hit in hits))
-        owners = owners_of(self.session, uris)
-        readable = set()
+        claims, readable = claims_of(self.session, uris), set()
         for uri in uris:
-            key, output = (owners[uri], None) if uri in owners else self._batch_of(uri)
-            if key is None:
-                if self.everything:
-                    readable.add(uri)
-            elif self._may_read(key.dag_id):
-                readable.add(uri)
+            keys = [key for key in claims.get(uri, ()) if stores(self.session, key, uri)]
+            key, output = (keys[0], None) if keys else self._batch_of(uri)
+            owners = keys or ([] if key is None else [key])
+            if not (all(self._may_read(one.dag_id) for one in owners) if owners else self.everything):
+                continue
+            readable.add(uri)
+            if key is not None:
                 self.links[uri] = _link(key, output)
         return [hit for hit in hits if hit.uri in readable]
 

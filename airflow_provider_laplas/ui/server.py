@@ -21,7 +21,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
 from fastapi import Depends
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from airflow_provider_laplas.results.keeping import TaskKey
 
@@ -31,13 +31,13 @@ __all__ = [
     "Instance",
     "SessionDep",
     "Value",
+    "claims_of",
     "connection_extra",
     "find_instance",
     "find_value",
     "hook_of",
     "may_read_all",
     "may_read_xcoms",
-    "owners_of",
 ]
 
 _LARGE = frozenset({"return_value", "reply"})
@@ -130,15 +130,20 @@ def find_value(session: Any, key: TaskKey, name: str) -> Value | None:
     return Value(value, _epoch(row.timestamp) or 0.0)
 
 
-def owners_of(session: Any, uris: Iterable[str]) -> dict[str, TaskKey]:
-    """Return the task instance that has stored each reply, as its XCom ``result`` says. Blocking."""
+def claims_of(session: Any, uris: Iterable[str]) -> dict[str, list[TaskKey]]:
+    """Return the task instances whose XCom ``result`` names each stored reply. Blocking."""
     wanted = list(uris)
+    # As JSON, which SQLAlchemy takes a list of strings not for.
+    values = [bindparam(None, uri, type_=XComModel.value.type) for uri in wanted]
     rows = session.execute(
         select(
             XComModel.value, XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index
-        ).where(XComModel.key == "result", XComModel.value.in_(wanted))
+        ).where(XComModel.key == "result", XComModel.value.in_(values))
     )
-    return {_plain(value): TaskKey(*ids) for value, *ids in rows if _plain(value) in wanted}
+    claims: dict[str, list[TaskKey]] = {}
+    for value, *ids in rows:
+        claims.setdefault(_plain(value), []).append(TaskKey(*ids))
+    return claims
 
 
 def may_read_xcoms(user: Any, dag_id: str) -> bool:

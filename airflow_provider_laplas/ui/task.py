@@ -6,15 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from starlette.exceptions import HTTPException
+
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.known_secrets import MASK
 from airflow_provider_laplas.manifest.manifest import NAME
-from airflow_provider_laplas.results.keeping import Reference
+from airflow_provider_laplas.results.keeping import Reference, TaskKey
 from airflow_provider_laplas.ui import wording
 from airflow_provider_laplas.ui.answers import not_there
 from airflow_provider_laplas.ui.places import own_reference, own_xcom, results_folder, shown_place
-from airflow_provider_laplas.ui.server import Instance, Value, connection_extra, find_value
+from airflow_provider_laplas.ui.server import Instance, Value, connection_extra, find_instance, find_value
 
 REFRESH = 10
 """Seconds after which the page asks again, as long as a task is not over."""
@@ -227,6 +229,15 @@ class TaskPage:
         if kind == "batch":
             return {"audio": None, "no_audio": wording.SEVERAL}
         return player(self.audio(), self.instance, None)
+
+
+def stores(session: Any, key: TaskKey, uri: str) -> bool:
+    """Tell whether a file is a task's own reply. Blocking."""
+    instance = find_instance(session, key)
+    try:
+        return instance is not None and TaskPage(instance, session).reference() == uri
+    except HTTPException:
+        return False
 
 
 def player(source: str | None, instance: Instance, file: str | None) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import requests
 import uvicorn
+from airflow.models.xcom import XComModel
 from airflow.sdk import DAG, task
 from airflow.utils.session import create_session
+from sqlalchemy import select
 from starlette.routing import Mount
 
 from airflow_provider_laplas import triggers
@@ -183,3 +185,27 @@ def world(site, fake_api, tmp_path_factory) -> World:
     fake_api.script("POST", reply(401, error_body(401)))
     runs["failing"] = run(dag)
     return World(runs, folder)
+
+
+@pytest.fixture
+def xcom(world):
+    """Return a function that changes an XCom, as whoever may edit them can, until the test is over."""
+    restore = []
+
+    def change(dag_id, task_id, key, value):
+        at = world.key(dag_id, task_id)
+        where = (
+            XComModel.dag_id == at.dag_id,
+            XComModel.run_id == at.run_id,
+            XComModel.task_id == at.task_id,
+            XComModel.key == key,
+        )
+        with create_session() as session:
+            row = session.scalar(select(XComModel).where(*where))
+            restore.append((where, row.value))
+            row.value = value
+
+    yield change
+    for where, value in reversed(restore):
+        with create_session() as session:
+            session.scalar(select(XComModel).where(*where)).value = value

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import pytest
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
-from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
@@ -221,30 +220,6 @@ def test_without_its_rendered_fields_a_task_is_still_shown(site, world):
                 )
             )
             row.rendered_fields = kept
-
-
-@pytest.fixture
-def xcom(world):
-    """Return a function that changes an XCom, as whoever may edit them can, until the test is over."""
-    restore = []
-
-    def change(dag_id, task_id, key, value):
-        at = world.key(dag_id, task_id)
-        where = (
-            XComModel.dag_id == at.dag_id,
-            XComModel.run_id == at.run_id,
-            XComModel.task_id == at.task_id,
-            XComModel.key == key,
-        )
-        with create_session() as session:
-            row = session.scalar(select(XComModel).where(*where))
-            restore.append((where, row.value))
-            row.value = value
-
-    yield change
-    for where, value in reversed(restore):
-        with create_session() as session:
-            session.scalar(select(XComModel).where(*where)).value = value
 
 
 def test_an_edited_xcom_leads_to_no_other_file(site, world, xcom):
