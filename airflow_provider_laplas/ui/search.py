@@ -57,7 +57,14 @@ def answer(q: str, page: int, *, user: Any, session: Any, storage: Storage) -> d
     :raises HTTPException: 400, if the phrase has no word in it; 404, if the database cannot be read
     """
     conn_id = option(OPTION)
-    found = {"configured": bool(conn_id), "how": None, "total": 0, "page": page, "pages": 0, "hits": []}
+    found: dict[str, Any] = {
+        "configured": bool(conn_id),
+        "how": None,
+        "total": 0,
+        "page": page,
+        "pages": 0,
+        "hits": [],
+    }
     if not conn_id:
         return {**found, "how": HOW, "report": []}
     everything = may_read_all(user, session)

@@ -167,7 +167,8 @@ def test_a_browser_is_known_by_its_cookie(pages, runs, tokens):
         assert got.status_code == status
 
 
-def test_a_task_has_loaded_neither_a_web_framework_nor_the_pages(stack, runs):
+def test_a_task_has_loaded_none_of_the_pages(stack, runs):
     loaded = stack.xcom("modules", runs["modules"], "loaded")
     assert "airflow.sdk" in loaded
-    assert not [name for name in loaded if name.startswith(("starlette", "airflow_provider_laplas.ui"))]
+    # A web framework is there as well: Airflow's own executor has it.
+    assert not [name for name in loaded if name.startswith("airflow_provider_laplas.ui")]
