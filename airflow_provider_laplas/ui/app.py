@@ -6,6 +6,7 @@ Every route that answers with data depends on Airflow's own check of the user's 
 nothing blocks the API server's event loop.
 """
 
+import mimetypes
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from airflow_provider_laplas.sql.searching import PHRASE_LIMIT
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.ui.answers import AsciiJSON, not_there, wrong
 from airflow_provider_laplas.ui.audio import stream
-from airflow_provider_laplas.ui.batch import Manifests, list_page, progress
+from airflow_provider_laplas.ui.batch import Manifests, describe, list_page, progress
 from airflow_provider_laplas.ui.document import lay_out
 from airflow_provider_laplas.ui.headers import SafeHeaders
 from airflow_provider_laplas.ui.places import lies_below
@@ -32,6 +33,9 @@ from airflow_provider_laplas.ui.server import MAY_READ_TASK, GetUserDep, Session
 from airflow_provider_laplas.ui.task import TaskPage, is_web, player
 
 STATIC = Path(__file__).parent / "static"
+
+# A browser runs a module only by its type, which the machine's own list may have otherwise.
+mimetypes.add_type("text/javascript", ".js")
 
 manifests = Manifests()
 
@@ -96,7 +100,12 @@ def get_transcript(
         one.strip().removeprefix("W/") for one in if_none_match.split(",")
     }:
         return Response(status_code=304, headers=headers)
-    return AsciiJSON(lay_out(reply.transcript()), headers=headers)
+    transcript = reply.transcript()
+    page = lay_out(transcript)
+    if file is not None:
+        record = _record(task, file)
+        page |= describe(record, transcript) | player(record.source, task.instance, file)
+    return AsciiJSON(page, headers=headers)
 
 
 @of_task.get("/download")

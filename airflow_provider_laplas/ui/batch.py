@@ -13,8 +13,10 @@ from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.summary import read_summary
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage
+from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.usage import estimated_cost
 from airflow_provider_laplas.ui.answers import not_there
+from airflow_provider_laplas.ui.facts import labelled, length, moment, percent
 
 PAGE = 100
 """Files on a page."""
@@ -85,6 +87,23 @@ def list_page(records: Iterable[FileRecord], *, q: str, state: str, sort: str, p
         "pages": -(-len(found) // PAGE),
         "files": [_row(record) for record in found[page * PAGE : (page + 1) * PAGE]],
     }
+
+
+def describe(record: FileRecord, transcript: Transcript) -> dict[str, Any]:
+    """Return what is known of a file that was transcribed, as :meth:`~airflow_provider_laplas.ui.task.TaskPage.facts` does."""
+    summary = {name: getattr(transcript, name) for name in ("model", "language", "duration", "confidence")}
+    facts = labelled(
+        {
+            "Model": transcript.model,
+            "Language": transcript.language,
+            "Length": length(record.audio_seconds),
+            "Confidence": percent(transcript.confidence),
+            "Generation": record.generation_id,
+            "Ended": moment(record.completed_at),
+        }
+    )
+    findings = [record.error] if record.error else []
+    return {"source": record.source, "summary": summary, "facts": facts, "findings": findings}
 
 
 @dataclass(slots=True)

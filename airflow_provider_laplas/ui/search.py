@@ -24,6 +24,7 @@ from airflow_provider_laplas.sql.counting import figures
 from airflow_provider_laplas.sql.searching import SearchHit, search
 from airflow_provider_laplas.storage import Storage
 from airflow_provider_laplas.ui.answers import not_there, wrong
+from airflow_provider_laplas.ui.facts import labelled
 from airflow_provider_laplas.ui.server import claims_of, hook_of, may_read_all, may_read_xcoms
 from airflow_provider_laplas.ui.task import stores
 
@@ -193,4 +194,4 @@ def _report(stats: CollectionStats) -> list[list[str]]:
         if stats.newest
         else None,
     }
-    return [[label, str(text)] for label, text in known.items() if text]
+    return labelled(known)

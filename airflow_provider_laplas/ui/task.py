@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -15,6 +14,7 @@ from airflow_provider_laplas.manifest.manifest import NAME
 from airflow_provider_laplas.results.keeping import Reference, TaskKey
 from airflow_provider_laplas.ui import wording
 from airflow_provider_laplas.ui.answers import not_there
+from airflow_provider_laplas.ui.facts import labelled, length, moment, money, number, percent
 from airflow_provider_laplas.ui.places import own_reference, own_xcom, results_folder, shown_place
 from airflow_provider_laplas.ui.server import Instance, Value, connection_extra, find_instance, find_value
 
@@ -137,8 +137,8 @@ class TaskPage:
             "airflow_state": ti.state,
             "try_number": ti.try_number,
             "generation_id": self._generation_id(),
-            "since": _number(ti.arguments.get("submitted_at")) or ti.deferred_at or ti.started_at,
-            "deadline": _number(ti.arguments.get("deadline")),
+            "since": number(ti.arguments.get("submitted_at")) or ti.deferred_at or ti.started_at,
+            "deadline": number(ti.arguments.get("deadline")),
             # The trigger keeps it in memory, and its log has it.
             "last_status": None,
             "after_clear": self._after_clear(kind, state, error),
@@ -153,7 +153,7 @@ class TaskPage:
 
     def price_per_minute(self) -> float | None:
         """Return the price of a minute of audio, as its connection has it; None if that is not known."""
-        return _number(self._extra().get("price_per_minute"))
+        return number(self._extra().get("price_per_minute"))
 
     def _connection_folder(self) -> str | None:
         folder = self._extra().get("results_path")
@@ -207,23 +207,22 @@ class TaskPage:
         returned, usage = self.returned(), self.value("usage")
         usage = usage if isinstance(usage, Mapping) else {}
         tokens = usage.get("tokens")
-        confidence = _number(returned.get("confidence"))
         result = returned.get("result")
         known = {
             "Model": returned.get("model") or self.instance.fields.get("model"),
             "Language": returned.get("language"),
-            "Length": _length(usage.get("audio_seconds", returned.get("duration"))),
-            "Confidence": None if confidence is None else f"{confidence:.0%}",
+            "Length": length(usage.get("audio_seconds", returned.get("duration"))),
+            "Confidence": percent(returned.get("confidence")),
             "Generation": self._generation_id(),
-            "Begun": _moment(self.instance.started_at),
-            "Ended": _moment(self.instance.ended_at),
-            "Estimated cost": _cost(usage.get("estimated_cost")),
+            "Begun": moment(self.instance.started_at),
+            "Ended": moment(self.instance.ended_at),
+            "Estimated cost": money(usage.get("estimated_cost")),
             "Tokens": ", ".join(f"{name} {count}" for name, count in tokens.items())
             if isinstance(tokens, Mapping)
             else None,
             "Stored in": shown_place(result) or ("XCom" if isinstance(result, Mapping) else None),
         }
-        return [[label, str(text)] for label, text in known.items() if text]
+        return labelled(known)
 
     def _player(self, kind: str) -> dict[str, Any]:
         if kind == "batch":
@@ -273,21 +272,3 @@ def player(source: str | None, instance: Instance, file: str | None) -> dict[str
 def is_web(source: str) -> bool:
     """Tell whether a place is an http(s) URL."""
     return source.partition("://")[0].lower() in {"http", "https"}
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _length(seconds: Any) -> str | None:
-    known = _number(seconds)
-    return None if known is None else str(timedelta(seconds=round(known)))
-
-
-def _cost(value: Any) -> str | None:
-    known = _number(value)
-    return None if known is None else f"{known:.4f}".rstrip("0").rstrip(".")
-
-
-def _moment(epoch: float | None) -> str | None:
-    return None if epoch is None else datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

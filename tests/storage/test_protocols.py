@@ -265,6 +265,7 @@ def test_each_call_is_one_request(remote, storage):
     assert requests(storage.create, remote.uri("in/next"), "text") == {upload: 1}
     assert storage.creates_exclusively(remote.uri("in/lease"))
     assert requests(storage.read_text, remote.uri("in/a.json")) == {"GET": 1}
+    assert requests(storage.read_range, remote.uri("in/a.json"), 10, 20) == {"GET": 1}
     for n in range(30):
         remote.put(f"in/sub {n}/file.json", b"-")
     # Azure's library asks first whether the folder is a file.
@@ -291,6 +292,17 @@ def test_a_large_file_is_streamed(bucket, storage):
     with storage.open(bucket.uri("large.mp3")) as file:
         assert file.read(1000) == content[:1000]
         assert file.read() == content[1000:]
+
+
+def test_a_part_of_a_file_is_read_by_its_positions(bucket, storage):
+    content = bytes(range(256)) * 40
+    bucket.put("talk.mp3", content)
+    uri = bucket.uri("talk.mp3")
+    assert storage.read_range(uri, 0, 12) == content[:12]
+    assert storage.read_range(uri, 100, 9000) == content[100:9000]
+    assert storage.read_range(uri, len(content) - 5, len(content) + 5) == content[-5:]
+    with pytest.raises(FileNotFoundError):
+        storage.read_range(bucket.uri("none"), 0, 12)
 
 
 def test_an_empty_file_is_a_file(bucket, storage):

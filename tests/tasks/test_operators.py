@@ -28,7 +28,8 @@ from airflow_provider_laplas.errors import (
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sensors import STTCompletionSensor
-from tests.fake_api import TEXT, WORDS, reply, reset_after_body, transcript_reply
+from airflow_provider_laplas.task.outcome import ERROR_LIMIT
+from tests.fake_api import KEY, TEXT, WORDS, error_body, reply, reset_after_body, transcript_reply
 
 URL = "https://example.com/a.mp3"
 
@@ -264,6 +265,7 @@ def test_soft_fail_skips_in_every_mode(api, dag, run_dag, mode, how):
     )
     run = run_dag(dag)
     assert run.state_of("wait") == "skipped"
+    assert run.xcom("wait", "error")["type"].startswith("Laplas")
 
 
 def test_what_may_have_been_billed_is_not_retried(api, dag, run_dag):
@@ -281,6 +283,23 @@ def test_a_refused_key_fails_the_task(api, dag, run_dag):
     run = run_dag(dag)
     assert isinstance(run.errors[0], LaplasAuthenticationError)
     assert run.state_of("submit") == "failed"
+
+
+def test_a_task_leaves_word_of_its_error_which_is_short_and_has_no_secret(api, dag, run_dag):
+    api.script("POST", reply(400, error_body(400, ["word " * 1000, f"https://a.b/c?key={KEY}"])))
+    TranscribeOperator(task_id="transcribe", audio=f"{URL}?X-Amz-Signature=abcdef0123456789")
+    run = run_dag(dag)
+    left = run.xcom("transcribe", "error")
+    assert left["type"] == "LaplasValidationError"
+    assert run.errors[0].message.startswith(left["message"].removesuffix("…"))
+    assert 0 < len(left["message"]) <= ERROR_LIMIT
+    assert "abcdef0123456789" not in str(left)
+    assert KEY not in str(left)
+
+
+def test_a_task_that_succeeds_leaves_no_error(api, dag, run_dag):
+    TranscribeOperator(task_id="transcribe", audio=URL, poke_interval=1)
+    assert run_dag(dag).xcom("transcribe", "error") is None
 
 
 def test_an_id_that_was_never_pushed_is_refused_by_name(api, dag, run_dag):

@@ -50,7 +50,11 @@ def test_its_files(ask, world):
 def test_a_files_transcript_download_and_recording(ask, world):
     for row in ask("files").json()["files"]:
         file = row["output"]
-        assert ask("transcript", file=file).json()["text"] == SAID
+        page = ask("transcript", file=file).json()
+        assert (page["text"], page["source"], page["findings"]) == (SAID, row["source"], [])
+        assert dict(page["facts"])["Generation"] == row["generation_id"]
+        assert page["summary"]["duration"] == 4.0
+        assert "file=" in page["audio"]["url"]
         assert ask("download", file=file, format="txt").text == f"{SAID}\n"
         assert ask("audio", file=file).content == JFK_MP3.read_bytes()
         facts = ask("task", file=file).json()

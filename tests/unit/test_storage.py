@@ -38,6 +38,19 @@ NAMES = [
 ]
 
 
+@pytest.mark.parametrize("kind", ["disk", "objects"])
+def test_a_part_of_a_file_is_read_by_its_positions(tmp_path, kind):
+    storage, folder = (LOCAL, tmp_path) if kind == "disk" else (Storage(UPath), "memory://parts")
+    uri = f"{folder}/file"
+    storage.write_text(uri, "0123456789")
+    assert storage.read_range(uri, 0, 4) == b"0123"
+    assert storage.read_range(uri, 7, 10) == b"789"
+    assert storage.read_range(uri, 7, 100) == b"789"
+    assert storage.read_range(uri, 3, 3) == b""
+    with pytest.raises(FileNotFoundError):
+        storage.read_range(f"{folder}/none", 0, 1)
+
+
 @pytest.mark.parametrize("scheme", ["", "file://", "file://connection@"])
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_a_disk_takes_names_to_the_letter(tmp_path, scheme, name):

@@ -1,0 +1,39 @@
+"""Values as the page shows them, each with a label. Pure."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+
+def labelled(known: Mapping[str, Any]) -> list[list[str]]:
+    """Return each label and its text, without those of which nothing is known."""
+    return [[label, str(text)] for label, text in known.items() if text]
+
+
+def number(value: Any) -> float | None:
+    """Return a value that is a number, else None."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def length(seconds: Any) -> str | None:
+    """Return a length, as in 0:03:25."""
+    known = number(seconds)
+    return None if known is None else str(timedelta(seconds=round(known)))
+
+
+def percent(value: Any) -> str | None:
+    """Return a share, as in 90%."""
+    known = number(value)
+    return None if known is None else f"{known:.0%}"
+
+
+def money(value: Any) -> str | None:
+    """Return a cost in its own currency, as in 0.0125."""
+    known = number(value)
+    return None if known is None else f"{known:.4f}".rstrip("0").rstrip(".")
+
+
+def moment(epoch: Any) -> str | None:
+    """Return a moment, as in 2026-01-31 23:59:59 UTC."""
+    known = number(epoch)
+    return None if known is None else datetime.fromtimestamp(known, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
