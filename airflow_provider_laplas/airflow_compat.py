@@ -83,6 +83,7 @@ __all__ = [
     "delete_variable",
     "determine_kwargs",
     "forgets_on_success",
+    "form_widgets",
     "get_variable",
     "get_xcom",
     "keep_for_ever",
@@ -316,6 +317,29 @@ async def aconnection_fields(hook: Any, conn_id: str) -> dict[str, Any]:
 def _fields(connection: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
     names = ("host", "schema", "port", "password")
     return {**{name: getattr(connection, name) for name in names}, "extra": extra}
+
+
+def form_widgets(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """
+    Return fields of a connection's extra as Airflow 3.0 and 3.1 want them; newer ones read the registration.
+
+    :param fields: by their names: ``label``, ``description``, ``type`` (JSON's) and, of what is secret, ``format``
+    """
+    # Airflow's API server stands in for these where they are not installed.
+    from wtforms import (  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415
+        BooleanField,
+        IntegerField,
+        PasswordField,
+        StringField,
+    )
+
+    kinds = {"boolean": BooleanField, "integer": IntegerField}
+    return {
+        name: (PasswordField if "format" in field else kinds.get(field["type"], StringField))(
+            field["label"], description=field["description"]
+        )
+        for name, field in fields.items()
+    }
 
 
 def __getattr__(name: str) -> Any:

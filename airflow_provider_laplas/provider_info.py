@@ -7,7 +7,7 @@ _INTEGRATION = "Laplas"
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's registration, valid against Airflow's ``provider_info.schema.json``."""
-    from airflow_provider_laplas.client.settings import CONNECTION_TYPE, EXTRA_FIELDS  # noqa: PLC0415
+    from airflow_provider_laplas.client.settings import CONNECTION_TYPE, EXTRA_FIELDS, USUAL_FIELDS  # noqa: PLC0415
 
     return {
         "package-name": "airflow-provider-laplas",
@@ -62,11 +62,7 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": CONNECTION_TYPE,
                 "hook-class-name": "airflow_provider_laplas.hooks.LaplasHook",
                 "hook-name": "Laplas",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["login", "schema", "port"],
-                    "relabeling": {"password": "API key", "host": "Base URL"},
-                    "placeholders": {"host": "https://api.apilaplas.com/v1"},
-                },
+                "ui-field-behaviour": dict(USUAL_FIELDS),
                 "conn-fields": {
                     name: {
                         "label": form["label"],

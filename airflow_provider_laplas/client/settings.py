@@ -193,6 +193,13 @@ EXTRA_FIELDS: Mapping[str, Mapping[str, str]] = {
 }
 """Name, label, description and JSON type of every field of the extra."""
 
+USUAL_FIELDS: Mapping[str, Any] = {
+    "hidden-fields": ["login", "schema", "port"],
+    "relabeling": {"password": "API key", "host": "Base URL"},
+    "placeholders": {"host": DEFAULT_BASE_URL},
+}
+"""How Airflow's connection form shows the fields that every connection has."""
+
 
 def read_connection(
     *,

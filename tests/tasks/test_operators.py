@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.taskreschedule import TaskReschedule
 from airflow.models.xcom import XComModel
 from airflow.sdk import task
 from airflow.utils.session import create_session
@@ -28,6 +29,7 @@ from airflow_provider_laplas.errors import (
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sensors import STTCompletionSensor
+from airflow_provider_laplas.task import generation
 from tests.fake_api import TEXT, WORDS, reply, reset_after_body, transcript_reply
 
 URL = "https://example.com/a.mp3"
@@ -106,6 +108,24 @@ def test_one_task_submits_waits_and_stores_the_reply(api, dag, run_dag, tmp_path
     assert run.xcom("transcribe", "generation_id") == result["generation_id"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == [f"{result['generation_id']}.json"]
     assert load_transcript(result).raw == transcript_reply()
+
+
+def test_a_rescheduled_sensor_is_not_run_again_so_soon_that_airflow_takes_it_for_failed(
+    api, dag, run_dag, monkeypatch
+):
+    monkeypatch.setattr(generation, "FIRST_POLL", 3.0)
+    api.polls_until_done = 2
+    STTCompletionSensor(
+        task_id="t", generation_id=api.create(), deferrable=False, mode="reschedule", poke_interval=10
+    )
+    run = run_dag(dag)
+    assert run.state_of("t") == "success"
+    with create_session() as session:
+        rows = session.scalars(
+            select(TaskReschedule).where(TaskReschedule.ti_id == run.tasks["t", -1].id)
+        ).all()
+        # Airflow notes the end a moment after the pause has begun; an earlier pause would be of one second.
+        assert min((row.reschedule_date - row.end_date).total_seconds() for row in rows) > 2
 
 
 def test_a_short_clip_is_done_without_a_deferral(api, dag, run_dag, monkeypatch):
