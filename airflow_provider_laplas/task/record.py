@@ -157,10 +157,8 @@ class RecordStore:
         if self._folder is None or (own is None and self._clears == 0 and self._try <= 1):
             return None
         note = self._folder.read(work)
-        if note is None:
-            return None
         if not note:
-            return suspected
+            return None if note is None else suspected
         record = _parsed({name: note.get(name) for name in _SHARED})
         cleared = note.get("clears") != self._clears
         if record is None or note.get("map_index") == self._task.map_index:
