@@ -58,6 +58,9 @@ _SHARED = ("fingerprint", "max_tries", "deadline", "generation_id", "submitted_a
 """What a note in the folder holds of a record. Where the reply is stored is not in it: it is in that folder."""
 
 
+FRESH = 30.0
+"""Seconds for which what was read of a record holds. Airflow takes a try for dead that stands still for longer."""
+
 _OTHER = -1
 """A number of tries that no task has, so that its record is one from before a Clear."""
 
@@ -96,7 +99,8 @@ class RecordStore:
         self._try = int(getattr(ti, "try_number", 1) or 1)
         self._retries = int(getattr(getattr(ti, "task", None), "retries", 0) or 0)
         self._store = open_store(context, task, folder, later=self._try > 1)
-        self._unreadable = False
+        self._unreadable = self._overtaken = False
+        self._known_at = 0.0
         self._folder: FolderNotes | None = None
         self._found: dict[str, Any] | None = None
         self._shared: dict[str, Any] | None = None
@@ -109,8 +113,28 @@ class RecordStore:
     def load(self) -> GenerationRecord | None:
         """Return an earlier try's record; None if there is none that can be read."""
         if not self._loaded:
+            self._known_at = time.time()
             self._record, self._loaded = self._read(STORE_KEY), True
         return self._record
+
+    def intend(self, record: GenerationRecord) -> None:
+        """
+        Write the record of a submission that is about to begin.
+
+        A try that stood still may have been taken for dead, and another try have begun meanwhile.
+
+        :raises LaplasError: if another try has noted something since: nothing may be submitted
+        :raises Exception: it cannot be read or written
+        """
+        before, now = self.load(), time.time()
+        if not 0 <= now - self._known_at < FRESH and not self._unwritten:
+            self._overtaken = self._read(STORE_KEY) != before
+            if self._overtaken:
+                raise LaplasError(
+                    "Another try of this task has begun while this one stood still, so this one submits nothing."
+                )
+        self._known_at = now
+        self.save(record)
 
     def save(self, record: GenerationRecord) -> None:
         """
@@ -211,8 +235,11 @@ class RecordStore:
         """
         Restore the earlier record, or none, after a submission that was not made.
 
-        If that cannot be written, it is logged: the error that ended the submission says more.
+        If that cannot be written, it is logged: the error that ended the submission says more. What another try has noted
+        since stays.
         """
+        if self._overtaken:
+            return
         self._take_back(record)
         try:
             if record == self.load() and not self._unwritten:

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import NEVER_EXPIRE
 
 from airflow_provider_laplas.api.resume import Occasion
-from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.task.record import STORE_KEY, GenerationRecord, RecordStore
 
@@ -149,6 +149,31 @@ def test_what_is_written_is_not_tried_again():
     records.restore(None)
     records.try_again()
     assert memory.writes == 1
+
+
+@pytest.mark.parametrize("noted", [None, STORED], ids=["nothing before", "something before"])
+def test_a_try_that_stood_still_submits_nothing_if_another_one_has_begun_meanwhile(monkeypatch, noted):
+    monkeypatch.setattr("airflow_provider_laplas.task.record.FRESH", 0.0)
+    memory = Store()
+    if noted is not None:
+        store_over(memory).save(noted)
+    stopped = store_over(memory)
+    stopped.load()
+    store_over(memory).save(SUBMITTED)
+    with pytest.raises(LaplasError, match="Another try"):
+        stopped.intend(INTENT)
+    stopped.restore(noted)
+    assert store_over(memory).load() == SUBMITTED
+
+
+def test_a_try_that_stood_still_submits_if_it_is_the_only_one(monkeypatch):
+    monkeypatch.setattr("airflow_provider_laplas.task.record.FRESH", 0.0)
+    memory = Store()
+    records = store_over(memory)
+    records.load()
+    for _ in range(2):
+        records.intend(INTENT)
+    assert store_over(memory).load() == INTENT
 
 
 OTHER = dataclasses.replace(INTENT, fingerprint="other")
