@@ -215,8 +215,12 @@ def push_outputs(operator: BaseOperator, ti: Any, value: Any) -> None:
     """
     With ``multiple_outputs``, push what a task returns by its keys, but for those without a value. Blocking.
 
-    Airflow would do that with all keys, and fails in 3.0 where one has no value.
+    In Airflow 3.0 only, which fails where a key has no value. Newer ones push all keys, also what a subclass adds.
     """
+    import airflow.sdk  # noqa: PLC0415
+
+    if hasattr(airflow.sdk, "BaseHook"):  # Airflow 3.1 and newer
+        return
     # The operator may be executed again.
     wanted = vars(operator).setdefault("_pushes_outputs", operator.multiple_outputs)
     if not (wanted and operator.do_xcom_push and isinstance(value, Mapping)):
