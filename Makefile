@@ -9,11 +9,12 @@ RUN := $(VENV)/bin/python -m
 DEV := $(VENV)/.dev-installed
 DEMO := $(VENV)/.demo-installed
 STORAGE := $(VENV)/.storage-installed
+PACKAGE := $(VENV)/.package-installed
 AZURITE_VERSION := 3.35.0
 AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-storage test-faults simulate bench figures lint
+.PHONY: help demo up test test-storage test-faults test-package simulate bench figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,9 @@ test-storage: $(STORAGE) $(AZURITE) ## run the tests of S3, Google Cloud Storage
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults --numprocesses 3
+
+test-package: $(PACKAGE) ## build the wheel and the sdist, check them, and install the wheel beside Airflow in an empty environment
+	$(RUN) pytest tests/package
 
 # Of the seed that is found to break a property: .venv/bin/python -m tests.simulation --histories 1 --seed ...
 N := 100000
@@ -72,6 +76,10 @@ $(STORAGE): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing the providers of object storage and their emulators into $(VENV), once: about five minutes' >&2
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,storage]'
 	@touch $(STORAGE) $(DEV) $(DEMO)
+
+$(PACKAGE): pyproject.toml constraints.txt | $(VENV)/.created
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,package]'
+	@touch $(PACKAGE) $(DEV) $(DEMO)
 
 $(AZURITE): | $(VENV)/.created
 	@if ! command -v npm >/dev/null; then echo 'npm is needed, for the emulator of Azure' >&2; exit 1; fi
