@@ -47,6 +47,11 @@ def test_the_example_dags_are_those_of_the_repository(wheel):
             assert archive.read(f"{PACKAGE}/example_dags/{name}") == (ROOT / "dags" / name).read_bytes()
 
 
+def test_the_licence_and_the_notice_come_along(wheel):
+    held = {name.partition(".dist-info/")[2] for name in names(wheel)}
+    assert held >= {"licenses/LICENSE", "licenses/NOTICE"}
+
+
 def test_the_version_is_the_packages(wheel, sdist):
     with zipfile.ZipFile(wheel) as archive:
         (metadata,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
