@@ -10,11 +10,12 @@ DEV := $(VENV)/.dev-installed
 DEMO := $(VENV)/.demo-installed
 STORAGE := $(VENV)/.storage-installed
 PACKAGE := $(VENV)/.package-installed
+DOCS := $(VENV)/.docs-installed
 AZURITE_VERSION := 3.35.0
 AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-storage test-faults test-package simulate bench figures lint
+.PHONY: help demo up test test-storage test-faults test-package docs public-api simulate bench figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,13 @@ test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and
 
 test-package: $(PACKAGE) ## build the wheel and the sdist, check them, and install the wheel beside Airflow in an empty environment
 	$(RUN) pytest tests/package
+
+docs: $(DOCS) ## make the documentation's site in site/, and check its links, the docstrings and the public API
+	$(RUN) docs_site site
+	$(RUN) pytest tests/site
+
+public-api: $(DOCS) ## write down what is public now, for `make docs` to compare with: at a release, or after a break that is meant
+	$(RUN) docs_site --public-api
 
 # Of the seed that is found to break a property: .venv/bin/python -m tests.simulation --histories 1 --seed ...
 N := 100000
@@ -80,6 +88,10 @@ $(STORAGE): pyproject.toml constraints.txt | $(VENV)/.created
 $(PACKAGE): pyproject.toml constraints.txt | $(VENV)/.created
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,package]'
 	@touch $(PACKAGE) $(DEV) $(DEMO)
+
+$(DOCS): pyproject.toml constraints.txt | $(VENV)/.created
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	@touch $(DOCS) $(DEV) $(DEMO)
 
 $(AZURITE): | $(VENV)/.created
 	@if ! command -v npm >/dev/null; then echo 'npm is needed, for the emulator of Azure' >&2; exit 1; fi
