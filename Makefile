@@ -15,7 +15,7 @@ AZURITE_VERSION := 3.35.0
 AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-storage test-faults test-package docs public-api simulate bench figures lint
+.PHONY: help demo up test test-storage test-faults test-package test-live docs public-api simulate bench figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and
 
 test-package: $(PACKAGE) ## build the wheel and the sdist, check them, and install the wheel beside Airflow in an empty environment
 	$(RUN) pytest tests/package
+
+# Make hands the key on in the environment. Exported before, and not given to make, it is in no process's arguments.
+test-live: $(DEV) ## check what is known of the real API, with your key, which pays for eleven seconds: LAPLAS_API_KEY=... make test-live
+	@$(RUN) tests.live
 
 docs: $(DOCS) ## make the documentation's site in site/, and check its links, the docstrings and the public API
 	$(RUN) docs_site site
