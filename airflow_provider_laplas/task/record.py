@@ -82,6 +82,8 @@ class RecordStore:
     """
 
     def __init__(self, context: Mapping[str, Any], task: TaskKey, folder: str | None) -> None:
+        # Before the store is asked, which may take its time.
+        self._opened = time.time()
         self._store = open_store(context, task, folder)
         self._task, self._results = task, folder
         self._record: GenerationRecord | None = None
@@ -239,9 +241,8 @@ class RecordStore:
         noted = self._read(_BEGAN)
         if noted is not None and noted.max_tries == self.max_tries:
             return noted.submitted_at or 0.0
-        now = time.time()
-        self._put(_BEGAN, GenerationRecord(_BATCH, self.max_tries, 0.0, submitted_at=now))
-        return now
+        self._put(_BEGAN, GenerationRecord(_BATCH, self.max_tries, 0.0, submitted_at=self._opened))
+        return self._opened
 
     def note_batch(self) -> None:
         """Record that this try has started its batch. The state of each file is in the manifest."""
