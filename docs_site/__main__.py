@@ -51,6 +51,7 @@ def check(api: PublicApi) -> list[str]:
     if added:
         print(f"Not in {SNAPSHOT.name} yet, which a release renews (make public-api): {len(added)} lines")
     return [
+        *(f"{name} is named in docs/reference.md, and is not there" for name in api.absent()),
         *(f"{name} has no docstring" for name in api.undocumented()),
         *(
             f"This breaks the public API: {broken}. If it is meant, say so in CHANGELOG.md and run make public-api"

@@ -60,10 +60,28 @@ class PublicApi:
     def objects(self) -> Iterator[tuple[str, str, Any, list[tuple[str, Any]]]]:
         """Yield each public name: its module, itself, its object, and the public members of that."""
         for module in self.modules:
-            within = self._package[module.path.removeprefix(f"{PACKAGE}.")]
+            within = self._within(module)
             for name, listed in module.names.items():
-                found = _itself(within[name])
-                yield module.path, name, found, _members(found, listed)
+                # What is gone is found by what compares.
+                if name in within.members:
+                    found = _itself(within[name])
+                    yield module.path, name, found, _members(found, listed)
+
+    def absent(self) -> list[str]:
+        """Return what the page names, and is not there."""
+        missing = []
+        for module in self.modules:
+            within = self._within(module)
+            for name, listed in module.names.items():
+                if name not in within.members:
+                    missing.append(f"{module.path}.{name}")
+                elif listed is not None:
+                    gone = sorted(listed - _itself(within[name]).all_members.keys())
+                    missing += [f"{module.path}.{name}.{member}" for member in gone]
+        return missing
+
+    def _within(self, module: Module) -> Any:
+        return self._package[module.path.removeprefix(f"{PACKAGE}.")]
 
     def undocumented(self) -> list[str]:
         """Return what has no docstring, of the public names and of the public methods."""
@@ -93,7 +111,6 @@ def _members(found: Any, listed: frozenset[str] | None) -> list[tuple[str, Any]]
     there = found.all_members
     if listed is None:
         listed = frozenset(name for name in there if name == "__init__" or not name.startswith("_"))
-    # What is listed and not there any more is found by what compares.
     return [(name, _itself(there[name])) for name in sorted(listed & there.keys())]
 
 

@@ -1,9 +1,11 @@
 """A break of the public API is found, and nothing else is taken for one."""
 
+import re
+
 import pytest
 
 from docs_site.public_api import SNAPSHOT, additions, breaks, render
-from docs_site.reference import PublicApi
+from docs_site.reference import PublicApi, read_reference
 
 NOW = render(PublicApi())
 
@@ -16,9 +18,13 @@ def test_this_checkout_breaks_nothing_of_what_is_stored():
     assert breaks(SNAPSHOT.read_text(), NOW) == []
 
 
-def test_everything_that_is_public_is_stored():
-    assert additions("", NOW)
-    assert set(additions(SNAPSHOT.read_text(), NOW)) <= set(additions("", NOW))
+def test_every_public_name_is_compared():
+    for module in read_reference():
+        (body,) = re.findall(rf"^class {module.path.replace('.', '_')}:\n((?:    .*\n)+)", NOW, re.MULTILINE)
+        for name in module.names:
+            assert re.search(
+                rf"^    (?:class {name}:|def {name}\(|{name}(?:: .+)? = )", body, re.MULTILINE
+            ), name
 
 
 @pytest.mark.parametrize(
@@ -73,6 +79,23 @@ def test_what_is_private_may_change(changed):
     changed.replace("sql/searching.py", "PHRASE_LIMIT", "_PHRASE_LIMIT")
     changed.replace("client/client.py", "def _repeat(", "def _send_again(")
     assert found(changed) == []
+
+
+def test_a_public_name_that_is_gone_is_a_break_and_is_told_to_be_absent(changed):
+    changed.replace("sql/__init__.py", "PHRASE_LIMIT, SearchHit, search", "PHRASE_LIMIT, SearchHit")
+    changed.replace("hooks.py", "async def afetch(", "async def _afetch(")
+    assert found(changed) == [
+        "airflow_provider_laplas_hooks.LaplasHook.afetch: Public object was removed",
+        "airflow_provider_laplas_sql.search: Public object was removed",
+    ]
+    assert changed.api.absent() == [
+        "airflow_provider_laplas.hooks.LaplasHook.afetch",
+        "airflow_provider_laplas.sql.search",
+    ]
+
+
+def test_whatever_the_reference_names_is_there():
+    assert PublicApi().absent() == []
 
 
 def test_a_public_name_without_a_docstring_is_told(changed):
