@@ -3,6 +3,8 @@
 from typing import Any
 
 _INTEGRATION = "Laplas"
+_GUIDES = ("transcribe-one", "transcribe-thousands", "pipeline", "captions", "database")
+_OF_A_SCHEMA = ("default", "minimum", "maximum", "format")
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -17,6 +19,9 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "external-doc-url": "https://apilaplas.com/",
+                # Paths in the sdist, as Airflow's own providers give them.
+                "how-to-guide": [f"/docs/{name}.md" for name in _GUIDES],
+                "logo": "/docs/integration-logos/laplas.svg",
                 "tags": ["service"],
             }
         ],
@@ -69,7 +74,7 @@ def get_provider_info() -> dict[str, Any]:
                         "description": form["description"],
                         "schema": {
                             "type": [form["type"], "null"],
-                            **({"format": form["format"]} if "format" in form else {}),
+                            **{name: form[name] for name in _OF_A_SCHEMA if name in form},
                         },
                     }
                     for name, form in EXTRA_FIELDS.items()
