@@ -4,19 +4,20 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import BaseTrigger, TriggerEvent
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, Poller
 from airflow_provider_laplas.api.responses import RETENTION
+from airflow_provider_laplas.cancellation import Cause, find_cause
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
-from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
+from airflow_provider_laplas.events import BatchEvent, CompletionEvent
 from airflow_provider_laplas.persistence import apersistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, akeep_reply
-from airflow_provider_laplas.storage import object_storage
+from airflow_provider_laplas.storage import object_storage, off_loop
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.manifest.state import BatchState
@@ -30,76 +31,6 @@ Seconds from the deferral to the trigger's first poll.
 A trigger that fires sooner can overtake the report of the process that deferred, and Airflow then fails the task
 (observed with Airflow 3.3.2: 8 of 60 tasks with triggers of 1 s, none of 80 with 5 s).
 """
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionEvent:
-    """
-    The trigger's event. Small, because Airflow logs it and stores it unencrypted.
-
-    :ivar generation_id: the generation that was waited for
-    :ivar result: where the reply is stored; None if the wait ended with an error
-    :ivar error: the error; None if there was none
-    """
-
-    generation_id: str
-    result: Reference | None = None
-    error: LaplasError | None = None
-
-    def to_payload(self) -> dict[str, Any]:
-        """Return the event as plain JSON."""
-        if self.error is not None:
-            return {"status": "error", "generation_id": self.generation_id, "error": to_payload(self.error)}
-        return {"status": "completed", "generation_id": self.generation_id, "result": self.result}
-
-    @classmethod
-    def from_payload(cls, payload: Any) -> "CompletionEvent":
-        """
-        Make an event from the output of :meth:`to_payload`.
-
-        :raises LaplasError: for anything else, because an unknown event must not count as success
-        """
-        match payload:
-            case {
-                "status": "completed",
-                "generation_id": str(generation_id),
-                "result": str() | dict() as result,
-            }:
-                return cls(generation_id, result=result)
-            case {"status": "error", "generation_id": str(generation_id), "error": Mapping() as error}:
-                return cls(generation_id, error=from_payload(error))
-        raise _not_ours()
-
-
-@dataclass(frozen=True, slots=True)
-class BatchEvent:
-    """
-    The event of a batch's trigger. Everything else is in the manifest.
-
-    :ivar error: the error that ended the wait; None if the worker is to continue
-    """
-
-    error: LaplasError | None = None
-
-    def to_payload(self) -> dict[str, Any]:
-        """Return the event as plain JSON."""
-        if self.error is not None:
-            return {"status": "error", "error": to_payload(self.error)}
-        return {"status": "waited"}
-
-    @classmethod
-    def from_payload(cls, payload: Any) -> "BatchEvent":
-        """
-        Make an event from the output of :meth:`to_payload`.
-
-        :raises LaplasError: for anything else
-        """
-        match payload:
-            case {"status": "waited"}:
-                return cls()
-            case {"status": "error", "error": Mapping() as error}:
-                return cls(from_payload(error))
-        raise _not_ours()
 
 
 class STTCompletionTrigger(BaseTrigger):
@@ -170,12 +101,19 @@ class STTCompletionTrigger(BaseTrigger):
         yield TriggerEvent(event.to_payload())
 
     async def on_kill(self) -> None:
-        """Log that the generation keeps running: the API cannot cancel it."""
-        log.warning(
-            "The wait for generation %s was cancelled. The API cannot cancel it: it goes on and is billed. Use an "
-            "STTCompletionSensor with this id to wait for it.",
-            self.generation_id,
-        )
+        """Log what becomes of the generation: the API cannot cancel it."""
+        place = self._place()
+        cause = await find_cause(place.task, lambda: _of_place(place.uri, place.holds_reply))
+        if cause is Cause.TAKEN_OVER:
+            log.info("Another triggerer waits for generation %s now. %s", self.generation_id, _STALLED)
+        elif cause is Cause.DONE:
+            log.info("Generation %s is finished, and its reply is stored.", self.generation_id)
+        else:
+            log.warning(
+                "The wait for generation %s was cancelled. The API cannot cancel it: it goes on and is billed. Use an "
+                "STTCompletionSensor with this id to wait for it.",
+                self.generation_id,
+            )
 
     async def _wait_and_store(self) -> Reference:
         # Imported here to keep DAG parsing fast: the HTTP clients take half a second.
@@ -187,14 +125,11 @@ class STTCompletionTrigger(BaseTrigger):
         await asyncio.sleep(min(first_poll, max(wait.left(), FIRST_POLL)))
         generation = await shared_client(self.conn_id).wait_for(wait)
         # Shielded, so that the paid reply is stored even if the trigger is being moved to another triggerer.
-        place = Place(self.generation_id, self.results_path, self._task_key())
-        return await asyncio.shield(akeep_reply(generation.reply, place))
+        return await asyncio.shield(akeep_reply(generation.reply, self._place()))
 
-    def _task_key(self) -> TaskKey | None:
-        if self.task_ids is not None:
-            return TaskKey(**self.task_ids)
-        ti = self.task_instance
-        return TaskKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index) if ti else None
+    def _place(self) -> Place:
+        task = TaskKey(**self.task_ids) if self.task_ids is not None else _task_of(self)
+        return Place(self.generation_id, self.results_path, task)
 
 
 class STTBatchTrigger(BaseTrigger):
@@ -287,16 +222,42 @@ class STTBatchTrigger(BaseTrigger):
         return BatchState.resumed(held_lease(self.manifest, int(self.lease_token), storage), storage)
 
     async def on_kill(self) -> None:
-        """Log that the generations keep running: the API cannot cancel them."""
-        log.warning(
-            "The wait for a batch was cancelled. The API cannot cancel what was submitted: it goes on and is billed. "
-            "Clear the task to resume from %s.",
-            redacted(self.manifest),
-        )
+        """Log what becomes of the generations: the API cannot cancel them."""
+        cause = await find_cause(_task_of(self), lambda: _of_place(self.manifest, self._is_left))
+        if cause is Cause.TAKEN_OVER:
+            log.info("Another triggerer waits for the batch now. %s", _STALLED)
+        elif cause is Cause.DONE:
+            log.info("Another try goes on with the batch, or has ended it: %s.", redacted(self.manifest))
+        else:
+            log.warning(
+                "The wait for a batch was cancelled. The API cannot cancel what was submitted: it goes on and is billed. "
+                "Clear the task to resume from %s.",
+                redacted(self.manifest),
+            )
+
+    def _is_left(self) -> bool:
+        """Whether the lease is somebody else's by now. Blocking."""
+        try:
+            return self._load() is None
+        except LaplasArgumentError:
+            return True
 
 
-def _not_ours() -> LaplasError:
-    return LaplasError("The task was resumed with an event that its trigger never sends. Clear the task.")
+_STALLED = (
+    "This one gave no sign of life for longer than [triggerer] triggerer_health_check_threshold, so Airflow has moved "
+    "its triggers. Nothing is lost, and there is nothing to do."
+)
+
+
+async def _of_place(uri: str | None, look: Callable[[], bool]) -> bool:
+    if uri is None:
+        return await off_loop(look)
+    return await object_storage().off_loop(uri, look)
+
+
+def _task_of(trigger: BaseTrigger) -> TaskKey | None:
+    ti = trigger.task_instance
+    return TaskKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index) if ti else None
 
 
 def _first_poll(first_poll: float | None, first_look: float | None) -> float:

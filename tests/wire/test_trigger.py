@@ -14,10 +14,10 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationGoneError,
     LaplasGenerationTimeoutError,
 )
+from airflow_provider_laplas.events import CompletionEvent
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.triggers import (
     FIRST_POLL,
-    CompletionEvent,
     STTBatchTrigger,
     STTCompletionTrigger,
 )
@@ -174,7 +174,52 @@ def test_a_trigger_that_is_cancelled_closes_the_client_and_leaves_the_others_run
     assert asyncio.run(scenario()) == "completed"
 
 
-def test_ending_the_task_says_that_the_generation_goes_on(caplog):
-    asyncio.run(STTCompletionTrigger(generation_id="g-1", deadline=1.0).on_kill())
-    assert "g-1" in caplog.text
-    assert "billed" in caplog.text
+TASK = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 3}
+
+
+@pytest.fixture
+def in_state(monkeypatch):
+    """Have Airflow say that the task is in a state, or not answer."""
+
+    def use(state):
+        def answer(**ids):
+            assert ids == TASK
+            if state == "unknown":
+                raise RuntimeError("nobody answers")
+            return state
+
+        monkeypatch.setattr("airflow_provider_laplas.cancellation.task_state", answer)
+
+    return use
+
+
+@pytest.mark.parametrize("state", ["failed", "success", None, "queued", "unknown"])
+def test_a_user_who_ends_the_task_is_told_that_the_generation_goes_on(in_state, make, caplog, state):
+    in_state(state)
+    asyncio.run(make("g-1", task=TASK).on_kill())
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "g-1" in record.getMessage()
+    assert "billed" in record.getMessage()
+
+
+def test_a_triggerer_that_stalled_says_that_another_one_waits_and_warns_of_nothing(in_state, make, caplog):
+    caplog.set_level("INFO")
+    in_state("deferred")
+    asyncio.run(make("g-1", task=TASK).on_kill())
+    (record,) = caplog.records
+    assert record.levelname == "INFO"
+    assert "Another triggerer waits for generation g-1" in record.getMessage()
+    assert "triggerer_health_check_threshold" in record.getMessage()
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "success"])
+def test_a_triggerer_that_stalled_to_the_end_of_the_wait_warns_of_nothing(api, in_state, make, caplog, state):
+    caplog.set_level("INFO")
+    generation_id = api.create()
+    run(make(generation_id, task=TASK))
+    caplog.clear()
+    in_state(state)
+    asyncio.run(make(generation_id, task=TASK).on_kill())
+    (record,) = caplog.records
+    assert record.levelname == "INFO"
+    assert f"Generation {generation_id} is finished" in record.getMessage()
