@@ -95,7 +95,7 @@ class SingleMachine(Deployment):
             "database": {"sql_alchemy_conn": f"sqlite:///{self._database}"},
         }
 
-    def create_database(self, environment: Mapping[str, str]) -> None:  # noqa: ARG002  # a copy needs none
+    def create_database(self, environment: Mapping[str, str]) -> None:  # a copy needs none
         """Copy a migrated database, which is made once in each process."""
         if self._database.exists():
             return

