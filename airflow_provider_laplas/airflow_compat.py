@@ -80,12 +80,16 @@ __all__ = [
     "aconnection_fields",
     "argument_names",
     "connection_fields",
+    "delete_variable",
     "determine_kwargs",
     "forgets_on_success",
+    "get_variable",
     "get_xcom",
     "keep_for_ever",
     "option",
+    "push_outputs",
     "reschedule_at",
+    "set_variable",
     "set_xcom",
     "task_decorator_factory",
     "task_state",
@@ -205,6 +209,73 @@ def keep_for_ever(store: Any, key: str, value: str) -> None:
 def forgets_on_success() -> bool:
     """Return whether Airflow empties a task's state store once the task succeeds."""
     return bool(_configuration().getboolean("state_store", "clear_on_success", fallback=False))
+
+
+def push_outputs(operator: BaseOperator, ti: Any, value: Any) -> None:
+    """
+    With ``multiple_outputs``, push what a task returns by its keys, but for those without a value. Blocking.
+
+    Airflow would do that with all keys, and fails in 3.0 where one has no value.
+    """
+    # The operator may be executed again.
+    wanted = vars(operator).setdefault("_pushes_outputs", operator.multiple_outputs)
+    if not (wanted and operator.do_xcom_push and isinstance(value, Mapping)):
+        return
+    for key, one in value.items():
+        if one is not None:
+            ti.xcom_push(key=key, value=one)
+    operator.multiple_outputs = False
+
+
+def get_variable(key: str) -> str | None:
+    """
+    Return an Airflow Variable of the metadata database; None if there is none. Blocking; in a worker only.
+
+    :raises AirflowRuntimeError: if Airflow cannot tell, which ``Variable.get`` takes for none
+    """
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType  # noqa: PLC0415
+    from airflow.sdk.execution_time.comms import GetVariable  # noqa: PLC0415
+
+    try:
+        value: str | None = _ask_supervisor(GetVariable(key=key)).value
+    except AirflowRuntimeError as error:
+        if error.error.error is not ErrorType.VARIABLE_NOT_FOUND:
+            raise
+        return None
+    return value
+
+
+def set_variable(key: str, value: str, description: str) -> None:
+    """
+    Write an Airflow Variable to the metadata database. Blocking; in a worker only.
+
+    :raises AirflowRuntimeError: if it cannot be written, which ``Variable.set`` only logs
+    """
+    from airflow.sdk.execution_time.comms import PutVariable  # noqa: PLC0415
+
+    _ask_supervisor(PutVariable(key=key, value=value, description=description))
+
+
+def delete_variable(key: str) -> None:
+    """
+    Delete an Airflow Variable from the metadata database. Blocking; in a worker only.
+
+    :raises AirflowRuntimeError: if it cannot be deleted
+    """
+    from airflow.sdk.execution_time.comms import DeleteVariable  # noqa: PLC0415
+
+    _ask_supervisor(DeleteVariable(key=key))
+
+
+def _ask_supervisor(message: Any) -> Any:
+    from airflow.sdk.exceptions import AirflowRuntimeError  # noqa: PLC0415
+    from airflow.sdk.execution_time import task_runner  # noqa: PLC0415
+    from airflow.sdk.execution_time.comms import ErrorResponse  # noqa: PLC0415
+
+    reply = task_runner.SUPERVISOR_COMMS.send(message)
+    if isinstance(reply, ErrorResponse):
+        raise AirflowRuntimeError(reply)
+    return reply
 
 
 def set_xcom(key: str, value: Any, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:

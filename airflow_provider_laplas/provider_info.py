@@ -43,6 +43,17 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "s3://aws_default@bucket/transcripts",
                         "default": "",
                     },
+                    "record_store": {
+                        "description": (
+                            "Where a task notes what it has submitted, for its retries. Empty: in Airflow's state store, "
+                            "or in the results folder before Airflow 3.3, which has none. ``variable``: in Airflow's "
+                            "Variables, which never expire."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "variable",
+                        "default": "",
+                    },
                 },
             },
         },

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from threading import Event
@@ -79,13 +80,13 @@ class Batch:
         *,
         durable: bool,
         last_tries: int | None = None,
-        began: float | None = None,
+        began: float = math.inf,
     ) -> BatchState | None:
         """
         List the files, take the lease, take over what an earlier try or run has done, check the limits, and note it.
 
         :param last_tries: ``max_tries`` when this task last began, None where it has not
-        :param began: when an earlier try since the last Clear began, which has failed, in epoch seconds; None if none has
+        :param began: when the first try since the last Clear began, in epoch seconds.
         :return: None if there is nothing to do
         :raises LaplasArgumentError: if there are more files than the limits allow, or another task is at work
         """

@@ -40,7 +40,7 @@ class Beginning:
 
     :ivar outputs: what is in the folder
     :ivar before: the newest snapshot when the task began, before it took the lease
-    :ivar began: when an earlier try since the last Clear began, in epoch seconds; None if none has
+    :ivar began: when the first try since the last Clear began, in epoch seconds
     """
 
     lease: Lease
@@ -49,7 +49,7 @@ class Beginning:
     limits: BatchLimits
     storage: Storage = field(repr=False)
     before: Segment | None
-    began: float | None = None
+    began: float = math.inf
 
     def begin(
         self, sources: Mapping[str, Source], max_tries: int, *, durable: bool, last_tries: int | None
@@ -201,7 +201,7 @@ class Beginning:
         else:
             # A try with fewer began before a Clear, and has only now taken the lease: nobody has consented to it.
             occasion = Occasion.CLEAR if max_tries > last_tries else Occasion.RETRY
-            if earlier.read_from != self.before or earlier.written_at > (self.began or math.inf):
+            if earlier.read_from != self.before or earlier.shown_at > self.began:
                 # Another try has reported since: whoever cleared the task had not seen that.
                 occasion = Occasion.RETRY
         return take_over(

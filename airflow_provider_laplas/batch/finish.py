@@ -40,7 +40,8 @@ def write(state: BatchState, manifest: Manifest, new: list[Segment]) -> None:
     """Write the manifest, and leave the batch to whoever comes next. Blocking."""
     # Its own lease, so that what writers of earlier ones still write is known to be late.
     manifest.folded[str(state.lease.number)] = state.journal.number
-    unlisted = [record for record in manifest.unlisted if record.state is not FileState.PENDING]
+    # A file that was never submitted is forgotten once it is no longer listed; not the ids that are known of one.
+    unlisted = [each for each in manifest.unlisted if each.state is not FileState.PENDING or each.other_ids]
     manifest.unlisted = unlisted[-MOST_UNLISTED:]
     manifest.fold(new, state.lease, state.storage)
     leave(state.lease, state.storage, state.tally)

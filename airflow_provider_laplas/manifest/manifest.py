@@ -7,6 +7,7 @@ for the next one; what writers note meanwhile lies in journals (:mod:`~airflow_p
 """
 
 import json
+import math
 import re
 import time
 from collections import Counter
@@ -55,6 +56,8 @@ class Manifest:
     :ivar began_lease: the number of the lease with which the owner first began
     :ivar leftovers: what it held when it was read: segments that nobody has deleted yet, and snapshots; not in the file
     :ivar read_from: the snapshot from which it was read; not in the file
+    :ivar shown_at: epoch seconds by which people could read it, which a slow storage may take long after it was made;
+        infinite where that is not known; not in the file
     :ivar stopped: why its task has submitted nothing, None if it has; not in the file
     :ivar folded: how many of each lease's segments it holds
     """
@@ -70,6 +73,7 @@ class Manifest:
     folded: dict[str, int] = field(default_factory=dict)
     leftovers: list[Segment] = field(default_factory=list, repr=False, compare=False)
     read_from: Segment | None = field(default=None, repr=False, compare=False)
+    shown_at: float = field(default=math.inf, repr=False, compare=False)
     stopped: str | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> str:
@@ -158,7 +162,8 @@ class Manifest:
             manifest.take_in(new, storage)
         if manifest is not None:
             manifest.leftovers = [*held, *found]
-            manifest.read_from = found[-1] if found else None
+            if found:
+                manifest.read_from, manifest.shown_at = found[-1], found[-1].number / 1e9
         return manifest, new
 
     @classmethod
@@ -230,6 +235,8 @@ class Manifest:
         except (ValueError, TypeError, KeyError, AttributeError):
             raise _no_manifest(uri) from None
         if version == 1:
+            # There were no snapshots yet.
+            manifest.shown_at = manifest.written_at
             for record in manifest.unlisted:
                 record.listed = False
             for record in manifest.having(FileState.AMBIGUOUS):

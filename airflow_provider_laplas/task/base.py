@@ -9,6 +9,7 @@ from airflow_provider_laplas.airflow_compat import (
     RenderedOperator,
     TriggerFailure,
     argument_names,
+    push_outputs,
     trigger_failure,
 )
 from airflow_provider_laplas.api.options import DEFAULT_MODEL, OPTION_NAMES, check_options, merge_options
@@ -79,11 +80,11 @@ class BaseWaitingOperator(RenderedOperator):
 
     def execute(self, context: Context) -> Any:
         """Start the work, or resume what an earlier try started."""
-        return self.carry_out(lambda: self._made(context).start())
+        return self.carry_out(context, lambda: self._made(context).start())
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Continue with the trigger's event."""
-        return self.carry_out(lambda: self._made(context, event).resume(event))
+        return self.carry_out(context, lambda: self._made(context, event).resume(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume the task, also after the trigger timed out or failed."""
@@ -91,15 +92,19 @@ class BaseWaitingOperator(RenderedOperator):
         if failure is None:
             return super().resume_execution(next_method, next_kwargs, context)
         leave = partial(super().resume_execution, next_method, next_kwargs, context)
-        return self.carry_out(lambda: self._made(context).trigger_failed(failure), leave=leave)
+        return self.carry_out(context, lambda: self._made(context).trigger_failed(failure), leave=leave)
 
-    def carry_out(self, step: Callable[[], Outcome], *, leave: Callable[[], Any] | None = None) -> Any:
+    def carry_out(
+        self, context: Context, step: Callable[[], Outcome], *, leave: Callable[[], Any] | None = None
+    ) -> Any:
         """
         Run a step, and translate its outcome for Airflow.
 
         :param leave: Airflow's default behaviour
         """
-        return carry_out(self, step, skip_errors=self.soft_fail or self.never_fail, leave=leave)
+        value = carry_out(self, step, skip_errors=self.soft_fail or self.never_fail, leave=leave)
+        push_outputs(self, context["ti"], value)
+        return value
 
     def on_kill(self) -> None:
         """Log what keeps running at the API after the task was killed."""
@@ -132,8 +137,9 @@ class BaseSTTOperator(RenderedOperator):
         (``s3://``, ``gs://``, ``file://`` …), which is uploaded as a stream
     :param model: the API's model id. Default ``#g1_whisper-medium``
     :param conn_id: a connection of type ``laplas``. Default ``laplas_default``
-    :param durable: record the submission in the task's state store, so that a retry, or clearing the task, continues
-        with the same generation instead of paying again. Default True; False submits in every try. Different audio (a
+    :param durable: note the submission, so that a retry, or clearing the task, continues with the same generation instead
+        of paying again. The note is kept in Airflow's state store, before Airflow 3.3 in ``results_path``. Default True;
+        False submits in every try. Different audio (a
         URL that differs in more than its signature, a file with another size, ETag or modification time), model or
         options are submitted anew
     :param on_ambiguous: what to do if a submission got no answer and may have been billed: ``fail`` (default; clearing

@@ -91,7 +91,7 @@ class BatchTask:
 
     def start(self) -> Outcome:
         """List the files, skip those already done, submit the others, and wait."""
-        records = RecordStore(self.context)
+        records = RecordStore(self.context, self._key, self.batch.folder)
         # A later run may own the manifest by now, so the task keeps its own record of having started.
         state = self.batch.begin(
             self._key,

@@ -128,13 +128,11 @@ class GenerationTask:
     _files: Mapping[str, str] = field(default_factory=dict, init=False, repr=False)
     _waiting_for: str | None = field(default=None, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        self._records = RecordStore(self.context)
-
     def start(self) -> Outcome:
         """Submit, or attach to an earlier try's generation; poll, and defer if it is not done."""
         with self._connected() as hook:
             output, folder = self._output(), self._folder(hook)
+            self._open_records(folder)
             begun = self.work().begin(hook, self._records, folder, self._key)
             self.announce_id(begun.generation_id)
             if begun.stored is not None:
@@ -157,22 +155,25 @@ class GenerationTask:
         if completion.error is not None:
             raise completion.error
         reference: Any = completion.result
+        # Where the reply is stored, the task's notes are: this needs no look-up of the connection.
+        self._open_records(reference.rpartition("/")[0] if isinstance(reference, str) else None)
         with self._connected():
             return self._hand_on(completion.generation_id, load_reply(reference), reference, self._output())
 
     def trigger_failed(self, failure: TriggerFailure) -> Outcome:
         """Poll once more after the trigger timed out or failed."""
-        record = self._record()
-        generation_id = str(record.generation_id)
-        log.warning(
-            "The wait for generation %s ended early (%s); polling once more. %s",
-            generation_id,
-            redact(failure.reason),
-            # A line for each of its own.
-            "\n".join(redact(line) for line in failure.traceback.splitlines()[-MOST_LINES:]),
-        )
         with self._connected() as hook:
             output, folder = self._output(), self._folder(hook)
+            self._open_records(folder)
+            record = self._record()
+            generation_id = str(record.generation_id)
+            log.warning(
+                "The wait for generation %s ended early (%s); polling once more. %s",
+                generation_id,
+                redact(failure.reason),
+                # A line for each of its own.
+                "\n".join(redact(line) for line in failure.traceback.splitlines()[-MOST_LINES:]),
+            )
             if stored := find_stored(record, Place(generation_id, folder, self._key)):
                 return self._keep_stored(generation_id, stored, folder, output)
             poller = Poller(generation_id, deadline=float("inf"))
@@ -202,6 +203,9 @@ class GenerationTask:
     def _key(self) -> TaskKey:
         return TaskKey.from_context(self.context)
 
+    def _open_records(self, folder: str | None) -> None:
+        self._records = RecordStore(self.context, self._key, folder)
+
     @contextmanager
     def _connected(self) -> Iterator["LaplasHook"]:
         # Imported here to keep DAG parsing fast: requests, aiohttp and the HTTP provider take half a second.
@@ -221,8 +225,8 @@ class GenerationTask:
             return record
         # An XCom stays while the task is deferred. It is read where the id could not be noted.
         announced = get_xcom(GENERATION_ID_KEY, **asdict(self._key))
-        if record is not None and isinstance(announced, str):
-            return replace(record, generation_id=announced)
+        if isinstance(announced, str):
+            return replace(record or GenerationRecord("", 0, 0.0), generation_id=announced)
         work = self.work()
         if isinstance(work, GivenGeneration):
             return GenerationRecord("", 0, 0.0, work.generation_id)

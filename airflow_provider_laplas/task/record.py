@@ -1,8 +1,8 @@
 """
 A task's record of what it submitted, so that no retry pays again.
 
-It is kept in Airflow's ``task_state_store``, which belongs to the task instance, not to a single try: it survives
-retries, a killed worker and a Clear, stays as long as the DAG run, and is empty in a new one.
+It belongs to the task instance, not to a single try: it survives retries, a killed worker and a Clear, and is empty in
+a new DAG run. Where it is kept: :mod:`~airflow_provider_laplas.task.note_stores`.
 """
 
 import json
@@ -12,18 +12,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from airflow_provider_laplas.airflow_compat import forgets_on_success, keep_for_ever
 from airflow_provider_laplas.api.resume import Occasion
 from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.results.keeping import Reference, TaskKey
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.task.folder_notes import FolderNotes, digest
+from airflow_provider_laplas.task.note_stores import open_store
 
 log = logging.getLogger(__name__)
 
 STORE_KEY = "laplas"
-"""The key in the task's state store of the record of its last work; those of earlier work have keys of their own."""
+"""The key in the task's store of the record of its last work; those of earlier work have keys of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +75,33 @@ def _parsed(fields: Any) -> GenerationRecord | None:
 
 
 class RecordStore:
-    """Reads a task's record, once, and writes it. Without a state store nothing is kept between tries."""
+    """
+    Reads a task's record, once, and writes it.
 
-    def __init__(self, context: Mapping[str, Any]) -> None:
-        self._store = context.get("task_state_store")
+    :param folder: the task's results folder, if it has one
+    """
+
+    def __init__(self, context: Mapping[str, Any], task: TaskKey, folder: str | None) -> None:
+        # Before the store is asked, which may take its time.
+        self._opened = time.time()
+        self._store = open_store(context, task, folder)
+        self._task, self._results = task, folder
         self._record: GenerationRecord | None = None
         self._loaded = False
         self._unwritten = False
         ti = context["ti"]
         self.max_tries = int(getattr(ti, "max_tries", 0) or 0)
         self._clears = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
-        self._is_first = self._clears == 0 and int(getattr(ti, "try_number", 1) or 1) <= 1
-        self._map_index = -1
+        self._try = int(getattr(ti, "try_number", 1) or 1)
+        self._retries = int(getattr(getattr(ti, "task", None), "retries", 0) or 0)
         self._folder: FolderNotes | None = None
         self._found: dict[str, Any] | None = None
         self._shared: dict[str, Any] | None = None
+
+    @property
+    def remembers(self) -> bool:
+        """Whether anything is kept between tries: not without a folder, where Airflow has no state store."""
+        return self._store.remembers
 
     def load(self) -> GenerationRecord | None:
         """Return an earlier try's record; None if there is none that can be read."""
@@ -112,36 +124,38 @@ class RecordStore:
         if record != before or self._unwritten:
             self._write(record)
 
-    def use_folder(self, folder: str | None, task: TaskKey) -> None:
+    def share(self) -> None:
         """
-        Note submissions in the results folder, too, where the state store's note may not be found again.
+        Note submissions in the results folder, too, where the store's note may not be found again.
 
         That is so for a mapped task, whose list may change, and where Airflow drops the note of a task that succeeds.
         """
-        if folder is not None and (task.map_index >= 0 or forgets_on_success()):
-            self._map_index = task.map_index
-            self._folder = FolderNotes(folder, task, object_storage())
+        if self._results is not None and (self._task.map_index >= 0 or self._store.forgets_on_success):
+            self._folder = FolderNotes(self._results, self._task, object_storage())
 
     def find(self, work: str) -> GenerationRecord | None:
         """
         Return the record of some work that is not this task's last.
 
-        It did it earlier; or another map index did, or the store has dropped the record: then it is in the folder.
+        It did it earlier; or another map index did, or the store has dropped the record: then it is in the folder. Where
+        nothing is remembered, a retry has to expect that an earlier try has submitted it.
 
         :param work: its fingerprint
         :raises LaplasStorageError: if the folder cannot be read: the work may be paid for
         """
+        if not self.remembers:
+            return None if self._is_first_since_clear else GenerationRecord(work, self.max_tries, 0.0)
         own = self.load()
         if own is not None and (before := self._read(_key_of(work))) is not None:
             return before
-        if self._folder is None or (own is None and self._is_first):
+        if self._folder is None or (own is None and self._clears == 0 and self._try <= 1):
             return None
         note = self._folder.read(work)
         if note is None:
             return None
         record = _parsed({name: note.get(name) for name in _SHARED})
         cleared = note.get("clears") != self._clears
-        if record is None or note.get("map_index") == self._map_index:
+        if record is None or note.get("map_index") == self._task.map_index:
             # Whether this index began to send is known better by the store.
             found = record if record is not None and record.generation_id is not None else None
         elif own is None and not cleared:
@@ -160,7 +174,12 @@ class RecordStore:
         Before there is a connection: a storage may take its time.
         """
         self._share(record)
-        if self._folder is None and self._store is not None and forgets_on_success():
+        if not self.remembers:
+            log.warning(
+                "This Airflow keeps no note of what a task has submitted: a retry of this task fails rather than pay "
+                "twice, and a Clear submits and pays again. Set `results_path`, or [laplas] record_store = variable."
+            )
+        elif self._folder is None and self._store.forgets_on_success:
             log.warning(
                 "Airflow's [state_store] clear_on_success is on: this task's note goes when it succeeds, and a Clear after "
                 "that submits and pays again. Turn it off, or set `results_path`, where the note is kept, too."
@@ -194,7 +213,7 @@ class RecordStore:
                 return
             if record is not None:
                 self._write(record)
-            elif self._store is not None:
+            else:
                 persistently(self._store.delete, STORE_KEY)
                 self._record, self._unwritten = None, False
         except Exception:
@@ -217,28 +236,26 @@ class RecordStore:
         record = self.load()
         return record.max_tries if record else None
 
-    def first_began(self) -> float | None:
-        """
-        Return when the first try since the last Clear began its batch, in epoch seconds, also if it failed as it began.
-
-        None without a state store.
-        """
-        if self._store is None:
-            return None
+    def first_began(self) -> float:
+        """Return when the first try since the last Clear began its batch, in epoch seconds, also if it failed as it began."""
         noted = self._read(_BEGAN)
         if noted is not None and noted.max_tries == self.max_tries:
-            return noted.submitted_at
-        now = time.time()
-        self._put(_BEGAN, GenerationRecord(_BATCH, self.max_tries, 0.0, submitted_at=now))
-        return now
+            return noted.submitted_at or 0.0
+        self._put(_BEGAN, GenerationRecord(_BATCH, self.max_tries, 0.0, submitted_at=self._opened))
+        return self._opened
 
     def note_batch(self) -> None:
         """Record that this try has started its batch. The state of each file is in the manifest."""
         self.save(GenerationRecord(_BATCH, self.max_tries, 0.0))
 
+    @property
+    def _is_first_since_clear(self) -> bool:
+        """Tell whether this is a task's first try, or the first after a Clear, which raises ``max_tries``."""
+        return self._try <= 1 or self._try == self.max_tries - self._retries + 1
+
     def _read(self, key: str) -> GenerationRecord | None:
-        stored = persistently(self._store.get, key) if self._store is not None else None
-        if not isinstance(stored, str):
+        stored = persistently(self._store.get, key)
+        if stored is None:
             return None
         try:
             return _parsed(json.loads(stored))
@@ -253,8 +270,7 @@ class RecordStore:
         self._share(record)
 
     def _put(self, key: str, record: GenerationRecord) -> None:
-        if self._store is not None:
-            persistently(keep_for_ever, self._store, key, json.dumps(asdict(record)))
+        persistently(self._store.set, key, json.dumps(asdict(record)))
 
     def _share(self, record: GenerationRecord) -> None:
         note = {name: getattr(record, name) for name in _SHARED}
@@ -264,7 +280,7 @@ class RecordStore:
             return
         try:
             self._folder.write(
-                record.fingerprint, note | {"map_index": self._map_index, "clears": self._clears}
+                record.fingerprint, note | {"map_index": self._task.map_index, "clears": self._clears}
             )
         except (LaplasError, OSError) as error:
             log.warning("The folder has no note of this task, which only its state store holds: %s", error)
@@ -274,7 +290,9 @@ class RecordStore:
         """Tell whether the folder has the generation of another map index: an intent must not replace that."""
         note = self._shared_note(work)
         return (
-            note is not None and note.get("map_index") != self._map_index and bool(note.get("generation_id"))
+            note is not None
+            and note.get("map_index") != self._task.map_index
+            and bool(note.get("generation_id"))
         )
 
     def _shared_note(self, work: str) -> dict[str, Any] | None:
@@ -291,7 +309,7 @@ class RecordStore:
             return
         work, note = self._shared["fingerprint"], self._found
         there = self._shared_note(work)
-        if there is not None and there.get("map_index") != self._map_index:
+        if there is not None and there.get("map_index") != self._task.map_index:
             # The same audio is twice in the list, and the other index has noted it since.
             return
         if note is None and record is not None and record.fingerprint == work:

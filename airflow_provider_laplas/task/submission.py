@@ -112,7 +112,7 @@ class Submission:
         :raises LaplasAmbiguousSubmitError: a submission may have been made, and ``on_ambiguous`` is ``fail``
         :raises LaplasGenerationGoneError: the earlier generation is gone, and ``on_expired`` is ``fail``
         """
-        records.use_folder(folder, task)
+        records.share()
         own = earlier_record = records.load() if self.durable else None
         source, work = self._source(own)
         if self.durable and (own is None or own.fingerprint != work):
@@ -135,7 +135,7 @@ class Submission:
                 if earlier is not Earlier.GONE:
                     # From here on a Clear is consent.
                     records.save(replace(begun.record, ambiguity_reported=True))
-                raise self._failure(earlier, begun, folder)
+                raise self._failure(earlier, begun, folder, records)
         log.info(
             "Not submitting: %s.",
             f"the transcript of generation {begun.generation_id} is stored"
@@ -198,11 +198,18 @@ class Submission:
             return "an earlier submission had no answer, and a user cleared the task since"
         return "an earlier submission had no answer, and on_ambiguous says to resubmit, and perhaps pay twice"
 
-    def _failure(self, earlier: Earlier, begun: Begun, folder: str | None) -> LaplasError:
+    def _failure(
+        self, earlier: Earlier, begun: Begun, folder: str | None, records: RecordStore
+    ) -> LaplasError:
         if earlier is Earlier.GONE and isinstance(begun.outcome, LaplasGenerationGoneError):
             where = f"in {redacted(folder)}" if folder else "anywhere: no `results_path` is set"
             hint = f'No transcript of it was found {where}. To submit it again, set on_expired="resubmit".'
             return rebuild(LaplasGenerationGoneError, f"{begun.outcome} {hint}", vars(begun.outcome))
+        if not records.remembers:
+            return ambiguous_submission(
+                "An earlier try may have submitted the audio, and this Airflow keeps no note of it: set `results_path`, or "
+                "[laplas] record_store = variable, and a retry goes on where the try before it has ended."
+            )
         return ambiguous_submission(
             "An earlier try was cut off between submitting and learning the generation's id."
         )
@@ -216,7 +223,8 @@ class Submission:
     ) -> Begun:
         earlier = records.load()
         intent = GenerationRecord(work, records.max_tries, time.time() + self.timeout)
-        records.announce(intent)
+        if self.durable:
+            records.announce(intent)
         # A later try that finds a record without an id knows that the submission may have been made. So it is noted as late
         # as can be: what fails before that leaves nothing to doubt.
         delivery = Delivery(lambda: records.save(intent))

@@ -7,9 +7,16 @@ from datetime import timedelta
 
 import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.xcom import XComModel
 from airflow.sdk import task
+from airflow.utils.session import create_session
+from sqlalchemy import select
 
-from airflow_provider_laplas.airflow_compat import AirflowFailException, AirflowSensorTimeout
+from airflow_provider_laplas.airflow_compat import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+)
 from airflow_provider_laplas.errors import (
     LaplasAmbiguousSubmitError,
     LaplasArgumentError,
@@ -63,6 +70,24 @@ def test_submit_wait_and_use_chain_through_xcom(api, dag, run_dag):
         "confidence": 0.9,
     }
     assert api.requests[0].json == {"model": "#g1_whisper-medium", "url": URL, "diarize": True, "tag": ["a"]}
+
+
+def test_each_try_pushes_the_keys_that_have_a_value(api, dag, run_dag):
+    def fail_once(context, result=None):
+        if context["ti"].try_number == 1:
+            raise AirflowException("a step behind it failed")
+
+    TranscribeOperator(
+        task_id="t", audio=URL, poke_interval=1, post_execute=fail_once, retries=1, retry_delay=timedelta(0)
+    )
+    run = run_dag(dag)
+    summary = run.xcom("t")
+    with create_session() as session:
+        pushed = set(session.scalars(select(XComModel.key).where(XComModel.run_id == run.run.run_id)))
+    assert {key for key, value in summary.items() if value is not None} <= pushed
+    assert "language" in summary
+    # Airflow 3.0 cannot push None.
+    assert "language" not in pushed
 
 
 @pytest.mark.parametrize("deferrable", [True, False])

@@ -1,5 +1,8 @@
 """Several at work on one folder: an earlier try, a try of another task, a run that has taken it over."""
 
+import math
+import time
+
 import pytest
 
 from airflow_provider_laplas.errors import LaplasArgumentError
@@ -130,7 +133,7 @@ def test_what_is_reported_after_the_first_try_of_a_clear_has_failed_is_not_conse
     api, dag, run_and_clear, out, monkeypatch
 ):
     monkeypatch.setattr(RecordStore, "first_began", lambda records: began)
-    began = None
+    began = math.inf
     api.script("POST", reset_after_body())
     batch(out, audio=URLS[:1])
     run_and_clear()
@@ -139,7 +142,7 @@ def test_what_is_reported_after_the_first_try_of_a_clear_has_failed_is_not_conse
     (error,) = run_and_clear().errors
     assert "ambiguous" in str(error)
     assert api.count("POST") == 1
-    began = None
+    began = math.inf
     assert run_and_clear().xcom("batch")["completed"] == 1
 
 
@@ -163,6 +166,41 @@ def test_what_is_reported_as_the_first_try_of_a_clear_begins_is_not_consented_to
     assert "ambiguous" in str(error)
     assert api.count("POST") == 1
     assert run_and_clear().xcom("batch")["completed"] == 1
+
+
+@pytest.mark.parametrize("lost", ["snapshot", "time"])
+def test_a_report_that_a_slow_storage_took_only_after_the_clear_is_not_consented_to(
+    api, dag, run_and_clear, out, lost, monkeypatch
+):
+    """Its try made it long before, and was overtaken since."""
+    api.script("POST", reset_after_body())
+    batch(out, audio=URLS[:1])
+    run_and_clear()
+    (snapshot,) = (out / ".manifest/snapshots").iterdir()
+    if lost == "snapshot":
+        snapshot.unlink()
+    else:
+        snapshot.rename(snapshot.with_name(f"{snapshot.name[:6]}-{int((time.time() + 60) * 1e9):020}.z"))
+    (error,) = run_and_clear().errors
+    assert "ambiguous" in str(error)
+    assert api.count("POST") == 1
+
+
+def test_a_late_id_of_a_file_that_is_no_longer_listed_is_kept(api, dag, run_dag, out):
+    operator = batch(out, audio=URLS[:1])
+    api.script("POST", reply(403))
+    run_dag(dag)
+    output = manifest_of(out).entries[0].output
+    first = begin_as(OTHER, out, [])
+    (record,) = [entry for entry in manifest_of(out).entries if entry.output == output]
+    first.tally.add(record)
+    first.add(record)
+    leave(first.lease, first.storage)
+    operator.audio = URLS[1:2]
+    first.transition(record, FileState.PENDING, other_ids=["late"])
+    first.note()
+    assert run_dag(dag).state == "success"
+    assert [entry.other_ids for entry in manifest_of(out).unlisted] == [["late"]]
 
 
 def test_what_a_try_that_lost_its_lease_still_notes_is_found_at_the_end(api, dag, run_dag, out):

@@ -2,15 +2,20 @@
 
 import dataclasses
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import NEVER_EXPIRE
 
+from airflow_provider_laplas.api.resume import Occasion
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.task.record import STORE_KEY, GenerationRecord, RecordStore
 
 INTENT = GenerationRecord("work", max_tries=2, deadline=1000.0)
 SUBMITTED = dataclasses.replace(INTENT, generation_id="g-1", submitted_at=900.0)
+TASK = TaskKey("d", "r", "t")
 STORED = dataclasses.replace(SUBMITTED, result="file:///g-1.json")
 
 
@@ -38,7 +43,7 @@ class Store(dict):
 
 
 def store_over(memory, max_tries=2):
-    return RecordStore({"ti": SimpleNamespace(max_tries=max_tries), "task_state_store": memory})
+    return RecordStore({"ti": SimpleNamespace(max_tries=max_tries), "task_state_store": memory}, TASK, None)
 
 
 def test_a_record_is_read_as_it_was_written():
@@ -143,4 +148,62 @@ def test_when_the_first_try_since_a_clear_began_is_known_to_it_and_to_those_afte
     cleared = store_over(memory, max_tries=3).first_began()
     assert cleared > began
     assert store_over(memory, max_tries=3).first_began() == cleared
-    assert RecordStore({"ti": SimpleNamespace(max_tries=2), "task_state_store": None}).first_began() is None
+
+
+def without_state_store(folder=None, *, try_number=1, max_tries=2, retries=2, task=TASK):
+    ti = SimpleNamespace(max_tries=max_tries, try_number=try_number, task=SimpleNamespace(retries=retries))
+    return RecordStore({"ti": ti}, task, folder)
+
+
+def test_without_a_state_store_the_folder_has_the_records_of_each_task_instance(tmp_path):
+    tasks = [TASK, dataclasses.replace(TASK, map_index=1), dataclasses.replace(TASK, run_id="later")]
+    for n, task in enumerate(tasks):
+        without_state_store(str(tmp_path), task=task).save(
+            dataclasses.replace(SUBMITTED, generation_id=f"g{n}")
+        )
+    loaded = [without_state_store(str(tmp_path), task=task).load().generation_id for task in tasks]
+    assert loaded == ["g0", "g1", "g2"]
+    records = without_state_store(str(tmp_path))
+    records.save(OTHER)
+    assert without_state_store(str(tmp_path)).find("work").generation_id == "g0"
+    records.restore(None)
+    assert without_state_store(str(tmp_path)).load() is None
+
+
+def test_the_names_of_a_folders_notes_tell_nothing(tmp_path):
+    task = TaskKey("payroll", "run-of-jones", "call-of-smith", 3)
+    without_state_store(str(tmp_path), task=task).save(SUBMITTED)
+    (note,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not {"payroll", "jones", "smith"} & set(re.findall(r"[a-z]+", str(note.relative_to(tmp_path))))
+
+
+@pytest.mark.parametrize(
+    ("tries", "first"),
+    [
+        ((1, 2, 2), True),
+        ((2, 2, 2), False),
+        ((3, 2, 2), False),
+        # A Clear after the first try, and after the third one.
+        ((2, 3, 2), True),
+        ((4, 5, 2), True),
+        ((5, 5, 2), False),
+        # The DAG's `retries` were raised, or lowered, after the run began.
+        ((1, 0, 2), True),
+        ((2, 2, 0), False),
+    ],
+)
+def test_where_nothing_is_remembered_a_retry_expects_an_earlier_submission_and_a_clear_none(tries, first):
+    try_number, max_tries, retries = tries
+    records = without_state_store(try_number=try_number, max_tries=max_tries, retries=retries)
+    assert not records.remembers
+    found = records.find("work")
+    assert (found is None) == first
+    if found is not None:
+        assert (found.fingerprint, found.generation_id) == ("work", None)
+        assert records.occasion(found) is Occasion.RETRY
+
+
+def test_an_unknown_store_is_refused_with_the_options_name(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__LAPLAS__RECORD_STORE", "redis")
+    with pytest.raises(LaplasArgumentError, match="record_store"):
+        without_state_store()
