@@ -162,10 +162,15 @@ class Cluster(Deployment):
 
     def silent(self) -> set[str]:
         """Return the workers that do not answer to a ping of Celery's."""
-        from celery import Celery  # noqa: PLC0415  # an extra
+        import kombu.pools  # noqa: PLC0415  # an extra
+        from celery import Celery  # noqa: PLC0415
 
-        with Celery(broker=self.redis.url, set_as_current=False) as app:
-            answers = app.control.ping(timeout=PING_SECONDS)
+        try:
+            with Celery(broker=self.redis.url, set_as_current=False) as app:
+                answers = app.control.ping(timeout=PING_SECONDS)
+        except Exception:  # noqa: BLE001  # Redis is away, or has been since a connection was kept
+            kombu.pools.reset()
+            return set(self.workers)
         return set(self.workers) - {name.partition("@")[2] for answer in answers for name in answer}
 
 

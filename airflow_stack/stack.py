@@ -170,14 +170,14 @@ class AirflowStack(AirflowRest):
 
     def await_healthy(self, timeout: float | None = None) -> None:
         """
-        Wait until every component has given a sign of life since its process was started.
+        Wait until :meth:`is_healthy`.
 
         :param timeout: seconds, by default the stack's ``start_timeout``
         :raises ProcessDiedError: when a process ended by itself, with the end of its log
         :raises TimeoutError: when they are not healthy in time
         """
         await_condition(
-            self._is_healthy,
+            self.is_healthy,
             timeout=self._start_timeout if timeout is None else timeout,
             what="a healthy Airflow",
             programs=self._programs.values(),
@@ -192,7 +192,8 @@ class AirflowStack(AirflowRest):
         """
         return run_airflow(self.environment, *arguments, timeout=timeout)
 
-    def _is_healthy(self) -> bool:
+    def is_healthy(self) -> bool:
+        """Whether every component has given a sign of life since its process was started."""
         try:
             if self.health()["metadatabase"]["status"] != "healthy":
                 return False

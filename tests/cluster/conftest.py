@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 FULL = bool(os.environ.get("CLUSTER_FULL"))
 # One wait costs a second or two of the machine: to start its task, and to resume it.
 WAITS = 100 if FULL else 24
+FEW = 20
 FILES = 300
 APIS = 60
 
@@ -54,7 +55,13 @@ class Work:
         return self.stack.task_log(self.dag_id, self.run_id, "transcribe")
 
     def is_deferred(self):
-        return self.states() == ["deferred"] * len(self.states()) != []
+        states = self.states()
+        return set(states) == {"deferred"} and len(states) in {1, self.transcripts}
+
+    def tries(self):
+        """The highest try of its tasks, and how many needed more than one."""
+        numbers = [task.try_number for task in self.stack.task_states(self.dag_id, self.run_id)]
+        return max(numbers), sum(number > 1 for number in numbers)
 
     def texts(self):
         """The transcripts that arrived."""
@@ -126,7 +133,11 @@ def stack(apis, tmp_path_factory):
     dags = tmp_path_factory.mktemp("dags")
     for file in HERE.glob("dags/*.py"):
         shutil.copy(file, dags)
-    environment = {"CLUSTER_WAITS": str(WAITS), "CLUSTER_FILES": str(FILES)}
+    environment = {
+        "CLUSTER_WAITS": str(WAITS),
+        "CLUSTER_FEW_WAITS": str(FEW),
+        "CLUSTER_FILES": str(FILES),
+    }
     for n, api in enumerate(apis):
         # Long enough for an answer that is held until Airflow has noticed a lost worker.
         environment[f"AIRFLOW_CONN_LAPLAS_{n}"] = api.connection(timeout=120, connect_timeout=3)
@@ -151,7 +162,8 @@ def free_apis(apis):
 
 @pytest.fixture
 def start(stack, free_apis, folder):
-    """Start a run; ``prepare`` tells its server what to do to it."""
+    """Start a run on a cluster of which nothing is missing; ``prepare`` tells its server what to do to it."""
+    stack.await_healthy()
 
     def run(dag_id, *, prepare=lambda api: None, **conf):
         number, api = next(free_apis)
@@ -162,9 +174,26 @@ def start(stack, free_apis, folder):
         run_id = stack.trigger(dag_id, {"conn_id": f"laplas_{number}", **conf}, run_id=f"run-{number}")
         if dag_id == "batch":
             return BatchWork(stack, dag_id, run_id, api, FILES, results)
-        return Work(stack, dag_id, run_id, api, WAITS if dag_id == "waits" else 1)
+        return Work(stack, dag_id, run_id, api, {"waits": WAITS, "few_waits": FEW}.get(dag_id, 1))
 
     return run
+
+
+def hold(api):
+    """Have no generation be done."""
+    api.polls_until_done = 100_000
+
+
+def release(*works):
+    """Have all be done from now on."""
+    for work in works:
+        work.api.polls_until_done = 0
+
+
+def begin(*works):
+    """Take this for the moment of the fault."""
+    for work in works:
+        work.began = time.monotonic()
 
 
 @pytest.fixture
@@ -175,9 +204,3 @@ def eventually(stack):
         return await_condition(condition, timeout=timeout, what=what)
 
     return wait
-
-
-@pytest.fixture(autouse=True)
-def whole(stack):
-    """A cluster of which nothing is missing."""
-    stack.await_healthy()

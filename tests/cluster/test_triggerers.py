@@ -5,20 +5,16 @@ import time
 import pytest
 
 from airflow_stack.processes import session_members
-from tests.cluster.conftest import FILES, WAITS, full
+from tests.cluster.conftest import FILES, WAITS, begin, full, hold, release
 from tests.fake_api import TEXT
 from tests.faults.kill import Stopped
-
-
-def hold(api):
-    api.polls_until_done = 100_000
 
 
 @pytest.fixture
 def waiting(start, eventually):
     """Many waits and a batch that go on until the servers say that they are done."""
     waits, batch = start("waits", prepare=hold), start("batch", prepare=hold)
-    eventually(lambda: waits.is_deferred() and len(waits.states()) == WAITS, "deferred waits")
+    eventually(waits.is_deferred, "deferred waits", timeout=400)
     eventually(lambda: batch.is_deferred() and len(batch.api.generations) == FILES, "a deferred batch")
     for work in (waits, batch):
         polled(work, eventually)
@@ -40,21 +36,11 @@ def triggerer_of(stack, work):
     return found[0]
 
 
-def release(*works):
-    for work in works:
-        work.api.polls_until_done = 0
-
-
-def fault_at(moment, *works):
-    for work in works:
-        work.began = moment
-
-
 def test_waits_and_a_batch_outlast_a_killed_triggerer(stack, waiting, eventually):
     waits, batch = waiting
     victim = triggerer_of(stack, batch)
     stack.kill(victim)
-    fault_at(time.monotonic(), *waiting)
+    begin(*waiting)
     for work in waiting:
         polled(work, eventually)
     moved = time.monotonic() - waits.began
@@ -72,7 +58,7 @@ def test_waits_and_a_batch_outlast_a_triggerer_that_hangs_and_comes_back(stack, 
     victim, stopped = triggerer_of(stack, batch), Stopped()
     stopped.stop(*session_members(stack.process(victim).pid))
     try:
-        fault_at(time.monotonic(), *waiting)
+        begin(*waiting)
         for work in waiting:
             polled(work, eventually)
         moved = time.monotonic() - waits.began
@@ -82,3 +68,7 @@ def test_waits_and_a_batch_outlast_a_triggerer_that_hangs_and_comes_back(stack, 
     for work, what in ((waits, f"{WAITS} waits"), (batch, f"a batch of {FILES}")):
         work.succeed()
         work.tally(f"triggerer stopped and continued under {what} (moved after {moved:.0f} s)")
+    # Each says what has happened, and none that a user has cancelled something.
+    logs = [stack.task_log("waits", waits.run_id, "transcribe", map_index=n) for n in range(WAITS)]
+    assert not any("The API cannot cancel" in log for log in [*logs, batch.log()])
+    assert any("Another triggerer waits" in log or "its reply is stored" in log for log in logs)

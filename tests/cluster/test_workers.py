@@ -2,13 +2,12 @@
 
 import os
 import signal
-import time
 from dataclasses import dataclass, field
 
 import pytest
 
 from airflow_stack.processes import session_members
-from tests.cluster.conftest import full
+from tests.cluster.conftest import begin, full
 from tests.fake_api import answer_healthily
 from tests.faults.kill import Midway, Stopped
 
@@ -59,11 +58,6 @@ def at_work(start, eventually, tmp_path):
     return working
 
 
-def begin(working):
-    for work in working.works.values():
-        work.began = time.monotonic()
-
-
 def restart(stack):
     for name in stack.deployment.workers:
         stack.start_process(name)
@@ -81,7 +75,7 @@ def tally(working, what):
 def test_killed_workers_leave_ambiguous_what_was_under_way_and_nothing_else(stack, at_work):
     for name in stack.deployment.workers:
         stack.kill(name)
-    begin(at_work)
+    begin(*at_work.works.values())
     at_work.let_go = True
     restart(stack)
     ambiguous = tally(at_work, "killed")
@@ -94,7 +88,7 @@ def test_workers_that_hang_and_come_back_pay_nothing_twice(stack, at_work, event
     stopped = Stopped()
     for name in stack.deployment.workers:
         stopped.stop(*session_members(stack.process(name).pid))
-    begin(at_work)
+    begin(*at_work.works.values())
     try:
         batch = at_work.works["submitting"]
         eventually(lambda: batch.states() != ["running"], "tasks that are missed")
@@ -108,7 +102,7 @@ def test_workers_that_hang_and_come_back_pay_nothing_twice(stack, at_work, event
 def test_workers_that_are_asked_to_end_finish_what_they_do(stack, at_work):
     for name in stack.deployment.workers:
         os.kill(stack.process(name).pid, signal.SIGTERM)
-    begin(at_work)
+    begin(*at_work.works.values())
     at_work.let_go = True
     for name in stack.deployment.workers:
         stack.process(name).wait(60)

@@ -9,8 +9,10 @@ from airflow.sdk import DAG, Param
 from airflow_provider_laplas.operators import TranscribeBatchOperator, TranscribeOperator
 
 WAITS = int(os.environ["CLUSTER_WAITS"])
+FEW = int(os.environ["CLUSTER_FEW_WAITS"])
 FILES = int(os.environ["CLUSTER_FILES"])
 RETRY: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=2)}
+ADVISED: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=30)}
 CONN = "{{ params.conn_id }}"
 
 
@@ -18,10 +20,12 @@ def parameters(**more: Any) -> dict[str, Any]:
     return {"conn_id": Param(type="string"), **more}
 
 
-with DAG("waits", schedule=None, params=parameters(), max_active_tasks=2 * WAITS):
-    TranscribeOperator.partial(
-        task_id="transcribe", conn_id=CONN, poke_interval=5, timeout=1800, **RETRY
-    ).expand(audio=[f"https://example.com/{n}.mp3" for n in range(WAITS)])
+# The second has the retries that the documentation advises.
+for dag_id, count, retries in (("waits", WAITS, RETRY), ("few_waits", FEW, ADVISED)):
+    with DAG(dag_id, schedule=None, params=parameters(), max_active_tasks=2 * WAITS):
+        TranscribeOperator.partial(
+            task_id="transcribe", conn_id=CONN, poke_interval=5, timeout=1800, **retries
+        ).expand(audio=[f"https://example.com/{n}.mp3" for n in range(count)])
 
 with DAG("batch", schedule=None, params=parameters(results_path=Param(type="string"))):
     TranscribeBatchOperator(
