@@ -169,7 +169,7 @@ class Cluster(Deployment):
             with Celery(broker=self.redis.url, set_as_current=False) as app:
                 answers = app.control.ping(timeout=PING_SECONDS)
         except Exception:  # noqa: BLE001  # Redis is away, or has been since a connection was kept
-            kombu.pools.reset()
+            kombu.pools.reset()  # type: ignore[no-untyped-call]  # Kombu leaves it untyped.
             return set(self.workers)
         return set(self.workers) - {name.partition("@")[2] for answer in answers for name in answer}
 
