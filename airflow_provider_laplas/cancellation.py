@@ -26,9 +26,9 @@ class Cause(Enum):
     """
     Why a wait was cancelled.
 
-    :cvar USER: somebody cleared or marked the task; also if it cannot be found out
-    :cvar TAKEN_OVER: another triggerer waits
-    :cvar DONE: another triggerer has waited to the end
+    :cvar USER: somebody cleared or marked the task, and nobody waits; also if it cannot be found out
+    :cvar TAKEN_OVER: another trigger waits; after a Clear, that of the next try may be there already
+    :cvar DONE: another trigger has waited to the end
     """
 
     USER = auto()

@@ -105,7 +105,7 @@ class STTCompletionTrigger(BaseTrigger):
         place = self._place()
         cause = await find_cause(place.task, lambda: _of_place(place.uri, place.holds_reply))
         if cause is Cause.TAKEN_OVER:
-            log.info("Another triggerer waits for generation %s now. %s", self.generation_id, _STALLED)
+            log.info("Another trigger waits for generation %s now. %s", self.generation_id, _TAKEN_OVER)
         elif cause is Cause.DONE:
             log.info("Generation %s is finished, and its reply is stored.", self.generation_id)
         else:
@@ -225,7 +225,7 @@ class STTBatchTrigger(BaseTrigger):
         """Log what becomes of the generations: the API cannot cancel them."""
         cause = await find_cause(_task_of(self), lambda: _of_place(self.manifest, self._is_left))
         if cause is Cause.TAKEN_OVER:
-            log.info("Another triggerer waits for the batch now. %s", _STALLED)
+            log.info("Another trigger waits for the batch now. %s", _TAKEN_OVER)
         elif cause is Cause.DONE:
             log.info("Another try goes on with the batch, or has ended it: %s.", redacted(self.manifest))
         else:
@@ -243,9 +243,9 @@ class STTBatchTrigger(BaseTrigger):
             return True
 
 
-_STALLED = (
-    "This one gave no sign of life for longer than [triggerer] triggerer_health_check_threshold, so Airflow has moved "
-    "its triggers. Nothing is lost, and there is nothing to do."
+_TAKEN_OVER = (
+    "Either this triggerer gave no sign of life for longer than [triggerer] triggerer_health_check_threshold, and Airflow "
+    "has moved its triggers; or the task was cleared. Nothing is lost, and there is nothing to do."
 )
 
 

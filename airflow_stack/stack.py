@@ -192,8 +192,12 @@ class AirflowStack(AirflowRest):
         """
         return run_airflow(self.environment, *arguments, timeout=timeout)
 
-    def is_healthy(self) -> bool:
-        """Whether every component has given a sign of life since its process was started."""
+    def is_healthy(self, since: datetime | None = None) -> bool:
+        """
+        Whether every component has given a sign of life since its process was started.
+
+        :param since: and since this moment, with a time zone
+        """
         try:
             if self.health()["metadatabase"]["status"] != "healthy":
                 return False
@@ -209,7 +213,7 @@ class AirflowStack(AirflowRest):
                     job.type == component.job_type
                     and job.hostname == (component.hostname or job.hostname)
                     and job.state == "running"
-                    and job.latest_heartbeat >= self._started_at[name]
+                    and job.latest_heartbeat >= max(self._started_at[name], since or self._started_at[name])
                     for job in jobs
                 )
                 for name, component in self.deployment.components.items()

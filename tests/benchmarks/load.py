@@ -139,9 +139,13 @@ def main() -> None:
     parser.add_argument(
         "waits", nargs="*", type=int, metavar="WAITS", help="how many sensors; by default 1000, then 5000"
     )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
     print(f"On {machine()}.", flush=True)  # noqa: T201
-    compare_load(given.waits or (1000, 5000))
+    comparison = compare_load(given.waits or (1000, 5000))
+    if given.json:
+        figures = {"machine": machine(), "comparisons": {"load": comparison.as_json()}}
+        given.json.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

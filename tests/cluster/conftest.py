@@ -1,5 +1,6 @@
-"""A cluster that is broken on purpose, and a table of what came of each fault."""
+"""A cluster that is broken on purpose, and a table of what came of each fault, also written where LAPLAS_FIGURES says."""
 
+import json
 import os
 import shutil
 import time
@@ -10,6 +11,7 @@ import pytest
 from airflow_stack.deployments import Cluster
 from airflow_stack.processes import await_condition
 from airflow_stack.stack import AirflowStack
+from tests.benchmarks.common import table
 from tests.fake_api import FakeAPI
 from tests.faults.common import IMPATIENT, RUN_SECONDS, BatchRun, Outcome
 
@@ -31,8 +33,9 @@ def pytest_terminal_summary(terminalreporter):
     if not ROWS:
         return
     terminalreporter.section("what came of each fault")
-    for cells in [HEADINGS, ["---"] * len(HEADINGS), *ROWS]:
-        terminalreporter.write_line(f"| {' | '.join(cells)} |")
+    terminalreporter.write_line(table(list(HEADINGS), [list(row) for row in ROWS]))
+    if path := os.environ.get("LAPLAS_FIGURES"):
+        Path(path).write_text(json.dumps([HEADINGS, *ROWS]))
 
 
 class Work:

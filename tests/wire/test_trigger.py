@@ -202,13 +202,15 @@ def test_a_user_who_ends_the_task_is_told_that_the_generation_goes_on(in_state, 
     assert "billed" in record.getMessage()
 
 
-def test_a_triggerer_that_stalled_says_that_another_one_waits_and_warns_of_nothing(in_state, make, caplog):
+def test_a_triggerer_that_stalled_says_that_another_trigger_waits_and_warns_of_nothing(
+    in_state, make, caplog
+):
     caplog.set_level("INFO")
     in_state("deferred")
     asyncio.run(make("g-1", task=TASK).on_kill())
     (record,) = caplog.records
     assert record.levelname == "INFO"
-    assert "Another triggerer waits for generation g-1" in record.getMessage()
+    assert "Another trigger waits for generation g-1" in record.getMessage()
     assert "triggerer_health_check_threshold" in record.getMessage()
 
 
