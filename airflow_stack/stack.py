@@ -101,8 +101,7 @@ class AirflowStack(AirflowRest):
     ) -> None:
         with self._exit:
             self.stop()
-        for service in self.deployment.services.values():
-            service.remove()
+        self._remove_services()
         if not self._home_is_ours:
             return
         if error is None:
@@ -131,6 +130,7 @@ class AirflowStack(AirflowRest):
         except BaseException as error:
             error.add_note(f"Airflow's logs are in {self.home}")
             self.stop()
+            self._remove_services()
             raise
 
     def stop(self) -> None:
@@ -221,6 +221,10 @@ class AirflowStack(AirflowRest):
             )
             and not self.deployment.silent()
         )
+
+    def _remove_services(self) -> None:
+        for service in self.deployment.services.values():
+            service.remove()
 
     def _admin(self) -> tuple[str, str]:
         passwords = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
