@@ -92,7 +92,6 @@ __all__ = [
     "set_variable",
     "set_xcom",
     "task_decorator_factory",
-    "task_state",
     "trigger_failure",
 ]
 
@@ -290,18 +289,6 @@ def get_xcom(key: str, *, dag_id: str, run_id: str, task_id: str, map_index: int
     from airflow.sdk.execution_time.xcom import XCom  # noqa: PLC0415
 
     return XCom.get_one(key=key, dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)
-
-
-def task_state(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str | None:
-    """Return the state of any task instance; None before it is scheduled. Works in a trigger only. Blocking."""
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance  # noqa: PLC0415
-
-    states = RuntimeTaskInstance.get_task_states(
-        dag_id=dag_id, run_ids=[run_id], task_ids=[task_id], map_index=map_index
-    )
-    # The one instance's; its key is the task's id, with the map index behind it.
-    state = next(iter(states.get(run_id, {}).values()), None)
-    return None if state is None else str(state)
 
 
 def connection_fields(hook: Any, conn_id: str) -> dict[str, Any]:

@@ -4,20 +4,20 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import BaseTrigger, TriggerEvent
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, Poller
 from airflow_provider_laplas.api.responses import RETENTION
-from airflow_provider_laplas.cancellation import Cause, find_cause
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
-from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
+from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.events import BatchEvent, CompletionEvent
 from airflow_provider_laplas.persistence import apersistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, akeep_reply
-from airflow_provider_laplas.storage import object_storage, off_loop
+from airflow_provider_laplas.stalls import recent_stall, watched
+from airflow_provider_laplas.storage import object_storage
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.manifest.state import BatchState
@@ -95,25 +95,21 @@ class STTCompletionTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, store, and yield the one event."""
         try:
-            event = CompletionEvent(self.generation_id, result=await self._wait_and_store())
+            with watched():
+                event = CompletionEvent(self.generation_id, result=await self._wait_and_store())
         except LaplasError as error:
             event = CompletionEvent(self.generation_id, error=error)
         yield TriggerEvent(event.to_payload())
 
     async def on_kill(self) -> None:
         """Log what becomes of the generation: the API cannot cancel it."""
-        place = self._place()
-        cause = await find_cause(place.task, lambda: _of_place(place.uri, place.holds_reply))
-        if cause is Cause.TAKEN_OVER:
-            log.info("Another trigger waits for generation %s now. %s", self.generation_id, _TAKEN_OVER)
-        elif cause is Cause.DONE:
-            log.info("Generation %s is finished, and its reply is stored.", self.generation_id)
-        else:
-            log.warning(
-                "The wait for generation %s was cancelled. The API cannot cancel it: it goes on and is billed. Use an "
-                "STTCompletionSensor with this id to wait for it.",
-                self.generation_id,
-            )
+        if _is_moved(f"the wait for generation {self.generation_id}"):
+            return
+        log.warning(
+            "The wait for generation %s was cancelled. The API cannot cancel it: it goes on and is billed. Use an "
+            "STTCompletionSensor with this id to wait for it.",
+            self.generation_id,
+        )
 
     async def _wait_and_store(self) -> Reference:
         # Imported here to keep DAG parsing fast: the HTTP clients take half a second.
@@ -125,11 +121,14 @@ class STTCompletionTrigger(BaseTrigger):
         await asyncio.sleep(min(first_poll, max(wait.left(), FIRST_POLL)))
         generation = await shared_client(self.conn_id).wait_for(wait)
         # Shielded, so that the paid reply is stored even if the trigger is being moved to another triggerer.
-        return await asyncio.shield(akeep_reply(generation.reply, self._place()))
+        place = Place(self.generation_id, self.results_path, self._task_key())
+        return await asyncio.shield(akeep_reply(generation.reply, place))
 
-    def _place(self) -> Place:
-        task = TaskKey(**self.task_ids) if self.task_ids is not None else _task_of(self)
-        return Place(self.generation_id, self.results_path, task)
+    def _task_key(self) -> TaskKey | None:
+        if self.task_ids is not None:
+            return TaskKey(**self.task_ids)
+        ti = self.task_instance
+        return TaskKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index) if ti else None
 
 
 class STTBatchTrigger(BaseTrigger):
@@ -187,29 +186,33 @@ class STTBatchTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, store, and yield the one event."""
+        event = BatchEvent()
+        try:
+            with watched():
+                await self._wait()
+        except LaplasError as error:
+            event = BatchEvent(error)
+        yield TriggerEvent(event.to_payload())
+
+    async def _wait(self) -> None:
         # Imported here to keep DAG parsing fast: the HTTP clients take half a second.
         from airflow_provider_laplas.batch.wait import wait_for_submitted  # noqa: PLC0415
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
         from airflow_provider_laplas.results.output import Output  # noqa: PLC0415
 
-        event = BatchEvent()
-        try:
-            await asyncio.sleep(self.first_poll)
-            # What is under way is paid for, and the API keeps it for so long.
-            until = time.time() + RETENTION
-            state = await apersistently(object_storage().off_loop, self.manifest, self._load, until=until)
-            # Else the worker takes over what it finds.
-            if state is not None:
-                await wait_for_submitted(
-                    shared_client(self.conn_id),
-                    state,
-                    poll_interval=self.poll_interval,
-                    resume_at=self.resume_at,
-                    output=Output.read(self.formats, self.captions, self.quality),
-                )
-        except LaplasError as error:
-            event = BatchEvent(error)
-        yield TriggerEvent(event.to_payload())
+        await asyncio.sleep(self.first_poll)
+        # What is under way is paid for, and the API keeps it for so long.
+        until = time.time() + RETENTION
+        state = await apersistently(object_storage().off_loop, self.manifest, self._load, until=until)
+        # Else the worker takes over what it finds.
+        if state is not None:
+            await wait_for_submitted(
+                shared_client(self.conn_id),
+                state,
+                poll_interval=self.poll_interval,
+                resume_at=self.resume_at,
+                output=Output.read(self.formats, self.captions, self.quality),
+            )
 
     def _load(self) -> "BatchState | None":
         from airflow_provider_laplas.manifest.lease import held_lease  # noqa: PLC0415
@@ -223,41 +226,27 @@ class STTBatchTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Log what becomes of the generations: the API cannot cancel them."""
-        cause = await find_cause(_task_of(self), lambda: _of_place(self.manifest, self._is_left))
-        if cause is Cause.TAKEN_OVER:
-            log.info("Another trigger waits for the batch now. %s", _TAKEN_OVER)
-        elif cause is Cause.DONE:
-            log.info("Another try goes on with the batch, or has ended it: %s.", redacted(self.manifest))
-        else:
-            log.warning(
-                "The wait for a batch was cancelled. The API cannot cancel what was submitted: it goes on and is billed. "
-                "Clear the task to resume from %s.",
-                redacted(self.manifest),
-            )
-
-    def _is_left(self) -> bool:
-        """Whether the lease is somebody else's by now. Blocking."""
-        try:
-            return self._load() is None
-        except LaplasArgumentError:
-            return True
+        if _is_moved("the wait for the batch"):
+            return
+        log.warning(
+            "The wait for a batch was cancelled. The API cannot cancel what was submitted: it goes on and is billed. "
+            "Clear the task to resume from %s.",
+            redacted(self.manifest),
+        )
 
 
-_TAKEN_OVER = (
-    "Either this triggerer gave no sign of life for longer than [triggerer] triggerer_health_check_threshold, and Airflow "
-    "has moved its triggers; or the task was cleared. Nothing is lost, and there is nothing to do."
-)
-
-
-async def _of_place(uri: str | None, look: Callable[[], bool]) -> bool:
-    if uri is None:
-        return await off_loop(look)
-    return await object_storage().off_loop(uri, look)
-
-
-def _task_of(trigger: BaseTrigger) -> TaskKey | None:
-    ti = trigger.task_instance
-    return TaskKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index) if ti else None
+def _is_moved(what: str) -> bool:
+    """Return whether Airflow has moved a wait because this triggerer stood still, and log that."""
+    stall = recent_stall()
+    if stall is None:
+        return False
+    log.info(
+        "This triggerer stood still for %.0f s, so Airflow has moved %s to another triggerer. Nothing is lost, and there is "
+        "nothing to do.",
+        stall,
+        what,
+    )
+    return True
 
 
 def _first_poll(first_poll: float | None, first_look: float | None) -> float:

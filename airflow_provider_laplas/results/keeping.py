@@ -84,14 +84,6 @@ class Place:
         """Return the file's URI if an earlier try, or its trigger, has written it; else None. Blocking."""
         return self.uri if self.uri is not None and object_storage().exists(self.uri) else None
 
-    def holds_reply(self) -> bool:
-        """Whether a reply is stored, in the folder or as an XCom. Blocking."""
-        from airflow_provider_laplas.airflow_compat import get_xcom  # noqa: PLC0415
-
-        if self.uri is not None:
-            return self.find() is not None
-        return self.task is not None and get_xcom(XCOM_KEY, **asdict(self.task)) is not None
-
     def save(self, reply: Mapping[str, Any]) -> Reference:
         """
         Store a reply and return a reference to it. Blocking; may be repeated, and overwrites.

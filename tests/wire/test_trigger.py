@@ -174,54 +174,53 @@ def test_a_trigger_that_is_cancelled_closes_the_client_and_leaves_the_others_run
     assert asyncio.run(scenario()) == "completed"
 
 
-TASK = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 3}
+def test_ending_the_task_says_that_the_generation_goes_on(caplog):
+    asyncio.run(STTCompletionTrigger(generation_id="g-1", deadline=1.0).on_kill())
+    assert "g-1" in caplog.text
+    assert "billed" in caplog.text
 
 
-@pytest.fixture
-def in_state(monkeypatch):
-    """Have Airflow say that the task is in a state, or not answer."""
+@pytest.mark.parametrize("ticks", [False, True])
+def test_a_triggerer_that_stood_still_says_so_and_warns_of_nothing(api, make, caplog, monkeypatch, ticks):
+    """Also if the clock is not looked at between the stall and the cancellation."""
+    monkeypatch.setattr("airflow_provider_laplas.stalls.TICK", 0.01)
+    monkeypatch.setattr("airflow_provider_laplas.stalls.SHORTEST", 0.2)
+    caplog.set_level("INFO", "airflow_provider_laplas.triggers")
+    api.polls_until_done = 10_000
 
-    def use(state):
-        def answer(**ids):
-            assert ids == TASK
-            if state == "unknown":
-                raise RuntimeError("nobody answers")
-            return state
+    async def scenario():
+        trigger = make(api.create())
+        wait = asyncio.ensure_future(anext(trigger.run()))
+        while not api.count("GET"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        # As SIGSTOP does.
+        time.sleep(0.5)  # noqa: ASYNC251
+        if ticks:
+            await asyncio.sleep(0.05)
+        wait.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await wait
+        await trigger.on_kill()
+        return trigger.generation_id
 
-        monkeypatch.setattr("airflow_provider_laplas.cancellation.task_state", answer)
-
-    return use
-
-
-@pytest.mark.parametrize("state", ["failed", "success", None, "queued", "unknown"])
-def test_a_user_who_ends_the_task_is_told_that_the_generation_goes_on(in_state, make, caplog, state):
-    in_state(state)
-    asyncio.run(make("g-1", task=TASK).on_kill())
-    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert "g-1" in record.getMessage()
-    assert "billed" in record.getMessage()
-
-
-def test_a_triggerer_that_stalled_says_that_another_trigger_waits_and_warns_of_nothing(
-    in_state, make, caplog
-):
-    caplog.set_level("INFO")
-    in_state("deferred")
-    asyncio.run(make("g-1", task=TASK).on_kill())
-    (record,) = caplog.records
+    generation_id = asyncio.run(scenario())
+    (record,) = [record for record in caplog.records if record.name == "airflow_provider_laplas.triggers"]
     assert record.levelname == "INFO"
-    assert "Another trigger waits for generation g-1" in record.getMessage()
-    assert "triggerer_health_check_threshold" in record.getMessage()
+    assert f"moved the wait for generation {generation_id} to another triggerer" in record.getMessage()
 
 
-@pytest.mark.parametrize("state", ["queued", "running", "success"])
-def test_a_triggerer_that_stalled_to_the_end_of_the_wait_warns_of_nothing(api, in_state, make, caplog, state):
-    caplog.set_level("INFO")
-    generation_id = api.create()
-    run(make(generation_id, task=TASK))
-    caplog.clear()
-    in_state(state)
-    asyncio.run(make(generation_id, task=TASK).on_kill())
-    (record,) = caplog.records
-    assert record.levelname == "INFO"
-    assert f"Generation {generation_id} is finished" in record.getMessage()
+def test_a_stall_that_was_over_long_ago_is_no_reason_for_a_cancellation(api, make, caplog, monkeypatch):
+    monkeypatch.setattr("airflow_provider_laplas.stalls.TICK", 0.01)
+    monkeypatch.setattr("airflow_provider_laplas.stalls.SHORTEST", 0.2)
+    monkeypatch.setattr("airflow_provider_laplas.stalls.RECENT", 0.0)
+
+    async def scenario():
+        trigger = make(api.create())
+        wait = asyncio.ensure_future(anext(trigger.run()))
+        await asyncio.sleep(0.01)
+        time.sleep(0.5)  # noqa: ASYNC251
+        await wait
+        await trigger.on_kill()
+
+    asyncio.run(scenario())
+    assert "was cancelled" in caplog.text
