@@ -99,12 +99,12 @@ def test_workers_that_hang_and_come_back_pay_nothing_twice(stack, at_work, event
 
 
 @full
-def test_workers_that_are_asked_to_end_finish_what_they_do(stack, at_work):
+def test_workers_that_are_asked_to_end_finish_what_they_do(stack, at_work, eventually):
     for name in stack.deployment.workers:
         os.kill(stack.process(name).pid, signal.SIGTERM)
     begin(*at_work.works.values())
     at_work.let_go = True
     for name in stack.deployment.workers:
-        stack.process(name).wait(60)
+        eventually(lambda name=name: stack.process(name).has_ended, f"the end of {name}")
     restart(stack)
     assert not any(tally(at_work, "terminated").values())
