@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ PART = 50
 STEADY_SECONDS = 60.0
 MOST_SECONDS = 3600.0
 RATE = 50.0
+MOST_GREEN = 1000
+"""Of more it is not waited until all are green, as a worker needs a second for each, whatever the triggerers do."""
 
 
 def compare_load(counts: Sequence[int] = (1000, 5000)) -> Comparison:
@@ -75,6 +78,7 @@ def measure(server: Server, folder: Path, count: int) -> dict[str, object]:
             what="polls of all of them",
         )
         row = {"waits": count, **steady(stack, cluster, server)}
+        print(row, file=sys.stderr, flush=True)  # noqa: T201
         return row | until_green(cluster, server, count)
 
 
@@ -109,11 +113,14 @@ def until_green(cluster: Cluster, server: Server, count: int) -> dict[str, objec
     await_condition(
         lambda: "deferred" not in states(cluster), timeout=MOST_SECONDS, what="stored replies", pause=1
     )
-    stored = time.monotonic() - began
+    row: dict[str, object] = {"all stored after, s": time.monotonic() - began}
+    print(f"{count:,} sensors: {row}", file=sys.stderr, flush=True)  # noqa: T201
+    if count > MOST_GREEN:
+        return row
     await_condition(
         lambda: states(cluster).get("success") == count, timeout=MOST_SECONDS, what="green sensors", pause=1
     )
-    return {"all stored after, s": stored, "all green after, s": time.monotonic() - began}
+    return row | {"all green after, s": time.monotonic() - began}
 
 
 def states(cluster: Cluster) -> dict[str, int]:
