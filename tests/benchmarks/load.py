@@ -32,7 +32,8 @@ def compare_load(counts: Sequence[int] = (1000, 5000)) -> Comparison:
     result = Comparison(
         "Thousands of sensors on two triggerers",
         "In a real Airflow with CeleryExecutor (two workers with four processes each), PostgreSQL, Redis and two triggerers, "
-        f"with the default connection: max_requests_per_second {RATE:g} for each triggerer, poke_interval 10. CPU and "
+        f"with the default connection: max_requests_per_second {RATE:g} for each triggerer, poke_interval 10. Shared: how many "
+        "waits each triggerer has, which is Airflow's choice. CPU and "
         f"requests are those of {STEADY_SECONDS:g} s in which all wait; then all generations are done at once. Stored: the trigger "
         "has written the reply and Airflow knows. Green: a worker has resumed the task, and it has succeeded.",
     )
