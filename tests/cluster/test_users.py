@@ -50,7 +50,9 @@ def test_a_user_who_clears_or_marks_a_task_pays_nothing_twice(stack, tasks, even
             work.succeed()
             work.tally(f"Clear of a {state} task")
         else:
-            assert work.finish() == act
+            work.finish()
+            # Of a run that had ended, Airflow keeps the state.
+            assert work.states() == [act]
             # Airflow keeps the XComs of what had finished; nobody waits for the others any more.
             work.tally(f"a {state} task is marked {act}", owed=0)
         if state == "deferred":
