@@ -37,14 +37,8 @@ class TaskState:
 
 @dataclass(frozen=True)
 class Job:
-    """
-    A process of Airflow's, as its database has it.
+    """A "SchedulerJob", "TriggererJob" or "DagProcessorJob"; one that was killed stays in the state "running"."""
 
-    :ivar type: "SchedulerJob", "TriggererJob" or "DagProcessorJob"
-    :ivar state: "running", or "success" or "failed" after its end; one that was killed stays "running"
-    """
-
-    id: int
     type: str
     hostname: str
     state: str
@@ -94,13 +88,12 @@ class AirflowRest:
         page = self._call("GET", "/jobs", params={"limit": PAGE, "order_by": "-id"})
         return [
             Job(
-                job["id"],
-                job["job_type"],
-                job["hostname"] or "",
-                job["state"],
-                datetime.fromisoformat(job["latest_heartbeat"]),
+                one["job_type"],
+                one["hostname"] or "",
+                one["state"],
+                datetime.fromisoformat(one["latest_heartbeat"]),
             )
-            for job in page["jobs"]
+            for one in page["jobs"]
         ]
 
     def trigger(
