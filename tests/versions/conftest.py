@@ -67,13 +67,18 @@ def stack(apis, folder, tmp_path_factory):
         # The triggers that fail are imported by the triggerer.
         "PYTHONPATH": str(ROOT),
     }
+    home = tmp_path_factory.mktemp("airflow")
     config = {
+        # On a busy machine, five seconds do not always do for a commit: the scheduler would end.
+        "database": {"sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}?timeout=60"},
         "scheduler": {"scheduler_idle_sleep_time": 0.5, "trigger_timeout_check_interval": 3},
         # A triggerer that is gone is noticed after half a minute otherwise.
         "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 10},
     }
     # Two of these share the machine with two suites each.
-    with AirflowStack(dags, environment=environment, config=config, start_timeout=400) as running:
+    with AirflowStack(
+        dags, home=home, environment=environment, config=config, start_timeout=400
+    ) as running:
         yield running
 
 
