@@ -10,10 +10,11 @@ DEV := $(VENV)/.dev-installed
 DEMO := $(VENV)/.demo-installed
 STORAGE := $(VENV)/.storage-installed
 AZURITE_VERSION := 3.35.0
+UV := $(VENV)/.uv-installed
 AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-storage test-faults simulate bench figures lint
+.PHONY: help demo up test test-storage test-faults test-versions pins simulate bench figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +39,13 @@ test-storage: $(STORAGE) $(AZURITE) ## run the tests of S3, Google Cloud Storage
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults --numprocesses 3
 
+# Each version is installed below .venv, with the packages of its month: make test-versions COLUMNS='3.1.8 oldest'
+test-versions: $(UV) ## test with every version of Airflow, and the oldest dependencies: a real Airflow each, two at a time
+	$(RUN) tests.versions $(COLUMNS)
+
+pins: $(UV) ## choose again the packages that each version of Airflow is tested with: make pins COLUMNS=3.1.8
+	$(RUN) tests.versions.pins $(COLUMNS)
+
 # Of the seed that is found to break a property: .venv/bin/python -m tests.simulation --histories 1 --seed ...
 N := 100000
 simulate: $(DEV) ## run the batch code in simulated worlds full of faults, and print a seed that breaks it: make simulate N=1000
@@ -46,8 +54,8 @@ simulate: $(DEV) ## run the batch code in simulated worlds full of faults, and p
 bench: $(DEV) ## compare with a bare loop, other providers' triggers, mapped tasks and curl, and draw the plot
 	$(RUN) tests.benchmarks
 
-figures: $(DEV) ## measure again what the documentation's figures say, and write them there
-	$(RUN) tests.docs.figures
+figures: $(DEV) $(UV) ## measure again what the documentation's figures say, and write them there: make figures NAMES=versions
+	$(RUN) tests.docs.figures $(NAMES)
 
 lint: $(DEV) ## check style, format, types and which module may import which
 	$(RUN) ruff check .
@@ -67,6 +75,10 @@ $(DEV): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing what the tests need into $(VENV), once: about two minutes' >&2
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(DEV) $(DEMO)
+
+$(UV): constraints.txt | $(VENV)/.created
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@touch $@
 
 $(STORAGE): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing the providers of object storage and their emulators into $(VENV), once: about five minutes' >&2

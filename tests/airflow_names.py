@@ -1,5 +1,6 @@
 """What the tests take from Airflow that lies elsewhere in older versions, or is not there."""
 
+from importlib.metadata import version
 from typing import Any
 
 from airflow.sdk import Connection
@@ -36,10 +37,13 @@ LOOKS_UP_ON_THE_LOOP = hasattr(Connection, "aextra_dejson")
 HAS_STATE_STORE = NEVER_EXPIRE is not None
 """Whether a task has a state store, which survives its retries and a Clear."""
 
+VERSION = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
+
 __all__ = [
     "HAS_STATE_STORE",
     "LOOKS_UP_ON_THE_LOOP",
     "NEVER_EXPIRE",
+    "VERSION",
     "AirflowTaskTimeout",
     "BaseHook",
     "DagBag",

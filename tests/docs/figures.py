@@ -1,5 +1,6 @@
 """
-Measure what the documentation's figures say, and write them there: ``make figures``.
+Measure what the documentation's figures say, and write them there: ``make figures``, or one of them, as with
+``make figures NAMES=versions``.
 
 Nothing else writes into the repository. A figure stands between two marks, ``<!-- figures: NAME -->`` and
 ``<!-- end -->``, in whichever page it is read.
@@ -17,17 +18,33 @@ from typing import Any
 
 from tests.benchmarks.common import Comparison, table
 from tests.paths import ROOT
+from tests.versions.matrix import matrix
 
 PLOT = ROOT / "docs" / "waits.svg"
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        bench, faults = Path(folder) / "bench.json", Path(folder) / "faults.json"
-        run("tests.benchmarks", "--json", str(bench), "--svg", str(PLOT))
-        write("bench", bench_tables(json.loads(bench.read_text())))
-        run("pytest", "tests/faults", "--numprocesses", "3", environment={"LAPLAS_FIGURES": str(faults)})
-        write("faults", faults_table(json.loads(faults.read_text())))
+        for name in sys.argv[1:] or MEASURES:
+            MEASURES[name](Path(folder) / f"{name}.json")
+
+
+def bench(figures: Path) -> None:
+    run("tests.benchmarks", "--json", str(figures), "--svg", str(PLOT))
+    write("bench", bench_tables(json.loads(figures.read_text())))
+
+
+def faults(figures: Path) -> None:
+    run("pytest", "tests/faults", "--numprocesses", "3", environment={"LAPLAS_FIGURES": str(figures)})
+    write("faults", faults_table(json.loads(figures.read_text())))
+
+
+def versions(figures: Path) -> None:
+    run("tests.versions", "--json", str(figures))
+    write("versions", matrix(json.loads(figures.read_text())))
+
+
+MEASURES = {"bench": bench, "faults": faults, "versions": versions}
 
 
 def run(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:

@@ -1,7 +1,7 @@
 """
 Install each version of Airflow in an environment of its own, and test it there, two at a time: ``make test-versions``.
 
-Only Python itself is needed. The environments stay in ``--cache``; one is made again when its pins have changed.
+The environments stay in ``--cache``; one is made again when its pins have changed.
 """
 
 import argparse
@@ -27,7 +27,9 @@ TAIL_LINES = 100
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.versions", description="Test every version of Airflow.")
     parser.add_argument("columns", nargs="*", help="by default all")
-    parser.add_argument("--cache", type=Path, default=ROOT / ".venv" / "versions", help="where the environments are")
+    parser.add_argument(
+        "--cache", type=Path, default=ROOT / ".venv" / "versions", help="where the environments are"
+    )
     parser.add_argument("--json", type=Path, help="where the results are written")
     parser.add_argument("--at-once", type=int, default=2)
     given = parser.parse_args()
@@ -57,7 +59,9 @@ def run(column: Column, cache: Path) -> dict[str, Any]:
     # Airflow's own settings, where the one who tests uses it.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     with log.open("wb") as output:
-        tested = subprocess.run(command, cwd=ROOT, env=kept, stdout=output, stderr=subprocess.STDOUT, check=False)
+        tested = subprocess.run(
+            command, cwd=ROOT, env=kept, stdout=output, stderr=subprocess.STDOUT, check=False
+        )
     result = {
         "python": version_of(python),
         "status": tested.returncode,
@@ -94,9 +98,13 @@ def install(column: Column, cache: Path) -> Path:
     home.mkdir(parents=True)
     print(f"{column.name:8} is installed on Python {version_of(base)}", flush=True)
     subprocess.run([base, "-m", "venv", home], check=True)
+    # Without a look at what depends on what, which the pins have settled.
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--compile-bytecode", "--no-deps"]
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    # Without a look at what depends on what, which the pins have settled, it takes half as long.
-    for what in (["-r", column.pins], ["-e", ROOT]):
+    what = ["--requirement", column.pins, "--editable", ROOT]
+    # uv takes a tenth of the time, but knows nothing of an index that pip is configured with.
+    if subprocess.run([*uv, "--python", python, *what], check=False).returncode:
+        print(f"{column.name:8} cannot be installed with uv: pip does it", flush=True)
         subprocess.run([*pip, *what], check=True)
     stamp.write_text(wanted)
     return python

@@ -48,5 +48,7 @@ COLUMNS = (
 def named(names: list[str]) -> list[Column]:
     """The columns of these names; all of them if there is none."""
     if unknown := set(names) - {column.name for column in COLUMNS}:
-        raise SystemExit(f"There is no {', '.join(sorted(unknown))}, only {', '.join(c.name for c in COLUMNS)}.")
+        raise SystemExit(
+            f"There is no {', '.join(sorted(unknown))}, only {', '.join(c.name for c in COLUMNS)}."
+        )
     return [column for column in COLUMNS if not names or column.name in names]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_stack.stack import AirflowStack
-from tests.fake_api import FakeAPI
+from tests.fake_api import FakeAPI, hang
 from tests.faults.kill import killing
 from tests.paths import JFK_MP3, ROOT
 
@@ -25,9 +25,10 @@ SCENARIOS = (
     "mapped",
     "decorated",
     "batch",
-    "killed_with_a_folder",
-    "killed_without_a_folder",
-    "killed_with_variables",
+    "killed",
+    "retried_with_a_folder",
+    "retried_without_a_folder",
+    "retried_with_variables",
     "broken_trigger",
     "long_wait",
     "long_batch",
@@ -40,8 +41,9 @@ def apis():
     """A server for each DAG."""
     with contextlib.ExitStack() as servers:
         running = {name: servers.enter_context(FakeAPI()) for name in (*SCENARIOS, PIPELINE)}
-        for name in ("killed_with_a_folder", "killed_without_a_folder", "killed_with_variables"):
-            running[name].script("GET", killing("task"))
+        running["killed"].script("GET", killing("task"))
+        for name in ("retried_with_a_folder", "retried_without_a_folder", "retried_with_variables"):
+            running[name].script("GET", hang())
         for name in ("long_wait", "long_batch"):
             running[name].polls_until_done = FOR_EVER
         # The poll after the trigger has failed finds it done.
@@ -63,7 +65,9 @@ def stack(apis, folder, tmp_path_factory):
     environment = {f"AIRFLOW_CONN_{name.upper()}": api.connection() for name, api in apis.items()}
     environment |= {
         "AIRFLOW_CONN_LAPLAS_DEFAULT": apis[PIPELINE].connection(),
-        "AIRFLOW_CONN_TRANSCRIPTS_DB": json.dumps({"conn_type": "sqlite", "host": str(folder / "transcripts.db")}),
+        "AIRFLOW_CONN_TRANSCRIPTS_DB": json.dumps(
+            {"conn_type": "sqlite", "host": str(folder / "transcripts.db")}
+        ),
         # The triggers that fail are imported by the triggerer.
         "PYTHONPATH": str(ROOT),
     }
@@ -76,9 +80,7 @@ def stack(apis, folder, tmp_path_factory):
         "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 10},
     }
     # Two of these share the machine with two suites each.
-    with AirflowStack(
-        dags, home=home, environment=environment, config=config, start_timeout=400
-    ) as running:
+    with AirflowStack(dags, home=home, environment=environment, config=config, start_timeout=400) as running:
         yield running
 
 
@@ -89,7 +91,11 @@ def runs(stack, folder):
     inbox.mkdir()
     shutil.copy(JFK_MP3, inbox)
     params = {"results_path": folder.as_uri()}
-    pipeline = {"inbox": inbox.as_uri(), "transcripts": (folder / "transcripts").as_uri(), "settle_seconds": 0}
+    pipeline = {
+        "inbox": inbox.as_uri(),
+        "transcripts": (folder / "transcripts").as_uri(),
+        "settle_seconds": 0,
+    }
     begun = {name: stack.trigger(name, params) for name in SCENARIOS}
     return begun | {PIPELINE: stack.trigger(PIPELINE, pipeline)}
 

@@ -28,8 +28,20 @@ def renew(column: Column) -> None:
             *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-annotate", "--universal"),
             *("--python-version", "3.11", "--exclude-newer", column.until),
             *(f"--exclude-newer-package={package}={day}" for package, day in YOUNGER.items()),
-            *("--resolution", "lowest-direct" if column.oldest else "highest", "--constraint", str(constraint)),
-            *("--extra", "probe", "--extra", "sql", "--custom-compile-command", f"make pins COLUMNS={column.name}"),
+            *(
+                "--resolution",
+                "lowest-direct" if column.oldest else "highest",
+                "--constraint",
+                str(constraint),
+            ),
+            *(
+                "--extra",
+                "probe",
+                "--extra",
+                "sql",
+                "--custom-compile-command",
+                f"make pins COLUMNS={column.name}",
+            ),
             *("pyproject.toml", str(HERE / "requirements.in"), "--output-file", str(column.pins)),
         ]
         # What is pinned would be preferred.

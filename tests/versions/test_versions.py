@@ -4,12 +4,11 @@ What every version of Airflow is proven to do, in a real one: scheduler, trigger
 The names of these tests are the rows of the matrix in the documentation.
 """
 
-
 import pytest
 import requests
 
 from airflow_stack.processes import await_condition
-from tests.airflow_names import HAS_STATE_STORE
+from tests.airflow_names import HAS_STATE_STORE, VERSION
 from tests.fake_api import TEXT
 from tests.versions.conftest import PIPELINE, RUN_SECONDS, SCENARIOS
 
@@ -25,6 +24,11 @@ def test_airflow_knows_the_provider_and_imports_every_dag_and_the_examples(stack
     assert stack.import_errors() == []
 
 
+@pytest.mark.xfail(
+    VERSION < (3, 2),
+    reason="Airflow 3.0 and 3.1 show no fields of the provider's connection form",
+    strict=True,
+)
 def test_the_connection_form_has_the_fields_of_the_connection(stack):
     token = requests.get(f"{stack.base_url}/auth/token", timeout=60).json()["access_token"]
     answer = requests.get(
@@ -53,7 +57,7 @@ def test_a_rescheduled_sensor_waits_and_hands_on_the_text(stack, finish, apis):
 def test_one_task_submits_and_waits_with_its_reply_in_a_folder(stack, finish, apis, folder):
     summary = stack.xcom("one_task_with_a_folder", finish("one_task_with_a_folder"), "transcribe")
     assert summary["text"] == TEXT
-    files = sorted(file.suffix for file in (folder / "one_task_with_a_folder").glob("*.*"))
+    files = sorted(file.suffix for file in (folder / "one_task_with_a_folder").glob("[!.]*"))
     assert files == [".json", ".vtt"]
     assert apis["one_task_with_a_folder"].count("POST") == 1
 
@@ -90,6 +94,9 @@ def test_the_example_pipeline_fills_its_database_and_writes_its_report(stack, fi
     assert apis[PIPELINE].count("POST") == 1
 
 
+@pytest.mark.xfail(
+    VERSION < (3, 1), reason="Airflow 3.0 starts the consumer of an alias without the events", strict=True
+)
 def test_an_asset_event_starts_a_consumer_that_knows_the_files(stack, finish):
     summary = stack.xcom("one_task_with_a_folder", finish("one_task_with_a_folder"), "transcribe")
     await_condition(lambda: stack.runs("consumer"), timeout=120, what="a run of the consumer")
@@ -119,16 +126,29 @@ def test_a_task_whose_trigger_failed_is_resumed_with_the_transcript(stack, finis
     )
 
 
-@pytest.mark.parametrize("name", ["killed_with_a_folder", "killed_with_variables"])
-def test_a_retry_after_a_kill_attaches_and_does_not_submit_again(stack, finish, apis, name):
+def test_a_task_whose_process_is_killed_attaches_in_its_next_try(stack, runs, apis):
+    state = stack.wait("killed", runs["killed"], RUN_SECONDS)
+    # Airflow 3.0 gives up a task whose process was killed, however many retries it has.
+    assert state == ("failed" if VERSION < (3, 1) else "success")
+    if state == "failed":
+        stack.clear("killed", runs["killed"], ["transcribe"])
+        stack.await_success("killed", runs["killed"], RUN_SECONDS)
+    assert "Not submitting: an earlier try submitted it" in stack.task_log(
+        "killed", runs["killed"], "transcribe"
+    )
+    assert apis["killed"].count("POST") == 1
+
+
+@pytest.mark.parametrize("place", ["with_a_folder", "with_variables"])
+def test_a_retry_attaches_and_does_not_submit_again(stack, finish, apis, place):
+    name = f"retried_{place}"
     run_id = finish(name)
     assert "Not submitting: an earlier try submitted it" in stack.task_log(name, run_id, "transcribe")
     assert apis[name].count("POST") == 1
 
 
-def test_a_retry_after_a_kill_without_a_folder_pays_once_or_fails(stack, runs, apis):
-    """With a state store it attaches. Without one it cannot know, and says so."""
-    name = "killed_without_a_folder"
+def test_a_retry_without_a_folder_attaches_where_there_is_a_state_store_and_else_fails(stack, runs, apis):
+    name = "retried_without_a_folder"
     state = stack.wait(name, runs[name], RUN_SECONDS)
     log = stack.task_log(name, runs[name], "transcribe")
     assert (state, AMBIGUOUS in log) == (("success", False) if HAS_STATE_STORE else ("failed", True))
@@ -136,12 +156,12 @@ def test_a_retry_after_a_kill_without_a_folder_pays_once_or_fails(stack, runs, a
 
 
 def test_a_clear_after_success_does_not_submit_again(stack, finish, apis):
-    for name, posts in {"one_task_with_a_folder": 1, "batch": 5, "killed_with_variables": 1}.items():
-        run_id = finish(name)
-        stack.clear(name, run_id, ["transcribe"])
-    for name, posts in {"one_task_with_a_folder": 1, "batch": 5, "killed_with_variables": 1}.items():
+    posts = {"one_task_with_a_folder": 1, "batch": 5, "retried_with_variables": 1}
+    for name in posts:
+        stack.clear(name, finish(name), ["transcribe"])
+    for name in posts:
         finish(name)
-        assert (name, apis[name].count("POST")) == (name, posts)
+    assert {name: apis[name].count("POST") for name in posts} == posts
 
 
 def test_a_clear_after_success_without_a_folder_submits_again_only_without_a_state_store(stack, finish, apis):

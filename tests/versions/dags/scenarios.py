@@ -59,6 +59,7 @@ with scenario("rescheduled_sensor"):
         deferrable=False,
         mode="reschedule",
         poke_interval=5,
+        **RETRIES,
     )
 
 with scenario("one_task_with_a_folder"):
@@ -109,17 +110,28 @@ with scenario("batch"):
         **RETRIES,
     )
 
-# The API ends their task once it is submitted.
-with scenario("killed_with_a_folder"):
+# The API ends this one's process once it is submitted.
+with scenario("killed"):
     TranscribeOperator(
         task_id="transcribe", audio=URL, results_path=FOLDER, deferrable=False, **POLLS, **RETRIES
     )
 
-with scenario("killed_without_a_folder"):
-    TranscribeOperator(task_id="transcribe", audio=URL, deferrable=False, **POLLS, **RETRIES)
+# The API leaves these without an answer once they are submitted, until Airflow ends the try.
+TIMED_OUT: dict[str, Any] = {
+    "audio": URL,
+    "deferrable": False,
+    "execution_timeout": timedelta(seconds=20),
+    **POLLS,
+    **RETRIES,
+}
+with scenario("retried_with_a_folder"):
+    TranscribeOperator(task_id="transcribe", results_path=FOLDER, **TIMED_OUT)
 
-with scenario("killed_with_variables"):
-    NotedInVariables(task_id="transcribe", audio=URL, deferrable=False, **POLLS, **RETRIES)
+with scenario("retried_without_a_folder"):
+    TranscribeOperator(task_id="transcribe", **TIMED_OUT)
+
+with scenario("retried_with_variables"):
+    NotedInVariables(task_id="transcribe", **TIMED_OUT)
 
 with scenario("long_wait"):
     TranscribeOperator(task_id="transcribe", audio=URL, results_path=FOLDER, defer_after=0, **POLLS)
