@@ -17,7 +17,7 @@ AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 .PHONY: help demo up test test-storage test-faults test-versions pins simulate bench figures lint
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The recording goes through the environment, so that its name may hold spaces and quotes.
 export AUDIO
