@@ -13,13 +13,14 @@ PACKAGE := $(VENV)/.package-installed
 DOCS := $(VENV)/.docs-installed
 CLUSTER := $(VENV)/.cluster-installed
 AZURITE_VERSION := 3.35.0
+UV := $(VENV)/.uv-installed
 AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-storage test-faults test-cluster test-package test-live docs public-api simulate bench bench-cluster figures lint
+.PHONY: help demo up test test-storage test-faults test-cluster test-versions test-package test-live docs public-api pins simulate bench bench-cluster figures lint
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The recording goes through the environment, so that its name may hold spaces and quotes.
 export AUDIO
@@ -55,9 +56,17 @@ docs: $(DOCS) ## make the documentation's site in site/, and check its links, th
 
 public-api: $(DOCS) ## write down what is public now, for `make docs` to compare with: at a release, or after a break that is meant
 	$(RUN) docs_site --public-api
+
 FULL :=
 test-cluster: $(CLUSTER) ## break a cluster (Celery, PostgreSQL, Redis) and count what is lost: make test-cluster FULL=1 has every fault
 	CLUSTER_FULL=$(FULL) $(RUN) pytest tests/cluster
+
+# Each version is installed below .venv, with the packages of its month: make test-versions COLUMNS='3.1.8 oldest'
+test-versions: $(UV) ## test with every version of Airflow, and the oldest dependencies: a real Airflow each, two at a time
+	$(RUN) tests.versions $(COLUMNS)
+
+pins: $(UV) ## choose again the packages that each version of Airflow is tested with: make pins COLUMNS=3.1.8
+	$(RUN) tests.versions.pins $(COLUMNS)
 
 # Of the seed that is found to break a property: .venv/bin/python -m tests.simulation --histories 1 --seed ...
 N := 100000
@@ -70,8 +79,8 @@ bench: $(DEV) ## compare with a bare loop, other providers' triggers, mapped tas
 bench-cluster: $(CLUSTER) ## measure thousands of deferred sensors on two triggerers of a cluster, for half an hour or more
 	$(RUN) tests.benchmarks.load
 
-figures: $(DEV) ## measure again what the documentation's figures say, and write them there
-	$(RUN) tests.docs.figures
+figures: $(if $(filter cluster load,$(NAMES)),$(CLUSTER)) $(DEV) $(UV) ## measure again what the documentation's figures say, and write them there: make figures NAMES=versions
+	$(RUN) tests.docs.figures $(NAMES)
 
 lint: $(DEV) ## check style, format, types and which module may import which
 	$(RUN) ruff check .
@@ -91,6 +100,10 @@ $(DEV): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing what the tests need into $(VENV), once: about two minutes' >&2
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(DEV) $(DEMO)
+
+$(UV): constraints.txt | $(VENV)/.created
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@touch $@
 
 $(STORAGE): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing the providers of object storage and their emulators into $(VENV), once: about five minutes' >&2

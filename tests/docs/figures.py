@@ -1,7 +1,6 @@
 """
-Measure what the documentation's figures say, and write them there: ``make figures``.
-
-``python -m tests.docs.figures cluster load`` does it for those that need a cluster, and an hour.
+Measure what the documentation's figures say, and write them there: ``make figures``, or some of them, as with
+``make figures NAMES=versions``. Those of the cluster have to be named (``NAMES='cluster load'``), and take an hour.
 
 Nothing else writes into the repository. A figure stands between two marks, ``<!-- figures: NAME -->`` and
 ``<!-- end -->``, in whichever page it is read.
@@ -19,6 +18,7 @@ from typing import Any
 
 from tests.benchmarks.common import Comparison, table
 from tests.paths import ROOT
+from tests.versions.matrix import matrix
 
 PLOT = ROOT / "docs" / "waits.svg"
 
@@ -26,7 +26,7 @@ PLOT = ROOT / "docs" / "waits.svg"
 def main(names: Sequence[str]) -> None:
     """Measure those that are named; by default, all that need no cluster."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in names or ("bench", "faults"):
+        for name in names or ("bench", "faults", "versions"):
             write(name, MEASURE[name](Path(folder) / f"{name}.json"))
 
 
@@ -51,7 +51,18 @@ def measure_load(file: Path) -> str:
     return bench_tables(json.loads(file.read_text()))
 
 
-MEASURE = {"bench": measure_bench, "faults": measure_faults, "cluster": measure_cluster, "load": measure_load}
+def measure_versions(file: Path) -> str:
+    run("tests.versions", "--json", str(file))
+    return matrix(json.loads(file.read_text()))
+
+
+MEASURE = {
+    "bench": measure_bench,
+    "faults": measure_faults,
+    "cluster": measure_cluster,
+    "load": measure_load,
+    "versions": measure_versions,
+}
 
 
 def run(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
