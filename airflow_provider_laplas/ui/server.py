@@ -40,6 +40,7 @@ __all__ = [
     "may_read_xcoms",
 ]
 
+_MAY_WAIT = frozenset({"deferred", "queued", "scheduled"})
 _LARGE = frozenset({"return_value", "reply"})
 
 # Both look at the query's dag_id, of which there is exactly one: see `task_key`.
@@ -99,6 +100,9 @@ def find_instance(session: Any, key: TaskKey) -> Instance | None:
     if found is None:
         return None
     ti, trigger = found
+    if ti.state not in _MAY_WAIT:
+        # One that is over can still have its last trigger.
+        trigger = None
     fields = session.scalar(
         select(RenderedTaskInstanceFields.rendered_fields).where(*_is(RenderedTaskInstanceFields, key))
     )

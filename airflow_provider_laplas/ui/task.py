@@ -11,11 +11,11 @@ from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
 from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.known_secrets import MASK
 from airflow_provider_laplas.manifest.manifest import NAME
-from airflow_provider_laplas.results.keeping import Reference, TaskKey
+from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey
 from airflow_provider_laplas.ui import wording
 from airflow_provider_laplas.ui.answers import not_there
 from airflow_provider_laplas.ui.facts import labelled, length, moment, money, number, percent
-from airflow_provider_laplas.ui.places import own_reference, own_xcom, results_folder, shown_place
+from airflow_provider_laplas.ui.places import lies_below, own_reference, own_xcom, results_folder, shown_place
 from airflow_provider_laplas.ui.server import Instance, Value, connection_extra, find_instance, find_value
 
 REFRESH = 10
@@ -107,7 +107,15 @@ class TaskPage:
         # It has not passed a quality check, or the task was ended while it wrote its formats.
         if self.found("reply") is not None:
             return own_xcom(self.instance.key)
-        raise not_there("This task has no transcript.")
+        if self.kind != "transcript":
+            raise not_there("This task has no transcript.")
+        generation_id, folder = self._generation_id(), self.folder()
+        if self.state == "waiting" or generation_id is None or folder is None:
+            raise not_there("This task has no transcript yet.")
+        uri = Place(generation_id, folder, None).uri
+        if uri is None or not lies_below(uri, folder):
+            raise not_there("This task has no transcript.")
+        return uri
 
     def manifest(self) -> str:
         """

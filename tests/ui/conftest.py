@@ -85,6 +85,10 @@ def site(metadata_database) -> Iterator[Site]:
         [ours] = LaplasPlugin.fastapi_apps
         # A checkout may be on the path without being installed, and Airflow has a route for everything, which is the last.
         root.router.routes.insert(0, Mount(ours["url_prefix"], ours["app"]))
+        # It would write a line for each request.
+        root.user_middleware = [
+            each for each in root.user_middleware if each.cls.__name__ != "HttpAccessLogMiddleware"
+        ]
         running = uvicorn.Server(uvicorn.Config(root, host="127.0.0.1", port=0, log_level="warning"))
         thread = threading.Thread(target=running.run, daemon=True)
         thread.start()
@@ -184,6 +188,17 @@ def world(site, fake_api, tmp_path_factory) -> World:
         TranscribeOperator(task_id="refused", audio=URL)
     fake_api.script("POST", reply(401, error_body(401)))
     runs["failing"] = run(dag)
+    with DAG("doubting", schedule=None) as dag:
+        for action in ("fail", "skip"):
+            quality = {"low_confidence": action, "min_confidence": 0.99}
+            TranscribeOperator(
+                task_id=action,
+                audio=URL,
+                results_path=str(folder / "doubting"),
+                quality=quality,
+                poke_interval=1,
+            )
+    runs["doubting"] = run(dag)
     return World(runs, folder)
 
 

@@ -74,6 +74,7 @@ def test_a_finished_task(site, world):
     assert found["source"] == str(world.folder / "talk.mp3")
     assert found["audio"]["url"].startswith("api/audio?dag_id=public&run_id=")
     assert (found["refresh"], found["error"], found["findings"]) == (None, None, [])
+    assert found["deadline"] is None
     assert "does not pay for it again" in found["after_clear"]
 
 
@@ -128,6 +129,17 @@ def test_a_failed_task_has_its_error_and_what_to_do(site, world):
     }
     assert "refused the key" in left["message"]
     assert (found["state"], found["refresh"]) == ("failed", None)
+
+
+@pytest.mark.parametrize(("task_id", "state"), [("fail", "failed"), ("skip", "none")])
+def test_a_transcript_that_is_not_good_enough_is_shown_with_what_was_found(site, world, task_id, state):
+    found = facts(site, world, "doubting", task_id)
+    assert (found["state"], len(found["findings"])) == (state, 1)
+    got = site.get("api/transcript", params=world.query("doubting", task_id))
+    assert got.json()["text"] == SAID
+    if task_id == "fail":
+        assert "checks the stored transcript again" in found["after_clear"]
+        assert found["error"]["message"].endswith("checks.")
 
 
 def test_a_task_that_failed_otherwise_says_where_to_look(site, world, changed):
