@@ -108,6 +108,7 @@ class _Readable:
     links: dict[str, str] = field(default_factory=dict)
     _allowed: dict[str, bool] = field(default_factory=dict)
     _folders: dict[str, TaskKey | None] = field(default_factory=dict)
+    _away: set[str] = field(default_factory=set)
 
     def of(self, hits: tuple[SearchHit, ...]) -> list[SearchHit]:
         """Return those that may be read."""
@@ -141,17 +142,23 @@ class _Readable:
         return None, None
 
     def _owner(self, folder: str) -> TaskKey | None:
-        if folder not in self._folders:
-            known = len(self._folders) < _MOST_FOLDERS
-            self._folders[folder] = _task_at(folder, self.storage) if known else None
+        if folder in self._folders:
+            return self._folders[folder]
+        place = "/".join(folder.split("/")[:3])
+        if place in self._away or len(self._folders) >= _MOST_FOLDERS:
+            return None
+        try:
+            summary = read_summary(f"{folder}/{NAME}", self.storage)
+        except LaplasError:
+            # It may have taken a minute to say so: it is not asked again for this search.
+            self._away.add(place)
+            summary = None
+        self._folders[folder] = _task_of(summary)
         return self._folders[folder]
 
 
-def _task_at(folder: str, storage: Storage) -> TaskKey | None:
-    try:
-        summary = read_summary(f"{folder}/{NAME}", storage)
-    except LaplasError:
-        return None
+def _task_of(summary: Any) -> TaskKey | None:
+    """Return the task that the summary of a batch names."""
     task = summary.get("task") if isinstance(summary, Mapping) else None
     if not isinstance(task, str):
         return None

@@ -92,6 +92,14 @@ def test_no_way_to_name_a_dag_leads_around_the_check(site, world, path, names):
 
 
 @pytest.mark.parametrize("path", OF_A_TASK)
+@pytest.mark.parametrize("name", ["dag_id", "run_id", "task_id", "map_index", "file", "format"])
+def test_a_parameter_that_is_given_twice_is_refused(site, world, path, name):
+    query = {"file": "a", "format": "txt"} | world.query("public", "file")
+    got = site.get(path.lstrip("/"), params=[*query.items(), (name, query[name])])
+    assert (got.status_code, got.json()) == (400, {"detail": "A parameter is given more than once."})
+
+
+@pytest.mark.parametrize("path", OF_A_TASK)
 @pytest.mark.parametrize("change", [{"run_id": "other"}, {"task_id": "other_task"}, {"map_index": "7"}])
 def test_there_is_nothing_of_a_task_instance_that_is_not_there(site, world, path, change):
     query = world.query("public", "file", **asked(path, "file")) | change
