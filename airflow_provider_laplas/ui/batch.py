@@ -1,8 +1,10 @@
 """A batch as the page shows it: how far it is, and its files, a page at a time."""
 
+import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -180,7 +182,8 @@ class Manifests:
 
     @staticmethod
     def _read_whole(uri: str, written: frozenset[str], version: str, storage: Storage) -> _Known | None:
-        manifest = Manifest.find(uri, storage)
+        with _no_collection():
+            manifest = Manifest.find(uri, storage)
         return None if manifest is None else _Known(manifest, written, version)
 
     @staticmethod
@@ -208,6 +211,18 @@ class Manifests:
             return storage.info(uri).version
         except FileNotFoundError:
             return ""
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python from looking for garbage among the hundred thousand objects of a manifest while they are made."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _check_owner(owner: Any, dag_id: str) -> None:
