@@ -9,12 +9,14 @@ RUN := $(VENV)/bin/python -m
 DEV := $(VENV)/.dev-installed
 DEMO := $(VENV)/.demo-installed
 STORAGE := $(VENV)/.storage-installed
+PACKAGE := $(VENV)/.package-installed
+DOCS := $(VENV)/.docs-installed
 AZURITE_VERSION := 3.35.0
 UV := $(VENV)/.uv-installed
 AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-storage test-faults test-versions pins simulate bench figures lint
+.PHONY: help demo up test test-storage test-faults test-versions test-package test-live pins docs public-api simulate bench figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +47,20 @@ test-versions: $(UV) ## test with every version of Airflow, and the oldest depen
 
 pins: $(UV) ## choose again the packages that each version of Airflow is tested with: make pins COLUMNS=3.1.8
 	$(RUN) tests.versions.pins $(COLUMNS)
+
+test-package: $(PACKAGE) ## build the wheel and the sdist, check them, and install the wheel beside Airflow in an empty environment
+	$(RUN) pytest tests/package
+
+# Make hands the key on in the environment. Exported before, and not given to make, it is in no process's arguments.
+test-live: $(DEV) ## check what is known of the real API, with your key, which pays for eleven seconds: LAPLAS_API_KEY=... make test-live
+	@$(RUN) tests.live
+
+docs: $(DOCS) ## make the documentation's site in site/, and check its links, the docstrings and the public API
+	$(RUN) docs_site site
+	$(RUN) pytest tests/site
+
+public-api: $(DOCS) ## write down what is public now, for `make docs` to compare with: at a release, or after a break that is meant
+	$(RUN) docs_site --public-api
 
 # Of the seed that is found to break a property: .venv/bin/python -m tests.simulation --histories 1 --seed ...
 N := 100000
@@ -84,6 +100,14 @@ $(STORAGE): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing the providers of object storage and their emulators into $(VENV), once: about five minutes' >&2
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,storage]'
 	@touch $(STORAGE) $(DEV) $(DEMO)
+
+$(PACKAGE): pyproject.toml constraints.txt | $(VENV)/.created
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,package]'
+	@touch $(PACKAGE) $(DEV) $(DEMO)
+
+$(DOCS): pyproject.toml constraints.txt | $(VENV)/.created
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	@touch $(DOCS) $(DEV) $(DEMO)
 
 $(AZURITE): | $(VENV)/.created
 	@if ! command -v npm >/dev/null; then echo 'npm is needed, for the emulator of Azure' >&2; exit 1; fi

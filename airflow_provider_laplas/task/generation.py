@@ -27,7 +27,7 @@ from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
 from airflow_provider_laplas.task.submission import Begun, Stored, find_stored
 from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.usage import USAGE_KEY, transcript_usage
-from airflow_provider_laplas.triggers import CompletionEvent, STTCompletionTrigger
+from airflow_provider_laplas.triggers import FIRST_POLL, CompletionEvent, STTCompletionTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
@@ -141,7 +141,8 @@ class GenerationTask:
             poller = self._poller(begun.record)
             generation = self._poll(hook, poller, begun.outcome)
             if generation is None and self.waiting.reschedule and not self.waiting.deferrable:
-                return Reschedule(poller.pause())
+                # As with triggers: what runs again too soon can fail the task.
+                return Reschedule(max(poller.pause(), FIRST_POLL))
             if generation is None:
                 self._records.try_again()
                 return self._defer(poller, folder)
