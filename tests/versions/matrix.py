@@ -19,7 +19,7 @@ PACKAGES = {
     "pydantic": "pydantic",
 }
 SUITES = ("unit", "wire", "sql")
-PROVEN = "yes"
+PROVEN, NOT_RUN = "yes", "not run"
 
 
 def outcomes(report: Path) -> dict[str, Any]:
@@ -52,15 +52,12 @@ def matrix(results: Mapping[str, Any]) -> str:
     rows = [[name, *(column.pinned(package) for column in columns)] for name, package in PACKAGES.items()]
     rows.insert(1, ["Python", *(result["python"] for result in ours.values())])
     rows += [
-        [
-            f"tests/{suite}, tests that passed",
-            *(f"{result['passed'].get(suite, 0):,}" for result in ours.values()),
-        ]
+        [f"tests/{suite}, tests that passed", *(_count(result, suite) for result in ours.values())]
         for suite in SUITES
     ]
     notes: list[str] = []
     for test in dict.fromkeys(name for result in ours.values() for name in result["proven"]):
-        cells = [_cell(result["proven"].get(test, "not run"), notes) for result in ours.values()]
+        cells = [_cell(result["proven"].get(test, NOT_RUN), notes) for result in ours.values()]
         rows.append([as_words(test), *cells])
     numbered = [f"{number}. {note}." for number, note in enumerate(notes, 1)]
     return "\n".join([table(["", *ours], rows), *([""] if notes else []), *numbered])
@@ -72,9 +69,14 @@ def as_words(test: str) -> str:
     return " ".join(f"{name}_{case}".rstrip("]_").split("_"))
 
 
+def _count(result: Mapping[str, Any], suite: str) -> str:
+    count: int = result["passed"].get(suite, 0)
+    return f"{count:,}" if count else NOT_RUN
+
+
 def _cell(outcome: str, notes: list[str]) -> str:
-    if outcome == "passed":
-        return PROVEN
+    if outcome in {"passed", NOT_RUN}:
+        return PROVEN if outcome == "passed" else NOT_RUN
     if outcome not in notes:
         notes.append(outcome)
     return f"no ({notes.index(outcome) + 1})"

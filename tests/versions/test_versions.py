@@ -24,11 +24,6 @@ def test_airflow_knows_the_provider_and_imports_every_dag_and_the_examples(stack
     assert stack.import_errors() == []
 
 
-@pytest.mark.xfail(
-    VERSION < (3, 2),
-    reason="Airflow 3.0 and 3.1 show no fields of the provider's connection form",
-    strict=True,
-)
 def test_the_connection_form_has_the_fields_of_the_connection(stack):
     token = requests.get(f"{stack.base_url}/auth/token", timeout=60).json()["access_token"]
     answer = requests.get(
