@@ -74,7 +74,7 @@ class Program:
             raise RuntimeError(f"{self.name} is running already, as process {self._process.pid}")
         # One that ended by itself may have left children.
         self.kill()
-        with self.log.open("ab") as output:
+        with self.log.open("ab") as output, _signals_held_back():
             self._process = subprocess.Popen(
                 self._command,
                 cwd=self._folder,
@@ -206,6 +206,26 @@ def clean_environment() -> dict[str, str]:
     """Return this process's environment without anything that would steer Airflow or write into the project."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "LAPLAS"))}
     return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Handle SIGINT and SIGTERM after the block: amid it, the program that is being started would be nobody's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number)) or signal.SIG_DFL
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextmanager

@@ -100,10 +100,11 @@ def report_transcripts() -> None:
         from airflow_provider_laplas.report import render  # noqa: PLC0415
 
         try:
-            folders = {event.extra["results_path"] for event in triggering_asset_events[DATABASE]}
+            events = triggering_asset_events[DATABASE]
         except KeyError:
-            # Triggered by hand, there is no event.
-            folders = {Variable.get("laplas_transcripts")}
+            events = ()
+        # Triggered by hand, there is no event.
+        folders = {event.extra["results_path"] for event in events} or {Variable.get("laplas_transcripts")}
         database: Any = Connection.get(DATABASE_CONN_ID).get_hook()
         figures, pages = sql.figures(database), []
         for folder in sorted(folder.rstrip("/") for folder in folders):

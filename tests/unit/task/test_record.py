@@ -42,9 +42,13 @@ class Store(dict):
         self.pop(key, None)
 
 
-def store_over(memory, max_tries=2):
+def needs_state_store():
     if NEVER_EXPIRE is None:
         pytest.skip("This Airflow has no state store.")
+
+
+def store_over(memory, max_tries=2):
+    needs_state_store()
     return RecordStore({"ti": SimpleNamespace(max_tries=max_tries), "task_state_store": memory}, TASK, None)
 
 
@@ -217,6 +221,7 @@ def without_state_store(folder=None, *, try_number=1, max_tries=2, retries=2, ta
 
 
 def with_state_store(memory, task, folder, *, try_number=1, clears=0):
+    needs_state_store()
     run = SimpleNamespace(clear_number=clears)
     ti = SimpleNamespace(max_tries=2, try_number=try_number)
     return RecordStore({"ti": ti, "dag_run": run, "task_state_store": memory}, task, folder)
