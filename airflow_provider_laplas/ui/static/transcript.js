@@ -1,7 +1,7 @@
 /** The view of a finished transcript. */
 
 import { address } from "./api.js";
-import { announce, button, calm, fill, h, icon } from "./dom.js";
+import { announce, button, calm, fill, h } from "./dom.js";
 import { Find } from "./find.js";
 import { clock, count, lastPart } from "./format.js";
 import { copy, download, fragment, linkTo, onFragment } from "./frame.js";
@@ -35,7 +35,10 @@ export class TranscriptView {
     this.#file = file;
     this.#words = new Words(transcript.paragraphs);
     this.#text = new Text(this.#words, (word) => this.#pick(word), (word) => this.#share(this.#words.starts[word]));
-    this.#find = new Find(this.#words, this.#text, (word) => this.#show(word));
+    this.#find = new Find(this.#words, this.#text, (word) => {
+      this.#text.lead(word);
+      this.#show(word);
+    });
     const { audio } = about;
     if (audio) this.#player = new Player(audio, transcript.duration, (seconds) => this.#tick(seconds));
     const title = about.source ? lastPart(about.source) : "Transcript";
@@ -67,7 +70,9 @@ export class TranscriptView {
     this.#legend = h(
       "p",
       { class: "legend", hidden: true },
-      ["below 50 %", "50 to 75 %", "75 to 90 %"].map((label, index) => h("span", {}, h("span", { class: "sample", "data-doubt": 3 - index }, label), ` ${count(levels[index])}`)),
+      ["under 50 %", "under 75 %", "under 90 %"].map((label, index) =>
+        h("span", {}, h("span", { class: "sample", "data-doubt": 3 - index }, label), h("span", { class: "number" }, ` ${count(levels[index])}`)),
+      ),
     );
     const shade = h("button", { type: "button", role: "switch", "aria-checked": "false", class: "switch" }, "Confidence");
     shade.addEventListener("click", () => {
@@ -108,7 +113,7 @@ export class TranscriptView {
   #about({ facts: pairs, source, audio }) {
     const links = FORMATS.map((format) => {
       const href = address("download", { format: format.toLowerCase(), file: this.#file });
-      return h("li", {}, h("a", { href, download: true, on: { click: download } }, icon("download"), format));
+      return h("li", {}, h("a", { href, download: true, on: { click: download } }, format));
     });
     const wide = matchMedia("(min-width: 60rem)");
     const details = h(
@@ -167,6 +172,7 @@ export class TranscriptView {
     this.#following = true;
     if (this.#player) this.#player.seek(seconds);
     this.#text.speak(word);
+    this.#text.lead(word);
     this.#show(word);
   }
 
@@ -196,10 +202,14 @@ export class TranscriptView {
   }
 
   #keepInView(word) {
+    if (this.#following) this.#show(word);
+    this.#catchUp.hidden = this.#following || this.#inView(word, 1);
+  }
+
+  /** Whether a word is between the bar and that part of the window. */
+  #inView(word, part) {
     const { top, bottom } = this.#text.element(word).getBoundingClientRect();
-    const seen = top >= this.#bar.getBoundingClientRect().bottom && bottom <= innerHeight;
-    if (this.#following && (!seen || bottom > innerHeight * BAND)) this.#show(word);
-    this.#catchUp.hidden = this.#following || seen;
+    return top >= this.#bar.getBoundingClientRect().bottom && bottom <= innerHeight * part;
   }
 
   #leave() {
@@ -212,10 +222,10 @@ export class TranscriptView {
     if (this.#text.spoken >= 0) this.#keepInView(this.#text.spoken);
   }
 
-  /** Bring a word into the upper part of the window. */
+  /** Bring a word into the upper part of the window, if it is not to be seen well. */
   #show(word) {
+    if (this.#inView(word, BAND)) return;
     const element = this.#text.element(word);
-    this.#text.lead(word);
     const bar = this.#bar.offsetHeight;
     const goal = () => element.getBoundingClientRect().top - bar - (innerHeight - bar) * 0.25;
     const far = Math.abs(goal()) > innerHeight;

@@ -1,15 +1,14 @@
 """A real Chromium, and a double of the page's server."""
 
 import os
-import shutil
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.ui.browser import samples
+from tests.ui.browser.chromium import launched
 from tests.ui.browser.double import Double, running
 
-FLAGS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
 PATIENCE = int(os.environ.get("LAPLAS_TEST_PATIENCE", "30")) * 1000  # milliseconds: a busy machine is no failure
 
 expect.set_options(timeout=PATIENCE)
@@ -17,10 +16,8 @@ expect.set_options(timeout=PATIENCE)
 
 @pytest.fixture(scope="session")
 def browser():
-    chromium = shutil.which("chromium")
-    assert chromium, "There is no Chromium: install Debian's package chromium."
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = launched(playwright)
         yield browser
         browser.close()
 

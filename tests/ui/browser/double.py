@@ -71,6 +71,8 @@ def _no(status: int, detail: str) -> JSONResponse:
 
 
 def _json(answer: Any) -> Response:
+    if isinstance(answer, int):
+        return _no(answer, f"Status {answer}, in a sentence.")
     # Starlette's own would refuse lone surrogates, which escapes are able to hold.
     return Response(json.dumps(answer), media_type="application/json", headers={"Cache-Control": "no-cache"})
 
@@ -97,8 +99,6 @@ def _application(double: Double) -> Starlette:
         answer = answers.answer(route, query)
         if answer is None:
             return _no(404, f"There is no {route} of this task.")
-        if isinstance(answer, int):
-            return _no(answer, f"Status {answer}, in a sentence.")
         return _json(answer)
 
     def audio(request: Request) -> Response:

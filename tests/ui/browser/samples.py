@@ -1,6 +1,5 @@
 """Answers of the page's server: transcripts long and hostile, tasks in every state, and batches."""
 
-import copy
 import random
 import time
 from dataclasses import dataclass, field
@@ -194,7 +193,8 @@ def batch(files: int = 1000, *, at_work: bool = True, **further: Any) -> Answers
     )
     answers.task |= further
     said = transcript(paragraph(JFK_WORDS), duration=11.0)
-    answers.by_file = {file["output"]: copy.deepcopy(said) for file in listed if file["has_transcript"]}
+    # Of those that tests open.
+    answers.by_file = {file["output"]: dict(said) for file in listed[:1000] if file["has_transcript"]}
     return answers
 
 

@@ -95,7 +95,7 @@ def test_unsure_words_are_shaded_on_demand_and_by_more_than_a_colour(page, doubl
     assert unsure.evaluate(line) == "none solid"
     page.get_by_role("switch", name="Confidence").click()
     assert unsure.evaluate(line) == "underline wavy"
-    expect(page.locator(".toolbar .legend")).to_have_text("below 50 % 150 to 75 % 175 to 90 % 1")
+    expect(page.locator(".toolbar .legend")).to_have_text("under 50 % 1under 75 % 1under 90 % 1")
     page.get_by_role("switch", name="Confidence").click()
     assert unsure.evaluate(line) == "none solid"
 
