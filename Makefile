@@ -9,11 +9,12 @@ RUN := $(VENV)/bin/python -m
 DEV := $(VENV)/.dev-installed
 DEMO := $(VENV)/.demo-installed
 STORAGE := $(VENV)/.storage-installed
+UI := $(VENV)/.ui-installed
 AZURITE_VERSION := 3.35.0
 AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-storage test-faults simulate bench figures lint
+.PHONY: help demo up test test-storage test-ui chromium test-faults simulate bench figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ test: $(DEV) ## run every test, those with a real Airflow beside the others, and
 
 test-storage: $(STORAGE) $(AZURITE) ## run the tests of S3, Google Cloud Storage and Azure, on emulators
 	$(RUN) pytest tests/storage
+
+test-ui: chromium $(UI) ## run the tests of the Transcript tab, in a real Chromium
+	$(RUN) pytest tests/ui
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults --numprocesses 3
@@ -72,6 +76,21 @@ $(STORAGE): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing the providers of object storage and their emulators into $(VENV), once: about five minutes' >&2
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,storage]'
 	@touch $(STORAGE) $(DEV) $(DEMO)
+
+$(UI): pyproject.toml constraints.txt | $(VENV)/.created
+	@echo 'Installing what drives the browser into $(VENV), once: about two minutes' >&2
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,ui-tests]'
+	@touch $(UI) $(DEV) $(DEMO)
+
+chromium:
+	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo 'Installing Chromium, once: about a minute' >&2; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-liberation >/dev/null; \
+	fi
+	@if ! command -v chromium >/dev/null; then \
+		echo 'Chromium is needed, for the tests of the Transcript tab: install it (Debian: apt-get install chromium)' >&2; \
+		exit 1; \
+	fi
 
 $(AZURITE): | $(VENV)/.created
 	@if ! command -v npm >/dev/null; then echo 'npm is needed, for the emulator of Azure' >&2; exit 1; fi

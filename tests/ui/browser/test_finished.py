@@ -21,11 +21,23 @@ def opened(page: Page, double: Double, task_id: str = "finished", fragment: str 
 
 def test_a_click_on_a_word_plays_from_there_and_the_spoken_word_is_marked_and_followed(page, double):
     opened(page, double)
+    page.evaluate(
+        """() => {
+          window.marked = [];
+          new MutationObserver((changes) => {
+            for (const { target } of changes) if (target.hasAttribute('aria-current')) window.marked.push(target.index);
+          }).observe(document.querySelector('.text'), { subtree: true, attributeFilter: ['aria-current'] });
+        }"""
+    )
     word(page, "country").click()
-    expect(page.locator("audio")).to_have_js_property("paused", False)
-    for said in ["can", "do", "for", "you,"]:
-        expect(page.locator(SPOKEN)).to_have_text(said)
-    assert page.locator("audio").evaluate("audio => audio.currentTime") > 6.16
+    expect(page.locator("audio")).to_have_js_property("ended", True)
+    expect(page.locator(SPOKEN)).to_have_text("country.")
+    marked = page.evaluate("() => window.marked")
+    assert marked[0] == 9
+    # A frame may be late on a busy machine, and a short word be passed over.
+    assert marked == sorted(set(marked))
+    assert len(marked) > 6
+    assert page.locator("audio").evaluate("audio => audio.played.start(0)") == pytest.approx(6.16, abs=0.05)
 
 
 def test_every_word_can_be_reached_and_played_with_the_keyboard_through_one_stop_of_the_tab_key(page, double):
@@ -38,23 +50,29 @@ def test_every_word_can_be_reached_and_played_with_the_keyboard_through_one_stop
     expect(page.locator(":focus")).to_have_text("what")
     expect(page.locator(":focus")).to_have_role("button")
     page.keyboard.press("Enter")
-    expect(page.locator("audio")).to_have_js_property("paused", False)
-    expect(page.locator(SPOKEN)).to_have_text("you")
+    expect(page.locator("audio")).to_have_js_property("ended", True)
+    assert page.locator("audio").evaluate("audio => audio.played.start(0)") == pytest.approx(8.7, abs=0.05)
     expect(stops).to_have_count(1)
 
 
 def test_the_player_has_keys_for_play_and_pause_and_its_position_speaks_in_minutes(page, double):
     opened(page, double)
     audio = page.locator("audio")
+    position = page.get_by_role("slider", name="Position")
+    position.press("ArrowRight")
+    position.press("ArrowRight")
+    expect(position).to_have_attribute("aria-valuetext", "0:10 of 0:11")
+    position.press("Home")
+    expect(position).to_have_attribute("aria-valuetext", "0:00 of 0:11")
+    page.get_by_label("Speed").select_option("0.75")
+    expect(audio).to_have_js_property("playbackRate", 0.75)
+    page.locator("h1").focus()
     page.keyboard.press("k")
     expect(audio).to_have_js_property("paused", False)
     page.get_by_role("button", name="Pause").click()
     expect(audio).to_have_js_property("paused", True)
-    page.get_by_role("slider", name="Position").press("ArrowRight")
-    page.get_by_role("slider", name="Position").press("ArrowRight")
-    expect(page.get_by_role("slider", name="Position")).to_have_attribute("aria-valuetext", "0:10 of 0:11")
-    page.get_by_label("Speed").select_option("1.5")
-    expect(audio).to_have_js_property("playbackRate", 1.5)
+    page.keyboard.press("Space")
+    expect(audio).to_have_js_property("paused", False)
 
 
 def test_a_phrase_is_found_and_keys_step_through_its_hits(page, double):
