@@ -22,6 +22,12 @@ def test_the_page_has_no_script_and_no_style_of_its_own_and_loads_its_own_files_
         assert (STATIC / path.removeprefix("static/")).is_file()
 
 
+def test_the_browser_is_told_of_every_script_at_once_and_need_not_find_them_one_by_one():
+    page = (STATIC / "index.html").read_text()
+    named = re.findall(r'(?:modulepreload" href|module" src)="static/([^"]*)"', page)
+    assert sorted(named) == [script.name for script in SCRIPTS]
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_no_script_makes_markup_of_text_or_evaluates_it(script):
     text = script.read_text()

@@ -11,7 +11,8 @@ const SAY_EVERY = 60; // seconds between two announcements of how far it is
 
 export class BatchView {
   #said = 0;
-  #files = null;
+  // Asked for at the same time as how far the batch is.
+  #files = new FileTable();
   #counts = null;
   #top = h("div");
   #below = h("div");
@@ -33,10 +34,7 @@ export class BatchView {
       return;
     }
     this.#show(task, batch);
-    if (!this.#files) {
-      this.#files = new FileTable(batch.counts);
-      fill(this.#table, this.#files.root);
-    }
+    if (!this.#counts) fill(this.#table, this.#files.root);
     this.#files.counted(batch.counts, Boolean(task.refresh));
     this.#tell(task, batch);
     this.#counts = batch.counts;
@@ -53,7 +51,7 @@ export class BatchView {
   }
 
   close() {
-    this.#files?.close();
+    this.#files.close();
   }
 
   #nothingYet(task, error) {

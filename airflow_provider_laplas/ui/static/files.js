@@ -17,11 +17,10 @@ const asked = { q: "", state: "", sort: "name", page: 0, left: null };
 export class FileTable {
   #request = null;
   #shown = null; // counts at the time of the rows
-  #counts;
+  #counts = null;
   #pages = 1;
 
-  constructor(counts) {
-    this.#counts = counts;
+  constructor() {
     this.#search = h("input", { type: "search", value: asked.q, placeholder: "Find a file", "aria-label": "Find a file", autocomplete: "off", spellcheck: "false" });
     this.#search.addEventListener("input", debounced(250, () => this.#ask({ q: this.#search.value, page: 0 })));
     this.#state = h("select", { "aria-label": "State" });
@@ -59,9 +58,16 @@ export class FileTable {
 
   /** Take note of the files by state: the rows stay as they are while somebody reads them, until they are asked for. */
   counted(counts, atWork) {
+    const first = !this.#counts;
     this.#counts = counts;
     if (document.activeElement !== this.#state) this.#options();
-    if (!this.#shown) return;
+    if (first) {
+      this.#shown = counts;
+      // The batch may have begun only now.
+      if (!this.#trouble.hidden) this.#load();
+      this.#return();
+      return;
+    }
     const changed = JSON.stringify(counts) !== JSON.stringify(this.#shown);
     if (changed && !atWork) this.#load();
     else this.#new.hidden = !changed;
@@ -72,6 +78,7 @@ export class FileTable {
   }
 
   #options() {
+    if (!this.#counts) return;
     const states = inOrder(this.#counts).map(([state, files]) => [state, `${called(state)} (${count(files)})`]);
     if (asked.state && !this.#counts[asked.state]) states.push([asked.state, `${called(asked.state)} (0)`]);
     fill(
@@ -104,7 +111,7 @@ export class FileTable {
       return;
     }
     this.#say(null);
-    this.#shown = counts;
+    if (counts) this.#shown = counts;
     this.#pages = Math.max(1, answer.pages);
     asked.page = answer.page;
     this.#show(answer);
@@ -158,7 +165,8 @@ export class FileTable {
 
   // Where they were before they opened a file.
   #return() {
-    if (!asked.left) return;
+    // There is no row yet, or it is not on the page.
+    if (!asked.left || !this.#counts || !this.#body.firstChild) return;
     const { output, scroll } = asked.left;
     asked.left = null;
     scrollTo({ top: scroll, behavior: "instant" });

@@ -12,5 +12,7 @@ def launched(playwright: Playwright) -> Browser:
     """Launch it without a window."""
     path = shutil.which("chromium")
     if not path:
-        raise FileNotFoundError("There is no Chromium: install Debian's package chromium, or run `make test-ui` as root.")
+        raise FileNotFoundError(
+            "There is no Chromium: install Debian's package chromium, or run `make test-ui` as root."
+        )
     return playwright.chromium.launch(executable_path=path, args=_FLAGS)

@@ -9,7 +9,9 @@ from tests.ui.browser import samples
 from tests.ui.browser.chromium import launched
 from tests.ui.browser.double import Double, running
 
-PATIENCE = int(os.environ.get("LAPLAS_TEST_PATIENCE", "30")) * 1000  # milliseconds: a busy machine is no failure
+PATIENCE = (
+    int(os.environ.get("LAPLAS_TEST_PATIENCE", "30")) * 1000
+)  # milliseconds: a busy machine is no failure
 
 expect.set_options(timeout=PATIENCE)
 
@@ -46,7 +48,9 @@ def double(server: Double) -> Double:
 @pytest.fixture
 def page(browser: Browser):
     """A page that fails the test where anything in it went wrong, unnoticed."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"])
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"]
+    )
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     wrong: list[str] = []

@@ -85,7 +85,9 @@ def _application(double: Double) -> Starlette:
         query = request.query_params
         sandbox = SANDBOXES[query["sandbox"]]
         src = double.page(request.path_params["task_id"])
-        return HTMLResponse(_AROUND.format(theme=query["theme"], sandbox=sandbox, src=src.replace("&", "&amp;")))
+        return HTMLResponse(
+            _AROUND.format(theme=query["theme"], sandbox=sandbox, src=src.replace("&", "&amp;"))
+        )
 
     def data(request: Request) -> Response:
         route = request.path_params["route"]

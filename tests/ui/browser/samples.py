@@ -49,7 +49,11 @@ class Answers:
         """Return the answer of a route: data, a status, or None where there is nothing."""
         if route == "transcript":
             return self.by_file.get(query["file"]) if "file" in query else self.transcript
-        return {"task": self.task, "batch": self.batch, "files": self.files and self._files(query)}.get(route)
+        return {
+            "task": self.task,
+            "batch": self.batch,
+            "files": self._files(query) if self.files else None,
+        }.get(route)
 
     def _files(self, query: dict[str, str]) -> dict[str, Any]:
         page = int(query.get("page", 0))
@@ -155,7 +159,11 @@ def batch(files: int = 1000, *, at_work: bool = True, **further: Any) -> Answers
     """Return the answers of a batch of so many files."""
     listed: list[dict[str, Any]] = []
     for number in range(files):
-        state = STATES[number % len(STATES)] if at_work or STATES[number % len(STATES)] == "failed" else "completed"
+        state = (
+            STATES[number % len(STATES)]
+            if at_work or STATES[number % len(STATES)] == "failed"
+            else "completed"
+        )
         name = f"calls/2026-11/{number // 100:03}/call-{number:06}.mp3"
         listed.append(
             {
@@ -233,7 +241,9 @@ def meeting(words: int = 1200, pause: float = 0.34) -> dict[str, Any]:
     return transcript(*paragraphs, duration=at + 1)
 
 
-MARKUP = '<img src=x onerror="document.title=1"></script><script>document.title=1</script><h1>Not a heading</h1>'
+MARKUP = (
+    '<img src=x onerror="document.title=1"></script><script>document.title=1</script><h1>Not a heading</h1>'
+)
 HOSTILE = [
     MARKUP,
     "\u202egnp.exe",
@@ -275,10 +285,29 @@ def search(phrase: str, page: int) -> dict[str, Any]:
     ]
     address = "page?dag_id=calls&run_id=manual__1&task_id=finished&map_index=-1"
     found = [
-        {"source": source, "text": text, "start": start, "speaker": speaker, "transcript": f"{address}#t={start}"}
+        {
+            "source": source,
+            "text": text,
+            "start": start,
+            "speaker": speaker,
+            "transcript": f"{address}#t={start}",
+        }
         for source, text, start, speaker in hits
         if phrase == "country"
     ]
     found[2:] = [hit | {"transcript": None} for hit in found[2:]]
-    report = [["Transcripts", "1,204"], ["Words", "2,310,554"], ["Audio", "301.2 h"], ["Mean confidence", "93 %"]]
-    return {"configured": True, "how": None, "total": len(found), "page": page, "pages": 1, "hits": found, "report": report}
+    report = [
+        ["Transcripts", "1,204"],
+        ["Words", "2,310,554"],
+        ["Audio", "301.2 h"],
+        ["Mean confidence", "93 %"],
+    ]
+    return {
+        "configured": True,
+        "how": None,
+        "total": len(found),
+        "page": page,
+        "pages": 1,
+        "hits": found,
+        "report": report,
+    }

@@ -5,19 +5,23 @@ The answers are those of the tests, and the times in them are of now.
 """
 
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.paths import JFK_MP3
 from tests.ui.browser import samples
 from tests.ui.browser.chromium import launched
 from tests.ui.browser.double import Double, running
+from tests.ui.browser.sound import hum
 
 FINDINGS = [
     "12 % of the words are below a confidence of 50 %.",
     "From 14:02 to 14:31 nothing was recognised.",
 ]
+MEETING = 1800  # words
 WINDOWS = {"": (1280, 800), "-small": (320, 640)}
 
 
@@ -54,10 +58,15 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
 """What is opened, and what is done there."""
 
 
-def script(double: Double) -> None:
-    """Give a double the answers for all of the views."""
-    meeting = samples.meeting(1800)
-    summary = {"model": "whisper-medium", "language": "en", "duration": meeting["duration"], "confidence": 0.93}
+def script(double: Double, recording: Path = JFK_MP3) -> None:
+    """Give a double the answers for all of the views, and a recording for the long one."""
+    meeting = samples.meeting(MEETING)
+    summary = {
+        "model": "whisper-medium",
+        "language": "en",
+        "duration": meeting["duration"],
+        "confidence": 0.93,
+    }
     about = {"source": "s3://recordings/2026-11/weekly-meeting.mp3", "summary": summary, "findings": FINDINGS}
     silence = "The address of this recording is signed, and the signature is kept by nobody."
     double.tasks = {
@@ -68,7 +77,21 @@ def script(double: Double) -> None:
         "batch": samples.batch(100_000),
         "other": samples.Answers(samples.task("none", "none")),
     }
-    unset = {"configured": False, "how": "Set [laplas] transcripts_conn_id to the connection of the database.", "hits": []}
+    unset = {
+        "configured": False,
+        "how": "Set [laplas] transcripts_conn_id to the connection of the database.",
+        "hits": [],
+    }
+    first = double.tasks["batch"].files[0]
+    of_file = {
+        "source": first["source"],
+        "summary": summary | {"duration": 11.0},
+        "facts": samples.FACTS[:5],
+        "findings": [],
+    }
+    audio = {"audio": {"url": "api/audio?task_id=batch", "type": "audio/mpeg"}, "no_audio": None}
+    double.tasks["batch"].by_file[first["output"]] |= of_file | audio
+    double.tasks["finished"].recording = recording
     double.search = lambda phrase, page: unset if phrase == "unset" else samples.search(phrase, page)
 
 
@@ -86,7 +109,10 @@ def draw(browser: Browser, double: Double, folder: Path) -> None:
         for scheme in ("light", "dark"):
             for suffix, (width, height) in WINDOWS.items():
                 page = browser.new_page(
-                    viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce", locale="en-GB"
+                    viewport={"width": width, "height": height},
+                    color_scheme=scheme,
+                    reduced_motion="reduce",
+                    locale="en-GB",
                 )
                 page.goto(address(double, target))
                 expect(page.locator("main")).to_have_attribute("aria-busy", "false")
@@ -100,8 +126,8 @@ def draw(browser: Browser, double: Double, folder: Path) -> None:
 def main(folder: Path) -> None:
     """Draw all of the views into a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    with running() as double, sync_playwright() as playwright:
-        script(double)
+    with tempfile.TemporaryDirectory() as sounds, running() as double, sync_playwright() as playwright:
+        script(double, hum(Path(sounds) / "meeting.mp3", samples.meeting(MEETING)["duration"]))
         browser = launched(playwright)
         draw(browser, double, folder)
         browser.close()

@@ -21,7 +21,11 @@ def test_axe_finds_nothing_serious(page, double, view, scheme):
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
     act(page)
     found = Axe().run(page).response["violations"]
-    serious = [(rule["id"], [node["html"][:200] for node in rule["nodes"]][:3]) for rule in found if rule["impact"] in {"serious", "critical"}]
+    serious = [
+        (rule["id"], [node["html"][:200] for node in rule["nodes"]][:3])
+        for rule in found
+        if rule["impact"] in {"serious", "critical"}
+    ]
     assert serious == [], json.dumps(serious, indent=2)
 
 

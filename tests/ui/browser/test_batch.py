@@ -37,7 +37,14 @@ def test_how_far_it_is_stands_in_words_and_figures(page, double):
     )
     figures = page.locator(".figures > div")
     expect(figures).to_have_text(
-        ["Done75,000of 100,000", "Failed12,500", "An hour1,235files", "Time left30 minabout", "Audio4,688.9 htranscribed", "Cost12.40"]
+        [
+            "Done75,000of 100,000",
+            "Failed12,500",
+            "An hour1,235files",
+            "Time left30 minabout",
+            "Audio4,688.9 htranscribed",
+            "Cost12.40",
+        ]
     )
 
 
@@ -102,7 +109,12 @@ def test_in_airflow_too_the_way_back_from_a_file_that_was_linked_leads_to_the_fi
 
 def test_a_file_in_the_query_opens_as_well_and_its_own_facts_are_shown(page, double):
     output = double.tasks["batch"].files[0]["output"]
-    further = {"source": "s3://recordings/call-000000.mp3", "facts": [["Cost", "0.07"]], "audio": None, "no_audio": "Too old."}
+    further = {
+        "source": "s3://recordings/call-000000.mp3",
+        "facts": [["Cost", "0.07"]],
+        "audio": None,
+        "no_audio": "Too old.",
+    }
     double.tasks["batch"].by_file[output] |= further
     page.goto(double.page("batch", file=output))
     expect(page.get_by_role("heading", level=1)).to_have_text("call-000000.mp3")
@@ -125,7 +137,9 @@ def test_a_refresh_costs_one_small_request_of_the_batch_and_leaves_the_rows_alon
     opened(page, double)
     expect(rows(page)).to_have_count(100)
     double.tasks["batch"].batch["counts"] = {"completed": 60_000, "submitted": 40_000}
-    expect(page.get_by_role("region", name="Progress").get_by_role("listitem").first).to_have_text("completed 60,000 60 %")
+    expect(page.get_by_role("region", name="Progress").get_by_role("listitem").first).to_have_text(
+        "completed 60,000 60 %"
+    )
     expect(page.locator(".figures > div").first).to_have_text("Done60,000of 100,000")
     assert double.count("batch") > 1
     assert double.count("files") == 1
@@ -171,5 +185,7 @@ def test_a_batch_that_failed_says_why_above_its_files(page, double):
     error = {"message": "12,500 of 100,000 files failed.", "advice": "Clear the task to try them again."}
     double.tasks["batch"] = samples.batch(20, at_work=False, state="failed", error=error)
     opened(page, double)
-    expect(page.get_by_role("region", name="What happened")).to_contain_text("12,500 of 100,000 files failed.")
+    expect(page.get_by_role("region", name="What happened")).to_contain_text(
+        "12,500 of 100,000 files failed."
+    )
     expect(rows(page)).to_have_count(20)

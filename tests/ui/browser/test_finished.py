@@ -92,14 +92,18 @@ def test_a_phrase_is_found_and_keys_step_through_its_hits(page, double):
     expect(count).to_have_text("1 of 2")
     page.keyboard.press("Shift+N")
     expect(count).to_have_text("2 of 2")
-    marked = page.evaluate("() => [...CSS.highlights.get('hit-current')].map(range => range.startContainer.data)")
+    marked = page.evaluate(
+        "() => [...CSS.highlights.get('hit-current')].map(range => range.startContainer.data)"
+    )
     assert marked == ["ask"]
     page.get_by_label("Find in the transcript").fill("nobody said this")
     expect(count).to_have_text("No hits")
     assert page.evaluate("() => CSS.highlights.get('hit').size") == 0
 
 
-@pytest.mark.parametrize("phrase", ["AMERICANS ask", "américans, ask", "do for you ask what", "  my   fellow "])
+@pytest.mark.parametrize(
+    "phrase", ["AMERICANS ask", "américans, ask", "do for you ask what", "  my   fellow "]
+)
 def test_case_accents_punctuation_and_the_ends_of_paragraphs_do_not_matter_to_a_phrase(page, double, phrase):
     opened(page, double)
     page.get_by_label("Find in the transcript").fill(phrase)
@@ -109,7 +113,9 @@ def test_case_accents_punctuation_and_the_ends_of_paragraphs_do_not_matter_to_a_
 def test_unsure_words_are_shaded_on_demand_and_by_more_than_a_colour(page, double):
     opened(page, double)
     unsure = word(page, "what", 1)
-    line = "word => getComputedStyle(word).textDecorationLine + ' ' + getComputedStyle(word).textDecorationStyle"
+    line = (
+        "word => getComputedStyle(word).textDecorationLine + ' ' + getComputedStyle(word).textDecorationStyle"
+    )
     assert unsure.evaluate(line) == "none solid"
     page.get_by_role("switch", name="Confidence").click()
     assert unsure.evaluate(line) == "underline wavy"
@@ -127,7 +133,9 @@ def test_a_link_to_a_moment_opens_there_and_marks_its_word(page, double):
     expect(page.locator(SPOKEN)).to_have_text("my")
 
 
-@pytest.mark.parametrize("moment", ["#t=", "#t=-5", "#t=NaN", "#t=1e99", "#t=Infinity", "#t=<b>", "#%%%", "#q=%00"])
+@pytest.mark.parametrize(
+    "moment", ["#t=", "#t=-5", "#t=NaN", "#t=1e99", "#t=Infinity", "#t=<b>", "#%%%", "#q=%00"]
+)
 def test_an_address_that_says_nonsense_opens_the_transcript(page, double, moment):
     opened(page, double, fragment=moment)
     expect(page.locator(".text .word")).to_have_count(22)
@@ -152,7 +160,9 @@ def test_the_link_to_a_moment_is_the_address_of_airflow_around_the_page(page, do
 
 def test_a_link_that_cannot_be_copied_is_shown_to_be_copied_by_hand(page, double):
     opened(page, double)
-    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); document.execCommand = () => false }")
+    page.evaluate(
+        "() => { navigator.clipboard.writeText = () => Promise.reject(); document.execCommand = () => false }"
+    )
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_label("Link to this moment")).to_have_value(double.page("finished", "#t=0"))
     expect(page.get_by_label("Link to this moment")).to_be_focused()
@@ -174,13 +184,17 @@ def test_facts_and_findings_are_shown(page, double):
     facts = page.get_by_role("region", name="Facts")
     for label, text in [["Source", "s3://recordings/1961/jfk.mp3"], *samples.FACTS]:
         expect(facts.locator("div", has=page.get_by_text(label, exact=True)).locator("dd")).to_have_text(text)
-    expect(page.get_by_role("region", name="Quality checks")).to_contain_text("In 12 seconds nothing was recognised.")
+    expect(page.get_by_role("region", name="Quality checks")).to_contain_text(
+        "In 12 seconds nothing was recognised."
+    )
     expect(page.get_by_role("heading", level=1)).to_have_text("jfk.mp3")
     expect(page.locator(".head .line")).to_have_text("whisper-mediumEnglish0:1194 % confidence")
 
 
 def test_a_recording_that_may_not_be_played_says_why_and_its_words_still_have_moments(page, double):
-    double.tasks["finished"] = samples.finished(audio=None, no_audio="Its address is signed, and is kept by nobody.")
+    double.tasks["finished"] = samples.finished(
+        audio=None, no_audio="Its address is signed, and is kept by nobody."
+    )
     opened(page, double)
     expect(page.locator(".silence")).to_have_text("Its address is signed, and is kept by nobody.")
     expect(page.locator("audio")).to_have_count(0)

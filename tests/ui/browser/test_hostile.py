@@ -4,7 +4,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.ui.browser import samples
-from tests.ui.browser.double import Double
 
 SHAPE = """() => ({
   title: document.title === '1',
@@ -33,10 +32,19 @@ def test_hostile_words_speakers_facts_and_names_change_nothing_of_the_page(page,
 
 
 def test_a_word_that_turns_the_direction_does_not_turn_its_neighbours(page, double):
-    words = [("before", 0.0, 0.5, 0.9), ("\u202eturned", 0.5, 1.0, 0.9), ("after", 1.0, 1.5, 0.9), ("last", 1.5, 2.0, 0.9)]
-    double.tasks["finished"] = samples.finished(samples.transcript(samples.paragraph(words, "\u202eSpeaker"), duration=11.0))
+    words = [
+        ("before", 0.0, 0.5, 0.9),
+        ("\u202eturned", 0.5, 1.0, 0.9),
+        ("after", 1.0, 1.5, 0.9),
+        ("last", 1.5, 2.0, 0.9),
+    ]
+    double.tasks["finished"] = samples.finished(
+        samples.transcript(samples.paragraph(words, "\u202eSpeaker"), duration=11.0)
+    )
     opened(page, double.page("finished"))
-    lefts = page.locator(".text .word").evaluate_all("words => words.map(word => word.getBoundingClientRect().left)")
+    lefts = page.locator(".text .word").evaluate_all(
+        "words => words.map(word => word.getBoundingClientRect().left)"
+    )
     assert lefts == sorted(lefts)
 
 
@@ -44,7 +52,9 @@ def test_words_of_a_right_to_left_language_stand_from_right_to_left(page, double
     words = [("سوف", 0.0, 0.5, 0.9), ("نبدأ", 0.5, 1.0, 0.9), ("الآن", 1.0, 1.5, 0.9)]
     double.tasks["finished"] = samples.finished(samples.transcript(samples.paragraph(words), duration=11.0))
     opened(page, double.page("finished"))
-    lefts = page.locator(".text .word").evaluate_all("words => words.map(word => word.getBoundingClientRect().left)")
+    lefts = page.locator(".text .word").evaluate_all(
+        "words => words.map(word => word.getBoundingClientRect().left)"
+    )
     assert lefts == sorted(lefts, reverse=True)
     page.locator(".text .word").first.focus()
     page.keyboard.press("ArrowLeft")
@@ -61,7 +71,9 @@ def test_a_phrase_is_found_beside_lone_surrogates_and_marks_whole_characters(pag
     expect(page.locator(".find output")).to_have_text("")
     page.get_by_label("Find in the transcript").fill("u")
     expect(page.locator(".find output")).to_have_text("1 of 1")
-    ends = page.evaluate("() => [...CSS.highlights.get('hit-current')].map(range => [range.startOffset, range.endOffset])")
+    ends = page.evaluate(
+        "() => [...CSS.highlights.get('hit-current')].map(range => [range.startOffset, range.endOffset])"
+    )
     assert ends == [[0, 2]]
 
 
@@ -69,10 +81,23 @@ def test_a_phrase_is_found_beside_lone_surrogates_and_marks_whole_characters(pag
 def test_hostile_names_and_errors_of_a_batch_change_nothing_of_the_page(page, double, width):
     answers = samples.batch(20)
     for file, text in zip(answers.files, samples.HOSTILE, strict=False):
-        file |= {"source": f"s3://bucket/{text}", "output": f"{text}.json", "error": text, "state": "completed", "has_transcript": True}
+        file |= {
+            "source": f"s3://bucket/{text}",
+            "output": f"{text}.json",
+            "error": text,
+            "state": "completed",
+            "has_transcript": True,
+        }
     answers.files[0]["state"] = samples.MARKUP
-    answers.batch |= {"manifest": samples.MARKUP, "cost": samples.MARKUP, "counts": {samples.MARKUP: 3, "completed": 17}}
-    answers.task |= {"after_clear": samples.MARKUP, "error": {"message": samples.MARKUP, "advice": samples.MARKUP}}
+    answers.batch |= {
+        "manifest": samples.MARKUP,
+        "cost": samples.MARKUP,
+        "counts": {samples.MARKUP: 3, "completed": 17},
+    }
+    answers.task |= {
+        "after_clear": samples.MARKUP,
+        "error": {"message": samples.MARKUP, "advice": samples.MARKUP},
+    }
     double.tasks["batch"] = answers
     page.set_viewport_size({"width": width, "height": 700})
     opened(page, double.page("batch"))
@@ -86,7 +111,12 @@ def test_hostile_sentences_of_a_task_change_nothing_of_the_page(page, double, st
     text = " ".join(samples.HOSTILE)
     double.tasks["task"] = samples.Answers(
         samples.task(
-            state=state, generation_id=text, last_status=text, after_clear=text, source=text, error={"message": text, "advice": text}
+            state=state,
+            generation_id=text,
+            last_status=text,
+            after_clear=text,
+            source=text,
+            error={"message": text, "advice": text},
         )
     )
     page.set_viewport_size({"width": width, "height": 700})
@@ -96,9 +126,20 @@ def test_hostile_sentences_of_a_task_change_nothing_of_the_page(page, double, st
 
 @pytest.mark.parametrize("width", [320, 1280])
 def test_hostile_hits_change_nothing_of_the_page_and_link_nowhere_else(page, double, width):
-    targets = ["javascript:alert(1)", "//elsewhere.example/page?", "https://elsewhere.example/page?a=1", "page?dag_id=a#t=1"]
+    targets = [
+        "javascript:alert(1)",
+        "//elsewhere.example/page?",
+        "https://elsewhere.example/page?a=1",
+        "page?dag_id=a#t=1",
+    ]
     hits = [
-        {"source": text, "text": text, "start": 1.0, "speaker": text, "transcript": targets[index % len(targets)]}
+        {
+            "source": text,
+            "text": text,
+            "start": 1.0,
+            "speaker": text,
+            "transcript": targets[index % len(targets)],
+        }
         for index, text in enumerate(samples.HOSTILE)
     ]
     double.search = lambda phrase, number: {

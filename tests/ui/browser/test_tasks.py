@@ -19,9 +19,17 @@ def test_a_task_that_waits_says_since_when_until_when_what_was_seen_and_what_a_c
     opened(page, double, "waiting")
     expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for the transcript")
     known = page.get_by_role("region", name="So far")
-    for text in ["5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11", "13 min ago", "active", "in 47 min", "2026-11-27-morning.mp3"]:
+    for text in [
+        "5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11",
+        "13 min ago",
+        "active",
+        "in 47 min",
+        "2026-11-27-morning.mp3",
+    ]:
         expect(known).to_contain_text(text)
-    expect(page.get_by_role("region", name="If you clear this task")).to_contain_text("nothing is paid, again")
+    expect(page.get_by_role("region", name="If you clear this task")).to_contain_text(
+        "nothing is paid, again"
+    )
 
 
 def test_a_transcript_appears_by_itself_when_the_task_has_finished(page, double):
@@ -43,7 +51,10 @@ def test_times_are_those_of_the_time_zone_that_airflow_is_set_to(page, double):
     noon = 1_795_867_200.0  # 2026-11-28 12:00 UTC
     double.tasks["waiting"] = samples.waiting(since=noon, deadline=None)
     opened(page, double, "waiting")
-    for zone, shown in [('"Asia/Tokyo"', "28 Nov 2026, 21:00:00"), ("America/New_York", "28 Nov 2026, 07:00:00")]:
+    for zone, shown in [
+        ('"Asia/Tokyo"', "28 Nov 2026, 21:00:00"),
+        ("America/New_York", "28 Nov 2026, 07:00:00"),
+    ]:
         page.evaluate("zone => localStorage.setItem('timezone', zone)", zone)
         opened(page, double, "waiting")
         expect(page.get_by_role("region", name="So far")).to_contain_text(shown)
@@ -80,7 +91,9 @@ def test_a_refusal_is_shown_in_the_words_of_the_server(page, double, status):
     double.tasks["task"] = samples.finished()
     double.tasks["task"].transcript = status
     opened(page, double, "task")
-    expect(page.get_by_role("region", name="This cannot be shown")).to_contain_text(f"Status {status}, in a sentence.")
+    expect(page.get_by_role("region", name="This cannot be shown")).to_contain_text(
+        f"Status {status}, in a sentence."
+    )
     expect(page.locator(".text")).to_have_count(0)
 
 
@@ -103,6 +116,8 @@ def test_a_server_that_cannot_be_reached_is_asked_again_by_itself(page, double):
 
 
 def test_a_proxy_that_answers_with_a_page_is_no_answer(page, double):
-    page.route("**/api/task?*", lambda route: route.fulfill(body="<html>Sign in</html>", content_type="text/html"))
+    page.route(
+        "**/api/task?*", lambda route: route.fulfill(body="<html>Sign in</html>", content_type="text/html")
+    )
     opened(page, double, "finished")
     expect(page.get_by_text("Airflow's answer cannot be read.")).to_be_visible()
