@@ -83,6 +83,7 @@ __all__ = [
     "delete_variable",
     "determine_kwargs",
     "forgets_on_success",
+    "form_widgets",
     "get_variable",
     "get_xcom",
     "keep_for_ever",
@@ -214,8 +215,12 @@ def push_outputs(operator: BaseOperator, ti: Any, value: Any) -> None:
     """
     With ``multiple_outputs``, push what a task returns by its keys, but for those without a value. Blocking.
 
-    Airflow would do that with all keys, and fails in 3.0 where one has no value.
+    In Airflow 3.0 only, which fails where a key has no value. Newer ones push all keys, also what a subclass adds.
     """
+    import airflow.sdk  # noqa: PLC0415
+
+    if hasattr(airflow.sdk, "BaseHook"):  # Airflow 3.1 and newer
+        return
     # The operator may be executed again.
     wanted = vars(operator).setdefault("_pushes_outputs", operator.multiple_outputs)
     if not (wanted and operator.do_xcom_push and isinstance(value, Mapping)):
@@ -316,6 +321,29 @@ async def aconnection_fields(hook: Any, conn_id: str) -> dict[str, Any]:
 def _fields(connection: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
     names = ("host", "schema", "port", "password")
     return {**{name: getattr(connection, name) for name in names}, "extra": extra}
+
+
+def form_widgets(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """
+    Return fields of a connection's extra as Airflow 3.0 and 3.1 want them; newer ones read the registration.
+
+    :param fields: by their names: ``label``, ``description``, ``type`` (JSON's) and, of what is secret, ``format``
+    """
+    # Airflow's API server stands in for these where they are not installed.
+    from wtforms import (  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415
+        BooleanField,
+        IntegerField,
+        PasswordField,
+        StringField,
+    )
+
+    kinds = {"boolean": BooleanField, "integer": IntegerField}
+    return {
+        name: (PasswordField if "format" in field else kinds.get(field["type"], StringField))(
+            field["label"], description=field["description"]
+        )
+        for name, field in fields.items()
+    }
 
 
 def __getattr__(name: str) -> Any:

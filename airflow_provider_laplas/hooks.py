@@ -14,6 +14,7 @@ from airflow_provider_laplas.airflow_compat import (
     AirflowNotFoundException,
     aconnection_fields,
     connection_fields,
+    form_widgets,
 )
 from airflow_provider_laplas.api.options import DEFAULT_MODEL
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, DEFAULT_TIMEOUT
@@ -23,6 +24,8 @@ from airflow_provider_laplas.client.rate_limited import RateLimitedClient
 from airflow_provider_laplas.client.settings import (
     CONNECTION_TYPE,
     DEFAULT_CONN_ID,
+    EXTRA_FIELDS,
+    USUAL_FIELDS,
     ConnectionSettings,
     read_connection,
 )
@@ -55,6 +58,16 @@ class LaplasHook(HttpHook):
         super().__init__(http_conn_id=conn_id)
         self.conn_id = conn_id
         self.client = LaplasClient(source=_AirflowConnection(self), storage=object_storage(), metrics=METRICS)
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the fields of the connection's form, which Airflow 3.0 and 3.1 do not read in the registration."""
+        return form_widgets(EXTRA_FIELDS)
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the form shows the usual fields, for Airflow 3.0 and 3.1."""
+        return {name.replace("-", "_"): value for name, value in USUAL_FIELDS.items()}
 
     @property
     def settings(self) -> ConnectionSettings:

@@ -3,11 +3,13 @@
 from typing import Any
 
 _INTEGRATION = "Laplas"
+_GUIDES = ("transcribe-one", "transcribe-thousands", "pipeline", "captions", "database")
+_OF_A_SCHEMA = ("default", "minimum", "maximum", "format")
 
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's registration, valid against Airflow's ``provider_info.schema.json``."""
-    from airflow_provider_laplas.client.settings import CONNECTION_TYPE, EXTRA_FIELDS  # noqa: PLC0415
+    from airflow_provider_laplas.client.settings import CONNECTION_TYPE, EXTRA_FIELDS, USUAL_FIELDS  # noqa: PLC0415
 
     return {
         "package-name": "airflow-provider-laplas",
@@ -17,6 +19,9 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "external-doc-url": "https://apilaplas.com/",
+                # Paths in the sdist, as Airflow's own providers give them.
+                "how-to-guide": [f"/docs/{name}.md" for name in _GUIDES],
+                "logo": "/docs/integration-logos/laplas.svg",
                 "tags": ["service"],
             }
         ],
@@ -62,18 +67,14 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": CONNECTION_TYPE,
                 "hook-class-name": "airflow_provider_laplas.hooks.LaplasHook",
                 "hook-name": "Laplas",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["login", "schema", "port"],
-                    "relabeling": {"password": "API key", "host": "Base URL"},
-                    "placeholders": {"host": "https://api.apilaplas.com/v1"},
-                },
+                "ui-field-behaviour": dict(USUAL_FIELDS),
                 "conn-fields": {
                     name: {
                         "label": form["label"],
                         "description": form["description"],
                         "schema": {
                             "type": [form["type"], "null"],
-                            **({"format": form["format"]} if "format" in form else {}),
+                            **{name: form[name] for name in _OF_A_SCHEMA if name in form},
                         },
                     }
                     for name, form in EXTRA_FIELDS.items()

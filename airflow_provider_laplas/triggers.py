@@ -5,17 +5,18 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import BaseTrigger, TriggerEvent
 from airflow_provider_laplas.api.poller import DEFAULT_POLL_INTERVAL, Poller
 from airflow_provider_laplas.api.responses import RETENTION
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
-from airflow_provider_laplas.errors import LaplasError, from_payload, to_payload
+from airflow_provider_laplas.errors import LaplasError
+from airflow_provider_laplas.events import BatchEvent, CompletionEvent
 from airflow_provider_laplas.persistence import apersistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, akeep_reply
+from airflow_provider_laplas.stalls import recent_stall, watched
 from airflow_provider_laplas.storage import object_storage
 
 if TYPE_CHECKING:
@@ -30,76 +31,6 @@ Seconds from the deferral to the trigger's first poll.
 A trigger that fires sooner can overtake the report of the process that deferred, and Airflow then fails the task
 (observed with Airflow 3.3.2: 8 of 60 tasks with triggers of 1 s, none of 80 with 5 s).
 """
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionEvent:
-    """
-    The trigger's event. Small, because Airflow logs it and stores it unencrypted.
-
-    :ivar generation_id: the generation that was waited for
-    :ivar result: where the reply is stored; None if the wait ended with an error
-    :ivar error: the error; None if there was none
-    """
-
-    generation_id: str
-    result: Reference | None = None
-    error: LaplasError | None = None
-
-    def to_payload(self) -> dict[str, Any]:
-        """Return the event as plain JSON."""
-        if self.error is not None:
-            return {"status": "error", "generation_id": self.generation_id, "error": to_payload(self.error)}
-        return {"status": "completed", "generation_id": self.generation_id, "result": self.result}
-
-    @classmethod
-    def from_payload(cls, payload: Any) -> "CompletionEvent":
-        """
-        Make an event from the output of :meth:`to_payload`.
-
-        :raises LaplasError: for anything else, because an unknown event must not count as success
-        """
-        match payload:
-            case {
-                "status": "completed",
-                "generation_id": str(generation_id),
-                "result": str() | dict() as result,
-            }:
-                return cls(generation_id, result=result)
-            case {"status": "error", "generation_id": str(generation_id), "error": Mapping() as error}:
-                return cls(generation_id, error=from_payload(error))
-        raise _not_ours()
-
-
-@dataclass(frozen=True, slots=True)
-class BatchEvent:
-    """
-    The event of a batch's trigger. Everything else is in the manifest.
-
-    :ivar error: the error that ended the wait; None if the worker is to continue
-    """
-
-    error: LaplasError | None = None
-
-    def to_payload(self) -> dict[str, Any]:
-        """Return the event as plain JSON."""
-        if self.error is not None:
-            return {"status": "error", "error": to_payload(self.error)}
-        return {"status": "waited"}
-
-    @classmethod
-    def from_payload(cls, payload: Any) -> "BatchEvent":
-        """
-        Make an event from the output of :meth:`to_payload`.
-
-        :raises LaplasError: for anything else
-        """
-        match payload:
-            case {"status": "waited"}:
-                return cls()
-            case {"status": "error", "error": Mapping() as error}:
-                return cls(from_payload(error))
-        raise _not_ours()
 
 
 class STTCompletionTrigger(BaseTrigger):
@@ -164,13 +95,16 @@ class STTCompletionTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, store, and yield the one event."""
         try:
-            event = CompletionEvent(self.generation_id, result=await self._wait_and_store())
+            with watched():
+                event = CompletionEvent(self.generation_id, result=await self._wait_and_store())
         except LaplasError as error:
             event = CompletionEvent(self.generation_id, error=error)
         yield TriggerEvent(event.to_payload())
 
     async def on_kill(self) -> None:
-        """Log that the generation keeps running: the API cannot cancel it."""
+        """Log what becomes of the generation: the API cannot cancel it."""
+        if _is_moved(f"the wait for generation {self.generation_id}"):
+            return
         log.warning(
             "The wait for generation %s was cancelled. The API cannot cancel it: it goes on and is billed. Use an "
             "STTCompletionSensor with this id to wait for it.",
@@ -252,29 +186,33 @@ class STTBatchTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, store, and yield the one event."""
+        event = BatchEvent()
+        try:
+            with watched():
+                await self._wait()
+        except LaplasError as error:
+            event = BatchEvent(error)
+        yield TriggerEvent(event.to_payload())
+
+    async def _wait(self) -> None:
         # Imported here to keep DAG parsing fast: the HTTP clients take half a second.
         from airflow_provider_laplas.batch.wait import wait_for_submitted  # noqa: PLC0415
         from airflow_provider_laplas.hooks import shared_client  # noqa: PLC0415
         from airflow_provider_laplas.results.output import Output  # noqa: PLC0415
 
-        event = BatchEvent()
-        try:
-            await asyncio.sleep(self.first_poll)
-            # What is under way is paid for, and the API keeps it for so long.
-            until = time.time() + RETENTION
-            state = await apersistently(object_storage().off_loop, self.manifest, self._load, until=until)
-            # Else the worker takes over what it finds.
-            if state is not None:
-                await wait_for_submitted(
-                    shared_client(self.conn_id),
-                    state,
-                    poll_interval=self.poll_interval,
-                    resume_at=self.resume_at,
-                    output=Output.read(self.formats, self.captions, self.quality),
-                )
-        except LaplasError as error:
-            event = BatchEvent(error)
-        yield TriggerEvent(event.to_payload())
+        await asyncio.sleep(self.first_poll)
+        # What is under way is paid for, and the API keeps it for so long.
+        until = time.time() + RETENTION
+        state = await apersistently(object_storage().off_loop, self.manifest, self._load, until=until)
+        # Else the worker takes over what it finds.
+        if state is not None:
+            await wait_for_submitted(
+                shared_client(self.conn_id),
+                state,
+                poll_interval=self.poll_interval,
+                resume_at=self.resume_at,
+                output=Output.read(self.formats, self.captions, self.quality),
+            )
 
     def _load(self) -> "BatchState | None":
         from airflow_provider_laplas.manifest.lease import held_lease  # noqa: PLC0415
@@ -287,7 +225,9 @@ class STTBatchTrigger(BaseTrigger):
         return BatchState.resumed(held_lease(self.manifest, int(self.lease_token), storage), storage)
 
     async def on_kill(self) -> None:
-        """Log that the generations keep running: the API cannot cancel them."""
+        """Log what becomes of the generations: the API cannot cancel them."""
+        if _is_moved("the wait for the batch"):
+            return
         log.warning(
             "The wait for a batch was cancelled. The API cannot cancel what was submitted: it goes on and is billed. "
             "Clear the task to resume from %s.",
@@ -295,8 +235,18 @@ class STTBatchTrigger(BaseTrigger):
         )
 
 
-def _not_ours() -> LaplasError:
-    return LaplasError("The task was resumed with an event that its trigger never sends. Clear the task.")
+def _is_moved(what: str) -> bool:
+    """Return whether Airflow has moved a wait because this triggerer stood still, and log that."""
+    stall = recent_stall()
+    if stall is None:
+        return False
+    log.info(
+        "This triggerer stood still for %.0f s, so Airflow has moved %s to another triggerer. Nothing is lost, and there is "
+        "nothing to do.",
+        stall,
+        what,
+    )
+    return True
 
 
 def _first_poll(first_poll: float | None, first_look: float | None) -> float:

@@ -37,13 +37,25 @@ class Program:
     :param log: the file that its output is appended to
     :param environment: all of its environment
     :param folder: its working directory
+    :param user: the system's user that it runs as; by default this process's
+    :param end_signal: the signal that asks it to end
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], *, log: Path, environment: Mapping[str, str], folder: Path
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str],
+        folder: Path,
+        user: str | None = None,
+        end_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.name = name
         self.log = log
+        self._user = user
+        self._end_signal = end_signal
         self._command = list(command)
         self._environment = dict(environment)
         self._folder = folder
@@ -71,7 +83,13 @@ class Program:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                user=self._user,
             )
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started, and has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
 
     def check(self) -> None:
         """Raise ``ProcessDiedError`` when the program was started and has ended by itself."""
@@ -82,10 +100,10 @@ class Program:
         )
 
     def terminate(self) -> None:
-        """Ask the program to end (SIGTERM to its process group), without waiting for it."""
+        """Ask the program to end (by a signal to its process group), without waiting for it."""
         if self._process is not None and self._process.poll() is None:
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGTERM)
+                os.killpg(self._process.pid, self._end_signal)
 
     def kill(self) -> None:
         """End everything the program started, at once (SIGKILL), and wait until it is gone."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +33,16 @@ class TaskState:
 
     def __str__(self) -> str:
         return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A "SchedulerJob", "TriggererJob" or "DagProcessorJob"; one that was killed stays in the state "running"."""
+
+    type: str
+    hostname: str
+    state: str
+    latest_heartbeat: datetime
 
 
 class AirflowRestError(RuntimeError):
@@ -71,6 +82,19 @@ class AirflowRest:
         answer = requests.get(f"{self.base_url}/api/v2/monitor/health", timeout=REQUEST_TIMEOUT)
         body: dict[str, Any] = _decode(answer)
         return body
+
+    def jobs(self) -> list[Job]:
+        """Return the hundred newest jobs."""
+        page = self._call("GET", "/jobs", params={"limit": PAGE, "order_by": "-id"})
+        return [
+            Job(
+                one["job_type"],
+                one["hostname"] or "",
+                one["state"],
+                datetime.fromisoformat(one["latest_heartbeat"]),
+            )
+            for one in page["jobs"]
+        ]
 
     def trigger(
         self,
@@ -216,6 +240,11 @@ class AirflowRest:
             "reset_dag_runs": True,
         }
         self._call("POST", f"/dags/{quote(dag_id)}/clearTaskInstances", json=body)
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:
+        """Mark a task instance as a user does in the UI: "success" or "failed"."""
+        path = f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id)}/taskInstances/{quote(task_id)}/{map_index}"
+        self._call("PATCH", path, json={"new_state": state})
 
     def dag_ids(self) -> set[str]:
         """Return the ids of the DAGs that are parsed, at most a hundred."""

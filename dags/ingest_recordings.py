@@ -17,12 +17,16 @@ Airflow connection ``transcripts_db``, SQLite or PostgreSQL.
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Asset, BaseHook, Param, Variable, dag, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk import Asset, Connection, Param, Variable, dag, task
 
 from airflow_provider_laplas.manifest import FAILED_STATES, Manifest
 from airflow_provider_laplas.operators import TranscribeBatchOperator
 from airflow_provider_laplas.storage import write_text
+
+try:
+    from airflow.sdk.exceptions import AirflowSkipException
+except ImportError:  # Airflow 3.0 and 3.1
+    from airflow.exceptions import AirflowSkipException
 
 DATABASE_CONN_ID = "transcripts_db"
 DATABASE = Asset("laplas_transcripts")
@@ -72,7 +76,7 @@ def ingest_recordings() -> None:
         from airflow_provider_laplas import sql  # noqa: PLC0415
         from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
 
-        database: Any = BaseHook.get_hook(DATABASE_CONN_ID)
+        database: Any = Connection.get(DATABASE_CONN_ID).get_hook()
         sql.create_tables(database)
         manifest = Manifest.load(batch["manifest"])
         counts = sql.load_batch(database, manifest, price_per_minute=LaplasHook().settings.price_per_minute)
@@ -95,12 +99,12 @@ def report_transcripts() -> None:
         from airflow_provider_laplas import sql  # noqa: PLC0415
         from airflow_provider_laplas.report import render  # noqa: PLC0415
 
-        events = (triggering_asset_events or {}).get(DATABASE)
-        # Triggered by hand, there is no event.
-        folders = {event.extra["results_path"] for event in events or ()} or {
-            Variable.get("laplas_transcripts")
-        }
-        database: Any = BaseHook.get_hook(DATABASE_CONN_ID)
+        try:
+            folders = {event.extra["results_path"] for event in triggering_asset_events[DATABASE]}
+        except KeyError:
+            # Triggered by hand, there is no event.
+            folders = {Variable.get("laplas_transcripts")}
+        database: Any = Connection.get(DATABASE_CONN_ID).get_hook()
         figures, pages = sql.figures(database), []
         for folder in sorted(folder.rstrip("/") for folder in folders):
             manifest = Manifest.find(f"{folder}/manifest.json")

@@ -26,6 +26,7 @@ from airflow_provider_laplas.audio import AUDIO_SUFFIXES
 from airflow_provider_laplas.manifest import FAILED_STATES, FileState, Manifest
 from airflow_provider_laplas.manifest import NAME as MANIFEST
 from airflow_provider_laplas.results import load_transcript
+from airflow_stack.deployments import Cluster, Deployment, SingleMachine
 from airflow_stack.file_server import FileServer
 from airflow_stack.local_server import LocalServer
 from airflow_stack.processes import await_condition, interrupted_by_sigterm, remove_folder
@@ -40,6 +41,7 @@ PIPELINE, REPORT = "ingest_recordings", "report_transcripts"
 RUN_SECONDS = 3700.0
 REPORT_SECONDS = 120.0
 DATABASE = "transcripts.db"
+DATABASE_OPTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 AUDIO = click.option(
     "--audio",
@@ -107,11 +109,22 @@ def run(audio: Path | None) -> None:
 
 @main.command()
 @AUDIO
-def up(audio: Path | None) -> None:
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "celery"]),
+    default="local",
+    help="celery: a cluster on PostgreSQL and Redis, with two workers and two triggerers; needs the extra `cluster`.",
+)
+def up(audio: Path | None, executor: str) -> None:
     """Start Airflow and the local server, and leave them running until Ctrl-C."""
     console = Console(stderr=True, highlight=False)
     kept = None
-    with suppress(KeyboardInterrupt), _workspace(console) as folder, _demo(console, folder, audio) as demo:
+    deployment = Cluster() if executor == "celery" else SingleMachine()
+    with (
+        suppress(KeyboardInterrupt),
+        _workspace(console) as folder,
+        _demo(console, folder, audio, deployment) as demo,
+    ):
         kept = demo.transcripts
         print(_instructions(demo), flush=True)
         while True:
@@ -153,7 +166,9 @@ Report:                    {transcripts / "report.html"}"""
 
 
 @contextmanager
-def _demo(console: Console, folder: Path, audio: Path | None) -> Iterator[Demo]:
+def _demo(
+    console: Console, folder: Path, audio: Path | None, deployment: Deployment | None = None
+) -> Iterator[Demo]:
     """
     Start everything, side by side, and end it after the block.
 
@@ -186,6 +201,7 @@ def _demo(console: Console, folder: Path, audio: Path | None) -> Iterator[Demo]:
                 stack = started.enter_context(
                     AirflowStack(
                         PROJECT / "dags",
+                        deployment=deployment,
                         home=folder / "airflow",
                         config={"laplas": {"results_path": (folder / "replies").as_uri()}},
                         environment=environment,
@@ -243,16 +259,15 @@ def _reporter(console: Console, server: LocalServer) -> Callable[[list[TaskState
 
 
 def _instructions(demo: Demo) -> str:
-    command = [
-        f"AIRFLOW_HOME={shlex.quote(str(demo.stack.home))}",
-        shlex.quote(sys.executable),
-        "-m",
-        "airflow",
-    ]
+    # The database of a single machine is where Airflow looks for it.
+    names = ["AIRFLOW_HOME", *([DATABASE_OPTION] if demo.stack.deployment.services else [])]
+    variables = [f"{name}={shlex.quote(demo.stack.environment[name])}" for name in names]
+    command = [*variables, shlex.quote(sys.executable), "-m", "airflow"]
     trigger = " ".join([*command, "dags", "trigger"])
     url, now = (shlex.quote(json.dumps(conf)) for conf in ({"audio": demo.url}, {"settle_seconds": 0}))
+    processes = f"\nProcesses:    {', '.join(demo.stack.names)}" if demo.stack.deployment.services else ""
     return f"""\
-Airflow:      {demo.stack.base_url}  (everyone is an administrator)
+Airflow:      {demo.stack.base_url}  (everyone is an administrator){processes}
 Laplas API:   {demo.server.base_url}
 Recording:    {demo.url}
 

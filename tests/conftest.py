@@ -25,6 +25,7 @@ hypothesis.settings.load_profile("without_deadline")
 pytest_plugins = ["tests.clock", "tests.postgresql"]
 
 AIRFLOW, DEMO, FAULTS = "tests/airflow/", "tests/airflow/test_demo.py", "tests/faults/"
+VERSIONS = "tests/versions/"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -38,7 +39,7 @@ def pytest_xdist_make_scheduler(config, log):
             # The demo starts an Airflow of its own; of the faults, one for each file is affordable.
             if path == DEMO or path.startswith(FAULTS):
                 return path
-            return AIRFLOW if path.startswith(AIRFLOW) else nodeid
+            return next((suite for suite in (AIRFLOW, VERSIONS) if path.startswith(suite)), nodeid)
 
     return OneAirflowEach(config, log)
 

@@ -235,6 +235,9 @@ class Batch:
         """Write the manifest of a batch whose task fails, and leave it to whoever comes next."""
         try:
             write(state, *gather(state))
+        except LaplasArgumentError as error:
+            # Somebody else has the lease: nothing is wrong with the storage.
+            log.info("The manifest is left as it is: %s", error)
         except Exception as error:  # noqa: BLE001
             # What was noted is in the journal all the same.
             log.warning("The manifest cannot be written: %s", redact(repr(error)))

@@ -34,7 +34,10 @@ _VERSION = r"v\d+"
 
 def _extra(default: Any, json_type: str, label: str, description: str, *, private: bool = False) -> Any:
     """Declare a field of the connection's extra, with its entry in Airflow's connection form."""
-    form = {"label": label, "description": description, "type": json_type}
+    form: dict[str, Any] = {"label": label, "description": description, "type": json_type}
+    if default is not None:
+        # A switch that may hold a path as well is shown as text.
+        form["default"] = str(default).lower() if json_type == "string" else default
     if private:
         form["format"] = "password"
     return field(default=default, kw_only=True, repr=not private, metadata={"form": form})
@@ -188,10 +191,20 @@ def read_arguments(
     return read_connection(host=base_url, schema=None, port=None, password=api_key, extra=dict(fields))
 
 
-EXTRA_FIELDS: Mapping[str, Mapping[str, str]] = {
-    item.name: item.metadata["form"] for item in fields(ConnectionSettings) if "form" in item.metadata
+EXTRA_FIELDS: Mapping[str, Mapping[str, Any]] = {
+    item.name: item.metadata["form"]
+    | dict(zip(("minimum", "maximum"), _BOUNDS.get(item.name, ()), strict=False))
+    for item in fields(ConnectionSettings)
+    if "form" in item.metadata
 }
-"""Name, label, description and JSON type of every field of the extra."""
+"""Label, description, JSON type, default and bounds of every field of the extra, by its name."""
+
+USUAL_FIELDS: Mapping[str, Any] = {
+    "hidden-fields": ["login", "schema", "port"],
+    "relabeling": {"password": "API key", "host": "Base URL"},
+    "placeholders": {"host": DEFAULT_BASE_URL},
+}
+"""How Airflow's connection form shows the fields that every connection has."""
 
 
 def read_connection(

@@ -11,6 +11,7 @@ from airflow_provider_laplas.airflow_compat import Context, TriggerFailure
 from airflow_provider_laplas.api.resume import ResumePolicy
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError
+from airflow_provider_laplas.events import BatchEvent
 from airflow_provider_laplas.links import asset_uri
 from airflow_provider_laplas.manifest.files import FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
@@ -24,7 +25,7 @@ from airflow_provider_laplas.task.notify import MOST_DATASETS, emit_asset, linea
 from airflow_provider_laplas.task.outcome import Defer, Done, LeaveToAirflow, Outcome, Skip
 from airflow_provider_laplas.task.record import RecordStore
 from airflow_provider_laplas.transcript.usage import USAGE_KEY, usage
-from airflow_provider_laplas.triggers import BatchEvent, STTBatchTrigger
+from airflow_provider_laplas.triggers import STTBatchTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.batch.batch import Batch

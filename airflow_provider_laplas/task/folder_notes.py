@@ -18,6 +18,9 @@ from airflow_provider_laplas.transcript.json_objects import read_object
 FOLDER = ".notes"
 """The folder of the notes, in the results folder."""
 
+TAKEN_BACK = json.dumps(None)
+"""What a note is overwritten with, as deleting needs another permission."""
+
 
 @dataclass(frozen=True, slots=True)
 class FolderNotes:
@@ -34,15 +37,17 @@ class FolderNotes:
 
     def read(self, work: str) -> dict[str, Any] | None:
         """
-        Return what was noted of some work; None if nothing was, or it was taken back.
+        Return what was noted of some work; None if nothing was, or it was taken back; empty if it cannot be read.
 
         :param work: its fingerprint
         :raises LaplasStorageError: if the storage does not work
         """
         try:
-            return read_object(self.storage.read_text(self._uri(work)))
+            text = self.storage.read_text(self._uri(work))
         except FileNotFoundError:
             return None
+        # Half of a note, which some storages leave behind, says that there was one.
+        return None if text == TAKEN_BACK else read_object(text) or {}
 
     def write(self, work: str, note: Mapping[str, Any] | None) -> None:
         """

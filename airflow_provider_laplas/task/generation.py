@@ -13,6 +13,7 @@ from airflow_provider_laplas.api.poller import SETTLING, Poller
 from airflow_provider_laplas.api.responses import Generation
 from airflow_provider_laplas.arguments import check_text
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
+from airflow_provider_laplas.events import CompletionEvent
 from airflow_provider_laplas.known_secrets import NO_SECRETS, Secrets
 from airflow_provider_laplas.links import asset_uri
 from airflow_provider_laplas.redaction import redact
@@ -27,7 +28,7 @@ from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
 from airflow_provider_laplas.task.submission import Begun, Stored, find_stored
 from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.usage import USAGE_KEY, transcript_usage
-from airflow_provider_laplas.triggers import CompletionEvent, STTCompletionTrigger
+from airflow_provider_laplas.triggers import FIRST_POLL, STTCompletionTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
@@ -141,7 +142,8 @@ class GenerationTask:
             poller = self._poller(begun.record)
             generation = self._poll(hook, poller, begun.outcome)
             if generation is None and self.waiting.reschedule and not self.waiting.deferrable:
-                return Reschedule(poller.pause())
+                # As with triggers: what runs again too soon can fail the task.
+                return Reschedule(max(poller.pause(), FIRST_POLL))
             if generation is None:
                 self._records.try_again()
                 return self._defer(poller, folder)

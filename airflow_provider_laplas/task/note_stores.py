@@ -5,7 +5,7 @@ A store tells an outage from a note that is not there: whoever takes one for the
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from airflow_provider_laplas.airflow_compat import (
@@ -17,14 +17,22 @@ from airflow_provider_laplas.airflow_compat import (
     set_variable,
 )
 from airflow_provider_laplas.arguments import check_choice
+from airflow_provider_laplas.errors import LaplasStorageError
 from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.task.folder_notes import FolderNotes, digest
 
 log = logging.getLogger(__name__)
 
+PROBE = "laplas_probe"
+"""The Variable that shows whether Variables can be read."""
+
 RECORD_STORE = "record_store"
 """The option in the section ``laplas`` that chooses the store."""
+
+
+UNREADABLE = ""
+"""What stands for a note that is there, and is none of ours."""
 
 
 class NoteStore(Protocol):
@@ -60,7 +68,7 @@ class StateStore:
     def get(self, name: str) -> str | None:
         """Return a note; None if there is none."""
         note = self._store.get(name)
-        return note if isinstance(note, str) else None
+        return note if note is None or isinstance(note, str) else UNREADABLE
 
     def set(self, name: str, note: str) -> None:
         """Write a note."""
@@ -84,7 +92,7 @@ class FolderStore:
     def get(self, name: str) -> str | None:
         """Return a note; None if there is none."""
         note = self._notes.read(self._named(name))
-        return None if note is None else note.get("note")
+        return None if note is None else note.get("note", UNREADABLE)
 
     def set(self, name: str, note: str) -> None:
         """Write a note."""
@@ -99,17 +107,29 @@ class FolderStore:
 
 
 class VariableStore:
-    """Airflow's Variables, encrypted, until somebody deletes them. Their names are hashes."""
+    """
+    Airflow's Variables, encrypted, until somebody deletes them. Their names are hashes.
+
+    :param doubts: whether to make sure, of a note that is not there, that Airflow's database works
+    """
 
     remembers = True
     forgets_on_success = False
 
-    def __init__(self, task: TaskKey) -> None:
+    def __init__(self, task: TaskKey, *, doubts: bool = False) -> None:
         self._task = task
+        self._doubts = doubts
 
     def get(self, name: str) -> str | None:
         """Return a note; None if there is none."""
-        return get_variable(self._named(name))
+        note = get_variable(self._named(name))
+        if note is None and self._doubts:
+            # Airflow's API server takes a database that fails for a Variable that is not there.
+            set_variable(PROBE, "works", "Whether Airflow's Variables can be read, for Laplas tasks.")
+            if get_variable(PROBE) is None:
+                raise LaplasStorageError("Airflow's Variables cannot be read. Check its database.")
+            note = get_variable(self._named(name))
+        return note
 
     def set(self, name: str, note: str) -> None:
         """Write a note."""
@@ -139,16 +159,47 @@ class NoStore:
         """Do nothing."""
 
 
-def open_store(context: Mapping[str, Any], task: TaskKey, folder: str | None) -> NoteStore:
+class MovedStore:
+    """
+    A store, and others in which the tries before this one may have kept their notes.
+
+    Airflow may have been upgraded since, or ``record_store`` been changed.
+    """
+
+    def __init__(self, store: NoteStore, others: Sequence[NoteStore]) -> None:
+        self._store, self._others = store, others
+        self.remembers, self.forgets_on_success = store.remembers, store.forgets_on_success
+
+    def get(self, name: str) -> str | None:
+        """Return a note; None if there is none in any of them."""
+        found = (store.get(name) for store in (self._store, *self._others))
+        return next((note for note in found if note is not None), None)
+
+    def set(self, name: str, note: str) -> None:
+        """Write a note."""
+        self._store.set(name, note)
+
+    def delete(self, name: str) -> None:
+        """Delete a note, if there is one."""
+        self._store.delete(name)
+
+
+def open_store(context: Mapping[str, Any], task: TaskKey, folder: str | None, *, later: bool) -> NoteStore:
     """
     Return the store of a task: Airflow's, where it has one, else the results folder; or what ``record_store`` says.
 
     :param folder: the results folder, if there is one
+    :param later: whether there was a try before this one, whose notes may be in another store
     :raises LaplasArgumentError: if the option is neither empty nor ``variable``
     """
-    if check_choice(f"[laplas] {RECORD_STORE}", option(RECORD_STORE), ("", "variable")):
-        return VariableStore(task)
+    stores: list[NoteStore] = []
     # One that is empty may be false.
-    if (store := context.get("task_state_store")) is not None:
-        return StateStore(store)
-    return NoStore() if folder is None else FolderStore(folder, task)
+    if (state := context.get("task_state_store")) is not None:
+        stores.append(StateStore(state))
+    if folder is not None:
+        stores.append(FolderStore(folder, task))
+    if check_choice(f"[laplas] {RECORD_STORE}", option(RECORD_STORE), ("", "variable")):
+        stores.insert(0, VariableStore(task, doubts=later))
+    else:
+        stores = [*(stores or [NoStore()]), VariableStore(task)]
+    return MovedStore(stores[0], stores[1:]) if later else stores[0]

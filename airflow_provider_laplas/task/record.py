@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from airflow_provider_laplas.api.resume import Occasion
@@ -58,6 +58,9 @@ _SHARED = ("fingerprint", "max_tries", "deadline", "generation_id", "submitted_a
 """What a note in the folder holds of a record. Where the reply is stored is not in it: it is in that folder."""
 
 
+FRESH = 30.0
+"""Seconds for which what was read of a record holds. Airflow takes a try for dead that stands still for longer."""
+
 _OTHER = -1
 """A number of tries that no task has, so that its record is one from before a Clear."""
 
@@ -66,10 +69,12 @@ def _key_of(work: str) -> str:
     return f"{STORE_KEY}-{digest(work)}"
 
 
-def _parsed(fields: Any) -> GenerationRecord | None:
+def _parsed(noted: Any) -> GenerationRecord | None:
+    """Return a record without what a newer version has added to it; None if it cannot be read."""
+    known = {field.name for field in fields(GenerationRecord)}
     try:
-        return GenerationRecord(**fields)
-    except TypeError:
+        return GenerationRecord(**{name: value for name, value in noted.items() if name in known})
+    except (AttributeError, TypeError):
         log.warning("The record of an earlier try of this task cannot be read: another version wrote it.")
         return None
 
@@ -84,7 +89,6 @@ class RecordStore:
     def __init__(self, context: Mapping[str, Any], task: TaskKey, folder: str | None) -> None:
         # Before the store is asked, which may take its time.
         self._opened = time.time()
-        self._store = open_store(context, task, folder)
         self._task, self._results = task, folder
         self._record: GenerationRecord | None = None
         self._loaded = False
@@ -94,6 +98,9 @@ class RecordStore:
         self._clears = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
         self._try = int(getattr(ti, "try_number", 1) or 1)
         self._retries = int(getattr(getattr(ti, "task", None), "retries", 0) or 0)
+        self._store = open_store(context, task, folder, later=self._try > 1)
+        self._unreadable = self._overtaken = False
+        self._known_at = 0.0
         self._folder: FolderNotes | None = None
         self._found: dict[str, Any] | None = None
         self._shared: dict[str, Any] | None = None
@@ -106,8 +113,28 @@ class RecordStore:
     def load(self) -> GenerationRecord | None:
         """Return an earlier try's record; None if there is none that can be read."""
         if not self._loaded:
+            self._known_at = time.time()
             self._record, self._loaded = self._read(STORE_KEY), True
         return self._record
+
+    def intend(self, record: GenerationRecord) -> None:
+        """
+        Write the record of a submission that is about to begin.
+
+        A try that stood still may have been taken for dead, and another try have begun meanwhile.
+
+        :raises LaplasError: if another try has noted something since: nothing may be submitted
+        :raises Exception: it cannot be read or written
+        """
+        before, now = self.load(), time.time()
+        if not 0 <= now - self._known_at < FRESH and not self._unwritten:
+            self._overtaken = self._read(STORE_KEY) != before
+            if self._overtaken:
+                raise LaplasError(
+                    "Another try of this task has begun while this one stood still, so this one submits nothing."
+                )
+        self._known_at = now
+        self.save(record)
 
     def save(self, record: GenerationRecord) -> None:
         """
@@ -138,21 +165,24 @@ class RecordStore:
         Return the record of some work that is not this task's last.
 
         It did it earlier; or another map index did, or the store has dropped the record: then it is in the folder. Where
-        nothing is remembered, a retry has to expect that an earlier try has submitted it.
+        nothing is remembered, or a note cannot be read, a retry has to expect that an earlier try has submitted it.
 
         :param work: its fingerprint
         :raises LaplasStorageError: if the folder cannot be read: the work may be paid for
         """
+        suspected = GenerationRecord(work, self.max_tries, 0.0)
         if not self.remembers:
-            return None if self._is_first_since_clear else GenerationRecord(work, self.max_tries, 0.0)
+            return None if self._is_first_since_clear else suspected
         own = self.load()
         if own is not None and (before := self._read(_key_of(work))) is not None:
             return before
+        if self._unreadable:
+            return suspected
         if self._folder is None or (own is None and self._clears == 0 and self._try <= 1):
             return None
         note = self._folder.read(work)
-        if note is None:
-            return None
+        if not note:
+            return None if note is None else suspected
         record = _parsed({name: note.get(name) for name in _SHARED})
         cleared = note.get("clears") != self._clears
         if record is None or note.get("map_index") == self._task.map_index:
@@ -205,8 +235,11 @@ class RecordStore:
         """
         Restore the earlier record, or none, after a submission that was not made.
 
-        If that cannot be written, it is logged: the error that ended the submission says more.
+        If that cannot be written, it is logged: the error that ended the submission says more. What another try has noted
+        since stays.
         """
+        if self._overtaken:
+            return
         self._take_back(record)
         try:
             if record == self.load() and not self._unwritten:
@@ -250,17 +283,23 @@ class RecordStore:
 
     @property
     def _is_first_since_clear(self) -> bool:
-        """Tell whether this is a task's first try, or the first after a Clear, which raises ``max_tries``."""
-        return self._try <= 1 or self._try == self.max_tries - self._retries + 1
+        """
+        Tell whether this is a task's first try, or the first after a Clear, which raises ``max_tries``.
+
+        So does a DAG whose ``retries`` were lowered look, but not in a run that was never cleared.
+        """
+        return self._try <= 1 or (self._clears > 0 and self._try == self.max_tries - self._retries + 1)
 
     def _read(self, key: str) -> GenerationRecord | None:
         stored = persistently(self._store.get, key)
         if stored is None:
             return None
         try:
-            return _parsed(json.loads(stored))
+            record = _parsed(json.loads(stored))
         except ValueError:
-            return _parsed(None)
+            record = _parsed(None)
+        self._unreadable |= record is None
+        return record
 
     def _write(self, record: GenerationRecord) -> None:
         # Also if it cannot be written: what is noted next holds it.

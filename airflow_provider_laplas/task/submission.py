@@ -227,7 +227,7 @@ class Submission:
             records.announce(intent)
         # A later try that finds a record without an id knows that the submission may have been made. So it is noted as late
         # as can be: what fails before that leaves nothing to doubt.
-        delivery = Delivery(lambda: records.save(intent))
+        delivery = Delivery(lambda: records.intend(intent))
         try:
             generation_id = self._send(hook, source, delivery)
         except LaplasAmbiguousSubmitError as error:

@@ -76,6 +76,7 @@ class Paragraph:
 
 
 Part: TypeAlias = Word | Segment | Paragraph
+"""What has a text, times, a speaker and a channel."""
 
 
 class Fields(TypedDict):

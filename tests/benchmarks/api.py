@@ -56,6 +56,9 @@ class API:
             query = {name: float(values[0]) for name, values in parse_qs(url.query).items()}
             jobs = [self.create(query["shortest"], query["longest"]) for _ in range(int(query["count"]))]
             return 201, json.dumps(jobs).encode()
+        if url.path == "/finish":
+            self.jobs = dict.fromkeys(self.jobs, time.time())
+            return 200, b"{}"
         if url.path == "/gets":
             return 200, str(self.gets).encode()
         if url.path == "/stats":

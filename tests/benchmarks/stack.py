@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from airflow_stack.processes import session_members
-from airflow_stack.stack import COMMANDS, AirflowStack
+from airflow_stack.stack import AirflowStack
 from tests.benchmarks.common import Server
 
 DAGS = Path(__file__).parent / "dags"
@@ -50,7 +50,7 @@ def running_stack(
 def cpu_seconds(stack: AirflowStack) -> float:
     """Return the CPU seconds of everything that the stack has started, ended children included."""
     total = 0.0
-    for name in COMMANDS:
+    for name in stack.names:
         for pid in session_members(stack.process(name).pid):
             with suppress(psutil.NoSuchProcess):
                 times = psutil.Process(pid).cpu_times()

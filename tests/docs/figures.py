@@ -1,5 +1,6 @@
 """
-Measure what the documentation's figures say, and write them there: ``make figures``.
+Measure what the documentation's figures say, and write them there: ``make figures``, or some of them, as with
+``make figures NAMES=versions``. Those of the cluster have to be named (``NAMES='cluster load'``), and take an hour.
 
 Nothing else writes into the repository. A figure stands between two marks, ``<!-- figures: NAME -->`` and
 ``<!-- end -->``, in whichever page it is read.
@@ -11,23 +12,57 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.common import Comparison, table
 from tests.paths import ROOT
+from tests.versions.matrix import matrix
 
 PLOT = ROOT / "docs" / "waits.svg"
 
 
-def main() -> None:
+def main(names: Sequence[str]) -> None:
+    """Measure those that are named; by default, all that need no cluster."""
     with tempfile.TemporaryDirectory() as folder:
-        bench, faults = Path(folder) / "bench.json", Path(folder) / "faults.json"
-        run("tests.benchmarks", "--json", str(bench), "--svg", str(PLOT))
-        write("bench", bench_tables(json.loads(bench.read_text())))
-        run("pytest", "tests/faults", "--numprocesses", "3", environment={"LAPLAS_FIGURES": str(faults)})
-        write("faults", faults_table(json.loads(faults.read_text())))
+        for name in names or ("bench", "faults", "versions"):
+            write(name, MEASURE[name](Path(folder) / f"{name}.json"))
+
+
+def measure_bench(file: Path) -> str:
+    run("tests.benchmarks", "--json", str(file), "--svg", str(PLOT))
+    return bench_tables(json.loads(file.read_text()))
+
+
+def measure_faults(file: Path) -> str:
+    run("pytest", "tests/faults", "--numprocesses", "3", environment={"LAPLAS_FIGURES": str(file)})
+    return faults_table(json.loads(file.read_text()))
+
+
+def measure_cluster(file: Path) -> str:
+    run("pytest", "tests/cluster", environment={"LAPLAS_FIGURES": str(file), "CLUSTER_FULL": "1"})
+    headings, *rows = json.loads(file.read_text())
+    return table(headings, rows)
+
+
+def measure_load(file: Path) -> str:
+    run("tests.benchmarks.load", "--json", str(file))
+    return bench_tables(json.loads(file.read_text()))
+
+
+def measure_versions(file: Path) -> str:
+    run("tests.versions", "--json", str(file))
+    return matrix(json.loads(file.read_text()))
+
+
+MEASURE = {
+    "bench": measure_bench,
+    "faults": measure_faults,
+    "cluster": measure_cluster,
+    "load": measure_load,
+    "versions": measure_versions,
+}
 
 
 def run(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
@@ -63,4 +98,4 @@ def replace_block(text: str, name: str, content: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

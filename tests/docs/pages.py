@@ -32,8 +32,14 @@ DAGS = {name: code for name, code in PYTHON.items() if re.search(r"^with DAG\(|^
 SHELL = _blocks("bash")
 """test_local_server.py runs those of the local server's page; test_pages.py runs the others."""
 
+YAML, DOCKERFILES = _blocks("yaml"), _blocks("dockerfile")
+"""test_kubernetes.py checks them."""
+
 NOT_RUN = {
     "make": "takes minutes, and `make test` is what runs this; its targets are looked for in a dry run",
+    "docker": "needs Docker; the image is the one of the values",
+    "helm": "needs a cluster; the values are checked against what the chart takes",
+    "kubectl": "needs a cluster; the secret is the one of the values",
     "pip": "needs a package index; extras and packages are looked for in what the project declares",
 }
 """Commands that no test runs, and why."""

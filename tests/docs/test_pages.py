@@ -38,7 +38,17 @@ from airflow_provider_laplas.transcript import Transcript
 from airflow_provider_laplas.transcript.quality import QualitySettings
 from tests.airflow_names import BaseHook, DagBag
 from tests.benchmarks import common
-from tests.docs.pages import DAGS, NOT_RUN, PAGES, PYTHON, SHELL, commands, run_commands
+from tests.docs.pages import (
+    DAGS,
+    DOCKERFILES,
+    NOT_RUN,
+    PAGES,
+    PYTHON,
+    SHELL,
+    YAML,
+    commands,
+    run_commands,
+)
 from tests.faults.conftest import NAMES
 from tests.paths import ROOT
 
@@ -126,7 +136,9 @@ def test_every_block_of_code_is_one_that_a_test_runs():
         # Pictures are drawn by whoever shows the page.
         code = re.sub(r"^```mermaid\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
         fences = re.findall(r"^[ >]*(?:```|~~~)", code, re.MULTILINE)
-        assert len(fences) == 2 * sum(found.startswith(f"{name}:") for found in (*PYTHON, *SHELL)), name
+        assert len(fences) == 2 * sum(
+            found.startswith(f"{name}:") for found in (*PYTHON, *SHELL, *YAML, *DOCKERFILES)
+        ), name
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -219,6 +231,11 @@ def test_every_target_of_make_that_is_shown_is_there():
         subprocess.run([*dry, *arguments], cwd=ROOT, check=True, capture_output=True)
 
 
+def declared_extras():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project["optional-dependencies"].keys()
+
+
 def test_every_package_that_is_shown_is_declared_with_its_extras():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
@@ -229,7 +246,7 @@ def test_every_package_that_is_shown_is_declared_with_its_extras():
         # A dot is the project itself, from a clone.
         for shown in [Requirement(re.sub(r"^\.", project["name"], package)) for package in packages]:
             assert shown.name in declared | {project["name"]}
-            assert shown.extras <= extras.keys()
+            assert shown.extras <= declared_extras()
 
 
 # The links
@@ -241,9 +258,12 @@ def anchors(text):
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("name", PAGES)
+WITH_LINKS = PAGES | {name: (ROOT / name).read_text() for name in ("CONTRIBUTING.md", "SECURITY.md")}
+
+
+@pytest.mark.parametrize("name", WITH_LINKS)
 def test_every_link_leads_somewhere(name):
-    for link in re.findall(r"\]\(([^)]+)\)", PAGES[name]):
+    for link in re.findall(r"\]\(([^)]+)\)", WITH_LINKS[name]):
         if link.startswith("https://"):
             continue
         path, _, anchor = link.partition("#")

@@ -12,7 +12,8 @@ from airflow_stack.local_server import LocalServer
 from airflow_stack.processes import await_condition
 from airflow_stack.stack import AirflowStack
 from tests.corpus import CASES, Case, EchoAPI
-from tests.fake_api import TEXT, FakeAPI
+from tests.fake_api import FakeAPI
+from tests.faults.common import IMPATIENT, Outcome
 
 HERE = Path(__file__).parent
 CANARY = "canary7f3a"
@@ -27,8 +28,6 @@ CANARY_APIS = 20
 
 # So many of the corpus' recordings have a task of their own: one for each way to answer a POST.
 SINGLE_CASES = 17
-
-RUN_SECONDS = 400
 
 
 class Figures(Counter):
@@ -53,13 +52,11 @@ class Figures(Counter):
         ``owed`` is how many transcripts have to come of it: all, but where a submission was left ambiguous.
         """
         self["faults made"] += faults
-        # Of a client that is killed right before the body, only the headers come.
-        submissions = [request for request in api.requests if request.method == "POST" and request.body]
-        self["submissions that the API received"] += len(submissions)
-        submitted = Counter(request.json["url"] for request in submissions)
-        self["submissions paid twice"] += submitted.total() - len(submitted)
-        self["transcripts that arrived"] += sum(text == TEXT for text in texts)
-        self["transcripts lost"] += (work if owed is None else owed) - sum(text == TEXT for text in texts)
+        outcome = Outcome.of(api, owed=work if owed is None else owed, texts=texts)
+        self["submissions that the API received"] += outcome.submissions
+        self["submissions paid twice"] += outcome.paid_twice
+        self["transcripts that arrived"] += outcome.transcripts
+        self["transcripts lost"] += outcome.lost
 
 
 NAMES = (
@@ -149,18 +146,7 @@ def stack(apis, echo_api, folder, local_server, tmp_path_factory):
     for n, api in enumerate(apis):
         # Long enough for a reply that is held until Airflow has noticed a lost worker.
         environment[f"AIRFLOW_CONN_LAPLAS_{n}"] = api.connection(timeout=90, connect_timeout=3)
-    config = {
-        "core": {"parallelism": 6},
-        # Airflow waits five minutes for a lost worker, and half a minute for a lost triggerer.
-        "scheduler": {
-            "scheduler_idle_sleep_time": 0.5,
-            "task_instance_heartbeat_sec": 2,
-            "task_instance_heartbeat_timeout": 15,
-            "task_instance_heartbeat_timeout_detection_interval": 3,
-            "trigger_timeout_check_interval": 3,
-        },
-        "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 10},
-    }
+    config = {"core": {"parallelism": 6}, **IMPATIENT}
     with AirflowStack(dags, environment=environment, config=config) as running:
         running.cli("pools", "set", "one_slot", "1", "for the fault suite")
         yield running

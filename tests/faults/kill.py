@@ -76,12 +76,13 @@ class Midway:
     """
     Kills a process once, in the middle of POSTs that come together.
 
-    A behaviour for all the POSTs that are under way then. Each is taken whole, and paid for, and held; the first one
+    A behaviour for all the requests that are under way then. Each is taken whole, and paid for, and held; the first one
     kills when the time has come. They are let go together, without an answer if there is no ``behaviour``.
 
     :param act: what is done to the client that has a port
     :param when: the time to do it
     :param until: the time to let go, by default right then
+    :param size: the bytes of a body that are taken before that; by default all
     """
 
     def __init__(
@@ -91,7 +92,9 @@ class Midway:
         when: Callable[[], bool],
         until: Callable[[], bool] = lambda: True,
         behaviour: Behaviour | None = None,
+        size: int | None = None,
     ) -> None:
+        self._size = size
         self._act = act
         self._when = when
         self._until = until
@@ -104,7 +107,11 @@ class Midway:
             # One that was not under way then, but comes of a later try.
             await answer_healthily(api, request)
             return
-        await request.read_body()
+        begun = b""
+        if self._size is None:
+            await request.read_body()
+        else:
+            begun = await request.reader.readexactly(self._size)
         # One kill only: once the supervisor is gone, the task has another parent, who must live.
         if self._first:
             self._first = False
@@ -113,6 +120,9 @@ class Midway:
             await _come_true(self._until)
             self._let_go.set()
         await self._let_go.wait()
+        if begun:
+            left = int(request.headers["content-length"]) - len(begun)
+            request.body = begun + await request.reader.readexactly(left)
         if self._behaviour is not None:
             await self._behaviour(api, request)
             return

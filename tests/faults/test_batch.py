@@ -1,50 +1,18 @@
 """Batches whose processes are killed: what the manifest knows goes on, and what it does not know is left to the user."""
 
 from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
-from airflow_provider_laplas.manifest import FileState, Manifest
-from airflow_provider_laplas.results import load_transcript
+from airflow_provider_laplas.manifest import FileState
 from airflow_stack.processes import session_members
-from tests.fake_api import TEXT, FakeAPI, answer_healthily
-from tests.faults.conftest import RUN_SECONDS
-from tests.faults.kill import Midway, Stopped, kill_owner
+from tests.fake_api import TEXT, answer_healthily
+from tests.faults.common import RUN_SECONDS, BatchRun
+from tests.faults.kill import Midway, kill_owner
 
 ANSWERED = 20
 HELD = 16
 """Submissions that a batch has under way at a time."""
-
-
-@dataclass
-class Run:
-    """A run of a batch, with a server and a folder of its own."""
-
-    dag_id: str
-    run_id: str
-    api: FakeAPI
-    results: Path
-    stopped: Stopped = field(default_factory=Stopped)
-
-    @property
-    def manifest(self):
-        return Manifest.load(f"{self.results}/manifest.json")
-
-    def counts(self):
-        manifest = self.manifest
-        return manifest.counts() if manifest else {}
-
-    def noted(self):
-        return self.counts().get("submitted", 0)
-
-    def texts(self):
-        return [load_transcript(str(path)).text for path in self.results.glob("*.mp3-*.json")]
-
-    def times_submitted(self):
-        """How often each file was submitted."""
-        return Counter(request.json["url"] for request in self.api.requests if request.method == "POST")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +21,7 @@ def start(stack, free_apis, folder):
 
     def run(dag_id, name, prepare=lambda run: None):
         number, api = next(free_apis)
-        started = Run(dag_id, name, api, folder / name)
+        started = BatchRun(dag_id, name, api, folder / name)
         prepare(started)
         conf = {"conn_id": f"laplas_{number}", "results_path": str(started.results)}
         stack.trigger(dag_id, conf, run_id=name)

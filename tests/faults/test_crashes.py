@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fake_api import TEXT
-from tests.faults.conftest import RUN_SECONDS
+from tests.faults.common import RUN_SECONDS
 from tests.faults.kill import killing
 
 

@@ -16,7 +16,9 @@ VARIABLE = "AIRFLOW_CONN_TRANSCRIPTS"
 TABLES = ["laplas_transcripts", "laplas_segments", "laplas_words"]
 WITHOUT_ID = "uri, position, start_seconds, end_seconds, speaker, channel, text, searchable"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
-DATABASES = ["sqlite", "psycopg3", "psycopg2"]
+# Older releases of the provider know one driver only.
+DRIVERS = ["psycopg3", "psycopg2"] if hasattr(postgres, "USE_PSYCOPG3") else ["psycopg2"]
+DATABASES = ["sqlite", *DRIVERS]
 
 
 @pytest.fixture(params=DATABASES)
@@ -37,7 +39,7 @@ def empty_hook(database, connection, monkeypatch):
     monkeypatch.setenv(VARIABLE, json.dumps(connection))
     if database == "sqlite":
         return SqliteHook(CONN_ID)
-    monkeypatch.setattr(postgres, "USE_PSYCOPG3", database == "psycopg3")
+    monkeypatch.setattr(postgres, "USE_PSYCOPG3", database == "psycopg3", raising=False)
     return PostgresHook(CONN_ID)
 
 

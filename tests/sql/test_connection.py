@@ -9,7 +9,7 @@ from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.sql import create_tables, figures, load, search
-from tests.sql.conftest import CONN_ID, NOON, found, row
+from tests.sql.conftest import CONN_ID, DRIVERS, NOON, found, row
 
 
 def test_no_text_is_in_the_log(hook, caplog):
@@ -32,7 +32,7 @@ def test_no_text_is_in_a_repr(hook):
     assert "canary" not in repr(given) + repr(search(hook, "canary")) + repr(figures(hook))
 
 
-@pytest.mark.parametrize("database", ["psycopg3", "psycopg2"], indirect=True)
+@pytest.mark.parametrize("database", DRIVERS, indirect=True)
 def test_a_connection_whose_rows_are_dicts_gives_the_same(hook, connection, monkeypatch, database):
     cursor = "dictcursor" if database == "psycopg3" else "realdictcursor"
     monkeypatch.setenv(

@@ -8,7 +8,7 @@ from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.sql import PHRASE_LIMIT, SEARCHABLE_LIMIT, load, search
 from airflow_provider_laplas.sql.statements import POSTGRESQL
 from airflow_provider_laplas.transcript import tokens
-from tests.sql.conftest import NOON, TABLES, found, row, table
+from tests.sql.conftest import DRIVERS, NOON, TABLES, found, row, table
 
 
 def test_a_hit_says_where_and_when_and_who(hook):
@@ -179,7 +179,7 @@ def test_the_index_of_sqlite_is_in_step_with_its_table(hook):
     )
 
 
-@pytest.mark.parametrize("database", ["psycopg3", "psycopg2"], indirect=True)
+@pytest.mark.parametrize("database", DRIVERS, indirect=True)
 def test_postgresql_searches_through_its_index(hook):
     load(hook, [row("a.json", *(f"filler {n}" for n in range(20_000)), "the needle", words=())])
     hook.run("ANALYZE laplas_segments")

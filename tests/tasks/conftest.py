@@ -20,6 +20,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 
 from airflow_provider_laplas import triggers
+from airflow_provider_laplas.task import generation
 from tests.airflow_names import DagBag, sync_bag_to_db
 from tests.fake_api import FakeAPI
 
@@ -42,6 +43,7 @@ def triggers_look_at_once(monkeypatch):
     """``dag.test()`` runs triggers inline, where there is no race to keep away from."""
     # Less than nothing, as up to two seconds are added where many tasks could look together.
     monkeypatch.setattr(triggers, "FIRST_POLL", -2.0)
+    monkeypatch.setattr(generation, "FIRST_POLL", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable, PutVariable
+from airflow.secrets.metastore import MetastoreBackend
+from sqlalchemy.exc import OperationalError
 
 from airflow_provider_laplas.airflow_compat import AirflowException
 from airflow_provider_laplas.errors import LaplasAmbiguousSubmitError
@@ -211,6 +213,89 @@ def test_an_outage_is_not_taken_for_a_variable_that_is_not_there(
     submit._pre_execute_hook = Outage(kind).begin
     assert run_and_clear().state_of("t") == "failed"
     assert len(api.generations) == submitted
+
+
+def later(change):
+    """Call something before each try but the first."""
+
+    def before(context):
+        if context["ti"].try_number > 1:
+            change()
+
+    return before
+
+
+def test_a_run_goes_on_where_airflow_is_upgraded_to_a_state_store_amid_it(api, dag, run_and_clear, tmp_path):
+    def before(context):
+        if context["ti"].try_number == 1:
+            context.pop("task_state_store")
+
+    SubmitSTTOperator(
+        task_id="t",
+        audio=URL,
+        results_path=str(tmp_path),
+        pre_execute=before,
+        post_execute=dying_once,
+        **RETRY,
+    )
+    first = run_and_clear()
+    assert first.state == "success"
+    assert run_and_clear().xcom("t") == first.xcom("t")
+    assert api.count("POST") == 1
+
+
+@pytest.mark.parametrize("options", [("", "variable"), ("variable", "")], ids=str)
+def test_a_run_goes_on_where_another_store_is_chosen_amid_it(api, dag, run_dag, monkeypatch, options):
+    def choose(n):
+        monkeypatch.setenv("AIRFLOW__LAPLAS__RECORD_STORE", options[n])
+
+    choose(0)
+    SubmitSTTOperator(
+        task_id="t", audio=URL, pre_execute=later(lambda: choose(1)), post_execute=dying_once, **RETRY
+    )
+    assert run_dag(dag).state == "success"
+    assert api.count("POST") == 1
+
+
+@pytest.mark.parametrize("fails", [1, 100])
+def test_a_database_that_fails_is_not_taken_for_a_variable_that_is_not_there(
+    api, dag, run_dag, without_state_store, monkeypatch, fails
+):
+    monkeypatch.setenv("AIRFLOW__LAPLAS__RECORD_STORE", "variable")
+    monkeypatch.setattr("airflow_provider_laplas.persistence.WRITE_ATTEMPTS", 1)
+    left = [fails]
+    read = MetastoreBackend.get_variable
+
+    def fail(self, key, *args, **kwargs):
+        if key.startswith("laplas_") and left[0]:
+            left[0] -= 1
+            # Airflow's API server logs it, and answers that there is no such Variable.
+            raise OperationalError("SELECT", {}, Exception("the database is restarting"))
+        return read(self, key, *args, **kwargs)
+
+    def break_database(context):
+        without_state_store["pre_execute"](context)
+        if context["ti"].try_number > 1:
+            monkeypatch.setattr(MetastoreBackend, "get_variable", fail)
+
+    SubmitSTTOperator(task_id="t", audio=URL, pre_execute=break_database, post_execute=dying_once, **RETRY)
+    run = run_dag(dag)
+    assert left[0] < fails
+    assert run.state == ("success" if fails == 1 else "failed")
+    assert api.count("POST") == 1
+
+
+def test_where_nothing_is_remembered_a_retry_with_fewer_retries_than_before_is_no_clear(
+    api, dag, run_dag, without_state_store
+):
+    def lower(context):
+        without_state_store["pre_execute"](context)
+        if context["ti"].try_number > 1:
+            context["ti"].task.retries = 1
+
+    SubmitSTTOperator(task_id="t", audio=URL, pre_execute=lower, post_execute=dying_once, **RETRY)
+    assert isinstance(run_dag(dag).errors[0], LaplasAmbiguousSubmitError)
+    assert api.count("POST") == 1
 
 
 def test_the_notes_are_no_outputs_of_the_folder(api, dag, run_dag, without_state_store, tmp_path):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from airflow_provider_laplas.hooks import LaplasHook
+from tests.airflow_names import LOOKS_UP_ON_THE_LOOP
 from tests.fake_api import FakeAPI
 
 
@@ -23,22 +24,24 @@ def hook(api):
 
 @pytest.fixture
 def look_ups(monkeypatch):
-    """The ids of the connections that were looked up on an event loop."""
+    """The ids of the connections that were looked up for an event loop."""
     return counting_look_ups(monkeypatch)
 
 
 def counting_look_ups(monkeypatch, *failures):
-    """Count the look-ups on an event loop; those whose number is in ``failures`` go wrong."""
+    """Count the look-ups for an event loop; those whose number is in ``failures`` go wrong."""
     calls = []
-    original = LaplasHook.aget_connection.__func__
+    name = "aget_connection" if LOOKS_UP_ON_THE_LOOP else "get_connection"
+    original = getattr(LaplasHook, name).__func__
 
-    async def look_up(cls, conn_id):
+    # A coroutine, where that is what the original returns.
+    def look_up(cls, conn_id):
         calls.append(conn_id)
         if len(calls) in failures:
             raise ConnectionError("Airflow's API server is restarting")
-        return await original(cls, conn_id)
+        return original(cls, conn_id)
 
-    monkeypatch.setattr(LaplasHook, "aget_connection", classmethod(look_up))
+    monkeypatch.setattr(LaplasHook, name, classmethod(look_up))
     return calls
 
 

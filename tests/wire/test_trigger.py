@@ -14,10 +14,10 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationGoneError,
     LaplasGenerationTimeoutError,
 )
+from airflow_provider_laplas.events import CompletionEvent
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.triggers import (
     FIRST_POLL,
-    CompletionEvent,
     STTBatchTrigger,
     STTCompletionTrigger,
 )
@@ -178,3 +178,49 @@ def test_ending_the_task_says_that_the_generation_goes_on(caplog):
     asyncio.run(STTCompletionTrigger(generation_id="g-1", deadline=1.0).on_kill())
     assert "g-1" in caplog.text
     assert "billed" in caplog.text
+
+
+@pytest.mark.parametrize("ticks", [False, True])
+def test_a_triggerer_that_stood_still_says_so_and_warns_of_nothing(api, make, caplog, monkeypatch, ticks):
+    """Also if the clock is not looked at between the stall and the cancellation."""
+    monkeypatch.setattr("airflow_provider_laplas.stalls.TICK", 0.01)
+    monkeypatch.setattr("airflow_provider_laplas.stalls.SHORTEST", 0.2)
+    caplog.set_level("INFO", "airflow_provider_laplas.triggers")
+    api.polls_until_done = 10_000
+
+    async def scenario():
+        trigger = make(api.create())
+        wait = asyncio.ensure_future(anext(trigger.run()))
+        while not api.count("GET"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        # As SIGSTOP does.
+        time.sleep(0.5)  # noqa: ASYNC251
+        if ticks:
+            await asyncio.sleep(0.05)
+        wait.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await wait
+        await trigger.on_kill()
+        return trigger.generation_id
+
+    generation_id = asyncio.run(scenario())
+    (record,) = [record for record in caplog.records if record.name == "airflow_provider_laplas.triggers"]
+    assert record.levelname == "INFO"
+    assert f"moved the wait for generation {generation_id} to another triggerer" in record.getMessage()
+
+
+def test_a_stall_that_was_over_long_ago_is_no_reason_for_a_cancellation(api, make, caplog, monkeypatch):
+    monkeypatch.setattr("airflow_provider_laplas.stalls.TICK", 0.01)
+    monkeypatch.setattr("airflow_provider_laplas.stalls.SHORTEST", 0.2)
+    monkeypatch.setattr("airflow_provider_laplas.stalls.RECENT", 0.0)
+
+    async def scenario():
+        trigger = make(api.create())
+        wait = asyncio.ensure_future(anext(trigger.run()))
+        await asyncio.sleep(0.01)
+        time.sleep(0.5)  # noqa: ASYNC251
+        await wait
+        await trigger.on_kill()
+
+    asyncio.run(scenario())
+    assert "was cancelled" in caplog.text

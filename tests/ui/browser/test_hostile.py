@@ -62,7 +62,7 @@ def test_words_of_a_right_to_left_language_stand_from_right_to_left(page, double
 
 
 def test_a_phrase_is_found_beside_lone_surrogates_and_marks_whole_characters(page, double):
-    words = [("\ud83d", 0.0, 0.5, 0.9), ("𝔘nicode", 0.5, 1.0, 0.9), ("\ude00end", 1.0, 1.5, 0.9)]
+    words = [("\ud83d", 0.0, 0.5, 0.9), ("\U0001d518nicode", 0.5, 1.0, 0.9), ("\ude00end", 1.0, 1.5, 0.9)]
     double.tasks["finished"] = samples.finished(samples.transcript(samples.paragraph(words), duration=11.0))
     opened(page, double.page("finished"))
     page.get_by_label("Find in the transcript").fill("unicode end")

@@ -17,6 +17,7 @@ from airflow_provider_laplas.client.settings import (
 )
 from airflow_provider_laplas.errors import LaplasConfigurationError
 from airflow_provider_laplas.provider_info import get_provider_info
+from tests.paths import ROOT
 
 
 def read(**changes):
@@ -131,10 +132,49 @@ def test_a_clients_arguments_are_fields_of_a_connection_of_the_same_types():
     assert EXTRA_FIELDS.keys() - get_type_hints(ClientFields).keys() == {"price_per_minute", "results_path"}
 
 
+def schema_of_airflow(name):
+    return json.loads(files("airflow").joinpath(name).read_text())
+
+
 def test_the_registration_is_valid_against_airflows_schema():
-    schema = json.loads(files("airflow").joinpath("provider_info.schema.json").read_text())
     info = get_provider_info()
-    jsonschema.validate(info, schema)
+    jsonschema.validate(info, schema_of_airflow("provider_info.schema.json"))
     form = info["connection-types"][0]["conn-fields"]
     assert set(form) == set(EXTRA_FIELDS)
     assert all("efault" in field["description"] for field in form.values())
+
+
+def test_the_registration_is_what_airflow_asks_of_its_own_providers():
+    """That schema is the stricter one: it knows the form of a connection, and allows no other names."""
+    schema = schema_of_airflow("provider.yaml.schema.json")
+    # What a release of Airflow's own adds.
+    schema["required"] = ["name", "package-name", "description"]
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_the_forms_defaults_are_the_defaults():
+    form = get_provider_info()["connection-types"][0]["conn-fields"]
+    defaults = {
+        name: field["schema"]["default"] for name, field in form.items() if "default" in field["schema"]
+    }
+    assert defaults.keys() == EXTRA_FIELDS.keys() - {"proxy", "price_per_minute", "results_path"}
+    assert read(extra=defaults) == read()
+    for field in form.values():
+        jsonschema.validate(field["schema"].get("default"), field["schema"])
+
+
+def test_the_forms_bounds_are_those_that_are_checked():
+    form = get_provider_info()["connection-types"][0]["conn-fields"]
+    bounded = {name: field["schema"] for name, field in form.items() if "maximum" in field["schema"]}
+    assert bounded
+    for name, schema in bounded.items():
+        assert read(extra={name: schema["maximum"]})
+        for wrong in (schema["maximum"] * 2, schema["minimum"] - 1):
+            with pytest.raises(LaplasConfigurationError, match=f"`{name}`"):
+                read(extra={name: wrong})
+
+
+def test_the_guides_and_the_logo_are_where_the_registration_says():
+    (integration,) = get_provider_info()["integrations"]
+    named = [*integration["how-to-guide"], integration["logo"]]
+    assert [name for name in named if not (ROOT / name.lstrip("/")).is_file()] == []

@@ -6,12 +6,12 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk import NEVER_EXPIRE
 
 from airflow_provider_laplas.api.resume import Occasion
-from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.task.record import STORE_KEY, GenerationRecord, RecordStore
+from tests.airflow_names import NEVER_EXPIRE
 
 INTENT = GenerationRecord("work", max_tries=2, deadline=1000.0)
 SUBMITTED = dataclasses.replace(INTENT, generation_id="g-1", submitted_at=900.0)
@@ -43,6 +43,8 @@ class Store(dict):
 
 
 def store_over(memory, max_tries=2):
+    if NEVER_EXPIRE is None:
+        pytest.skip("This Airflow has no state store.")
     return RecordStore({"ti": SimpleNamespace(max_tries=max_tries), "task_state_store": memory}, TASK, None)
 
 
@@ -82,8 +84,42 @@ def test_a_record_is_not_written_again_while_it_is_the_same():
 @pytest.mark.parametrize(
     "value", ["", "{", "[]", json.dumps({"fingerprint": "x"}), json.dumps({"new": 1}), {"a": 1}, None]
 )
-def test_what_cannot_be_read_counts_as_nothing(value):
-    assert store_over(Store({STORE_KEY: value})).load() is None
+def test_what_cannot_be_read_is_no_record_but_any_work_may_have_been_submitted(value):
+    records = store_over(Store() if value is None else Store({STORE_KEY: value}))
+    assert records.load() is None
+    found = records.find("work")
+    assert (found is None) == (value is None)
+    if found is not None:
+        assert (found.fingerprint, found.generation_id) == ("work", None)
+        assert records.occasion(found) is Occasion.RETRY
+
+
+def test_what_a_newer_version_has_added_to_a_record_does_not_hide_its_id():
+    added = dataclasses.asdict(SUBMITTED) | {"colour": "green"}
+    assert store_over(Store({STORE_KEY: json.dumps(added)})).load() == SUBMITTED
+
+
+@pytest.mark.parametrize("half", ["", '{"note": "{', "[1]"])
+def test_half_of_a_note_in_the_folder_says_that_there_was_one(tmp_path, half):
+    without_state_store(str(tmp_path)).save(SUBMITTED)
+    (note,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    note.write_text(half)
+    records = without_state_store(str(tmp_path))
+    assert records.load() is None
+    assert records.find("work").generation_id is None
+
+
+def test_half_of_the_note_of_another_map_index_says_that_there_was_one(tmp_path):
+    first, second = (dataclasses.replace(TASK, map_index=n) for n in range(2))
+    records = with_state_store(Store(), first, str(tmp_path))
+    records.share()
+    records.save(SUBMITTED)
+    (note,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    note.write_text('{"fingerprint": "wo')
+    cleared = with_state_store(Store(), second, str(tmp_path), clears=1)
+    cleared.share()
+    found = cleared.find("work")
+    assert (found.fingerprint, found.generation_id) == ("work", None)
 
 
 def test_a_retry_keeps_the_deadline_and_a_clear_begins_a_new_one():
@@ -115,6 +151,31 @@ def test_what_is_written_is_not_tried_again():
     records.restore(None)
     records.try_again()
     assert memory.writes == 1
+
+
+@pytest.mark.parametrize("noted", [None, STORED], ids=["nothing before", "something before"])
+def test_a_try_that_stood_still_submits_nothing_if_another_one_has_begun_meanwhile(monkeypatch, noted):
+    monkeypatch.setattr("airflow_provider_laplas.task.record.FRESH", 0.0)
+    memory = Store()
+    if noted is not None:
+        store_over(memory).save(noted)
+    stopped = store_over(memory)
+    stopped.load()
+    store_over(memory).save(SUBMITTED)
+    with pytest.raises(LaplasError, match="Another try"):
+        stopped.intend(INTENT)
+    stopped.restore(noted)
+    assert store_over(memory).load() == SUBMITTED
+
+
+def test_a_try_that_stood_still_submits_if_it_is_the_only_one(monkeypatch):
+    monkeypatch.setattr("airflow_provider_laplas.task.record.FRESH", 0.0)
+    memory = Store()
+    records = store_over(memory)
+    records.load()
+    for _ in range(2):
+        records.intend(INTENT)
+    assert store_over(memory).load() == INTENT
 
 
 OTHER = dataclasses.replace(INTENT, fingerprint="other")
@@ -150,9 +211,29 @@ def test_when_the_first_try_since_a_clear_began_is_known_to_it_and_to_those_afte
     assert store_over(memory, max_tries=3).first_began() == cleared
 
 
-def without_state_store(folder=None, *, try_number=1, max_tries=2, retries=2, task=TASK):
+def without_state_store(folder=None, *, try_number=1, max_tries=2, retries=2, task=TASK, clears=0):
     ti = SimpleNamespace(max_tries=max_tries, try_number=try_number, task=SimpleNamespace(retries=retries))
-    return RecordStore({"ti": ti}, task, folder)
+    return RecordStore({"ti": ti, "dag_run": SimpleNamespace(clear_number=clears)}, task, folder)
+
+
+def with_state_store(memory, task, folder, *, try_number=1, clears=0):
+    run = SimpleNamespace(clear_number=clears)
+    ti = SimpleNamespace(max_tries=2, try_number=try_number)
+    return RecordStore({"ti": ti, "dag_run": run, "task_state_store": memory}, task, folder)
+
+
+def test_what_was_noted_before_airflow_had_a_state_store_is_found_by_the_tries_after_an_upgrade(tmp_path):
+    without_state_store(str(tmp_path)).save(SUBMITTED)
+    memory = Store()
+    upgraded = with_state_store(memory, TASK, str(tmp_path), try_number=2)
+    assert upgraded.load() == SUBMITTED
+    upgraded.save(STORED)
+    assert store_over(memory).load() == STORED
+
+
+def test_a_first_try_looks_for_notes_in_one_place_only(tmp_path):
+    without_state_store(str(tmp_path)).save(SUBMITTED)
+    assert with_state_store(Store(), TASK, str(tmp_path)).load() is None
 
 
 def test_without_a_state_store_the_folder_has_the_records_of_each_task_instance(tmp_path):
@@ -180,21 +261,23 @@ def test_the_names_of_a_folders_notes_tell_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("tries", "first"),
     [
-        ((1, 2, 2), True),
-        ((2, 2, 2), False),
-        ((3, 2, 2), False),
+        ((1, 2, 2, 0), True),
+        ((2, 2, 2, 0), False),
+        ((3, 2, 2, 0), False),
         # A Clear after the first try, and after the third one.
-        ((2, 3, 2), True),
-        ((4, 5, 2), True),
-        ((5, 5, 2), False),
+        ((2, 3, 2, 1), True),
+        ((4, 5, 2, 1), True),
+        ((5, 5, 2, 1), False),
         # The DAG's `retries` were raised, or lowered, after the run began.
-        ((1, 0, 2), True),
-        ((2, 2, 0), False),
+        ((1, 0, 2, 0), True),
+        ((2, 2, 0, 0), False),
+        ((2, 2, 1, 0), False),
+        ((3, 2, 0, 0), False),
     ],
 )
 def test_where_nothing_is_remembered_a_retry_expects_an_earlier_submission_and_a_clear_none(tries, first):
-    try_number, max_tries, retries = tries
-    records = without_state_store(try_number=try_number, max_tries=max_tries, retries=retries)
+    try_number, max_tries, retries, clears = tries
+    records = without_state_store(try_number=try_number, max_tries=max_tries, retries=retries, clears=clears)
     assert not records.remembers
     found = records.find("work")
     assert (found is None) == first
