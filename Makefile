@@ -9,6 +9,7 @@ RUN := $(VENV)/bin/python -m
 DEV := $(VENV)/.dev-installed
 DEMO := $(VENV)/.demo-installed
 STORAGE := $(VENV)/.storage-installed
+UI := $(VENV)/.ui-installed
 PACKAGE := $(VENV)/.package-installed
 DOCS := $(VENV)/.docs-installed
 CLUSTER := $(VENV)/.cluster-installed
@@ -17,7 +18,7 @@ UV := $(VENV)/.uv-installed
 AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-storage test-faults test-cluster test-versions test-package test-live docs public-api pins simulate bench bench-cluster figures lint
+.PHONY: help demo up test test-storage test-ui chromium test-faults test-cluster test-versions test-package test-live docs public-api pins simulate bench bench-cluster figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ test: $(DEV) ## run every test, those with a real Airflow beside the others, and
 
 test-storage: $(STORAGE) $(AZURITE) ## run the tests of S3, Google Cloud Storage and Azure, on emulators
 	$(RUN) pytest tests/storage
+
+test-ui: chromium $(UI) ## run the tests of the Transcript tab, in a real Chromium
+	$(RUN) pytest tests/ui
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults --numprocesses 3
@@ -109,6 +113,21 @@ $(STORAGE): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing the providers of object storage and their emulators into $(VENV), once: about five minutes' >&2
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,storage]'
 	@touch $(STORAGE) $(DEV) $(DEMO)
+
+$(UI): pyproject.toml constraints.txt | $(VENV)/.created
+	@echo 'Installing what drives the browser into $(VENV), once: about two minutes' >&2
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,ui-tests]'
+	@touch $(UI) $(DEV) $(DEMO)
+
+chromium:
+	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo 'Installing Chromium, once: about a minute' >&2; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-liberation >/dev/null; \
+	fi
+	@if ! command -v chromium >/dev/null; then \
+		echo 'Chromium is needed, for the tests of the Transcript tab: install it (Debian: apt-get install chromium)' >&2; \
+		exit 1; \
+	fi
 
 $(PACKAGE): pyproject.toml constraints.txt | $(VENV)/.created
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,package]'

@@ -1,0 +1,137 @@
+"""
+Draw every view of the page, light and dark, and in a small window: python -m tests.ui.browser.screenshots FOLDER.
+
+The answers are those of the tests, and the times in them are of now.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.paths import JFK_MP3
+from tests.ui.browser import samples
+from tests.ui.browser.chromium import launched
+from tests.ui.browser.double import Double, running
+from tests.ui.browser.sound import hum
+
+FINDINGS = [
+    "12 % of the words are below a confidence of 50 %.",
+    "From 14:02 to 14:31 nothing was recognised.",
+]
+MEETING = 1800  # words
+WINDOWS = {"": (1280, 800), "-small": (320, 640)}
+
+
+def _nothing(page: Page) -> None:
+    pass
+
+
+def _read(page: Page) -> None:
+    page.get_by_role("switch", name="Confidence").click()
+    page.get_by_label("Find in the transcript").fill("the recorder")
+    expect(page.locator(".find output")).to_have_text("1 of 18")
+    page.locator("h1").focus()
+
+
+def _looked_for(page: Page) -> None:
+    page.get_by_label("State").select_option("failed")
+    expect(page.locator("tbody tr").first).to_contain_text("failed")
+
+
+VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
+    "finished": ("finished#t=11.2", _nothing),
+    "read": ("finished", _read),
+    "silent": ("silent", _nothing),
+    "waiting": ("waiting", _nothing),
+    "failed": ("failed", _nothing),
+    "batch": ("batch", _nothing),
+    "batch-failed-files": ("batch", _looked_for),
+    "batch-file": ("batch#file=calls/2026-11/000/call-000000.mp3-5f3b6c1e.json", _nothing),
+    "other": ("other", _nothing),
+    "gone": ("gone", _nothing),
+    "search": ("search?q=country", _nothing),
+    "search-unset": ("search?q=unset", _nothing),
+}
+"""What is opened, and what is done there."""
+
+
+def script(double: Double, recording: Path = JFK_MP3) -> None:
+    """Give a double the answers for all of the views, and a recording for the long one."""
+    meeting = samples.meeting(MEETING)
+    summary = {
+        "model": "whisper-medium",
+        "language": "en",
+        "duration": meeting["duration"],
+        "confidence": 0.93,
+    }
+    about = {"source": "s3://recordings/2026-11/weekly-meeting.mp3", "summary": summary, "findings": FINDINGS}
+    silence = "The address of this recording is signed, and the signature is kept by nobody."
+    double.tasks = {
+        "finished": samples.finished(meeting, **about),
+        "silent": samples.finished(meeting, **about | {"audio": None, "no_audio": silence}),
+        "waiting": samples.waiting(),
+        "failed": samples.failed(),
+        "batch": samples.batch(100_000),
+        "other": samples.Answers(samples.task("none", "none")),
+    }
+    unset = {
+        "configured": False,
+        "how": "Set [laplas] transcripts_conn_id to the connection of the database.",
+        "hits": [],
+    }
+    first = double.tasks["batch"].files[0]
+    of_file = {
+        "source": first["source"],
+        "summary": summary | {"duration": 11.0},
+        "facts": samples.FACTS[:5],
+        "findings": [],
+    }
+    audio = {"audio": {"url": "api/audio?task_id=batch", "type": "audio/mpeg"}, "no_audio": None}
+    double.tasks["batch"].by_file[first["output"]] |= of_file | audio
+    double.tasks["finished"].recording = recording
+    double.search = lambda phrase, page: unset if phrase == "unset" else samples.search(phrase, page)
+
+
+def address(double: Double, target: str) -> str:
+    """Return the address of a view."""
+    if target.startswith("search"):
+        return f"{double.url}/laplas/{target}"
+    task_id, _, fragment = target.partition("#")
+    return double.page(task_id, fragment and f"#{fragment}")
+
+
+def draw(browser: Browser, double: Double, folder: Path) -> None:
+    """Draw all of the views into a folder."""
+    for name, (target, act) in VIEWS.items():
+        for scheme in ("light", "dark"):
+            for suffix, (width, height) in WINDOWS.items():
+                page = browser.new_page(
+                    viewport={"width": width, "height": height},
+                    color_scheme=scheme,
+                    reduced_motion="reduce",
+                    locale="en-GB",
+                )
+                page.goto(address(double, target))
+                expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+                if "batch" in target and "file=" not in target:
+                    expect(page.locator("tbody tr")).to_have_count(100)
+                act(page)
+                page.screenshot(path=folder / f"{name}-{scheme}{suffix}.png")
+                page.close()
+
+
+def main(folder: Path) -> None:
+    """Draw all of the views into a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as sounds, running() as double, sync_playwright() as playwright:
+        script(double, hum(Path(sounds) / "meeting.mp3", samples.meeting(MEETING)["duration"]))
+        browser = launched(playwright)
+        draw(browser, double, folder)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
