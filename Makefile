@@ -41,8 +41,10 @@ test: $(DEV) ## run every test, those with a real Airflow beside the others, and
 test-storage: $(STORAGE) $(AZURITE) ## run the tests of S3, Google Cloud Storage and Azure, on emulators
 	$(RUN) pytest tests/storage
 
+# Twice: Playwright keeps an event loop running, in which dag.test() can run no trigger.
 test-ui: chromium $(UI) ## run the tests of the Transcript tab, in a real Chromium
-	$(RUN) pytest tests/ui
+	$(RUN) pytest tests/ui --ignore tests/ui/browser
+	$(RUN) pytest tests/ui/browser
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults --numprocesses 3
