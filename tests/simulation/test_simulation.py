@@ -9,7 +9,7 @@ HISTORIES, PARTS = 2000, 8
 OFTEN = sorted(set(FAULTS) - {"unfenced"})
 """Faults that do harm in one of some hundred histories; the other one does in one of some thousand."""
 
-BEGINS = {"blind-delete": 2000, "next-only": 700}
+BEGINS = {"blind-delete": 2000, "early-consent": 6000, "next-only": 700}
 """Seeds from which on the rarer faults are looked for: shortly before one that finds it."""
 
 
