@@ -88,7 +88,7 @@ bench-cluster: $(CLUSTER) ## measure thousands of deferred sensors on two trigge
 figures: $(if $(filter cluster load,$(NAMES)),$(CLUSTER)) $(DEV) $(UV) ## measure again what the documentation's figures say, and write them there: make figures NAMES=versions
 	$(RUN) tests.docs.figures $(NAMES)
 
-lint: $(DEV) ## check style, format, types and which module may import which
+lint: $(DEV) $(DOCS) $(CLUSTER) ## check style, format, types and which module may import which
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
