@@ -5,6 +5,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 
 VENV := .venv
 RUN := $(VENV)/bin/python -m
+INSTALL := $(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt
 # Stamps: an installation is repeated only when its inputs have changed.
 DEV := $(VENV)/.dev-installed
 DEMO := $(VENV)/.demo-installed
@@ -104,21 +105,21 @@ $(VENV)/.created:
 
 $(DEV): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing what the tests need into $(VENV), once: about two minutes' >&2
-	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL) -e '.[dev]'
 	@touch $(DEV) $(DEMO)
 
 $(UV): constraints.txt | $(VENV)/.created
-	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	$(INSTALL) uv
 	@touch $@
 
 $(STORAGE): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing the providers of object storage and their emulators into $(VENV), once: about five minutes' >&2
-	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,storage]'
+	$(INSTALL) -e '.[dev,storage]'
 	@touch $(STORAGE) $(DEV) $(DEMO)
 
 $(UI): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing what drives the browser into $(VENV), once: about two minutes' >&2
-	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,ui-tests]'
+	$(INSTALL) -e '.[dev,ui-tests]'
 	@touch $(UI) $(DEV) $(DEMO)
 
 chromium:
@@ -132,15 +133,16 @@ chromium:
 	fi
 
 $(PACKAGE): pyproject.toml constraints.txt | $(VENV)/.created
-	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,package]'
+	$(INSTALL) -e '.[dev,package]'
 	@touch $(PACKAGE) $(DEV) $(DEMO)
 
 $(DOCS): pyproject.toml constraints.txt | $(VENV)/.created
-	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	$(INSTALL) -e '.[dev,docs]'
 	@touch $(DOCS) $(DEV) $(DEMO)
+
 $(CLUSTER): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing Celery, PostgreSQL, Redis and what the tests need into $(VENV), once: about three minutes' >&2
-	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,cluster]'
+	$(INSTALL) -e '.[dev,cluster]'
 	@touch $(CLUSTER) $(DEV) $(DEMO)
 
 $(AZURITE): | $(VENV)/.created
@@ -150,5 +152,5 @@ $(AZURITE): | $(VENV)/.created
 
 $(DEMO): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo 'Installing Airflow and the model into $(VENV), once: about a minute' >&2
-	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	$(INSTALL) -e '.[demo]'
 	@touch $@

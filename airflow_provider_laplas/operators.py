@@ -77,9 +77,8 @@ class SubmitSTTOperator(BaseSTTOperator):
 
         with LaplasHook(check_text("conn_id", self.given("conn_id"))) as hook:
             folder = choose_folder(self.given("results_path"), hook.client.settings.results_path)
-            task = TaskKey.from_context(context)
-            work, records = self.submission(DEFAULT_TIMEOUT), RecordStore(context, task, folder)
-            begun = work.begin(hook, records, folder, task)
+            records = RecordStore(context, TaskKey.from_context(context), folder)
+            begun = self.submission(DEFAULT_TIMEOUT).begin(hook, records)
         context["ti"].xcom_push(key=GENERATION_ID_KEY, value=begun.generation_id)
         records.try_again()
         return Done(begun.generation_id)

@@ -86,7 +86,7 @@ class Batch:
         List the files, take the lease, take over what an earlier try or run has done, check the limits, and note it.
 
         :param last_tries: ``max_tries`` when this task last began, None where it has not
-        :param began: when the first try since the last Clear began, in epoch seconds.
+        :param began: when the first try since the last Clear began, in epoch seconds
         :return: None if there is nothing to do
         :raises LaplasArgumentError: if there are more files than the limits allow, or another task is at work
         """

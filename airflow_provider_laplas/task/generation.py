@@ -45,7 +45,7 @@ MOST_LINES = 100
 class Work(Protocol):
     """Where a task's generation comes from: its own submission, or a given id."""
 
-    def begin(self, hook: "LaplasHook", records: RecordStore, folder: str | None, task: TaskKey) -> Begun:
+    def begin(self, hook: "LaplasHook", records: RecordStore) -> Begun:
         """Return the generation that this try works on."""
 
 
@@ -60,7 +60,7 @@ class GivenGeneration:
     generation_id: str
     timeout: float
 
-    def begin(self, hook: "LaplasHook", records: RecordStore, folder: str | None, task: TaskKey) -> Begun:
+    def begin(self, hook: "LaplasHook", records: RecordStore) -> Begun:
         """Return it, with an earlier try's deadline and, if one is stored, its reply."""
         now = time.time()
         earlier = records.load()
@@ -71,7 +71,7 @@ class GivenGeneration:
             return Begun(record)
         record = records.renewed(earlier, timeout=self.timeout, now=now)
         records.save(record)
-        return Begun(record, find_stored(record, Place(self.generation_id, folder, task)))
+        return Begun(record, find_stored(record, Place(self.generation_id, records.folder, records.task)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class GenerationTask:
         with self._connected() as hook:
             output, folder = self._output(), self._folder(hook)
             self._open_records(folder)
-            begun = self.work().begin(hook, self._records, folder, self._key)
+            begun = self.work().begin(hook, self._records)
             self.announce_id(begun.generation_id)
             if begun.stored is not None:
                 log.info("Generation %s is already stored; the API is not polled.", begun.generation_id)

@@ -83,13 +83,14 @@ class RecordStore:
     """
     Reads a task's record, once, and writes it.
 
-    :param folder: the task's results folder, if it has one
+    :ivar task: the task instance
+    :ivar folder: its results folder, if it has one
     """
 
     def __init__(self, context: Mapping[str, Any], task: TaskKey, folder: str | None) -> None:
         # Before the store is asked, which may take its time.
         self._opened = time.time()
-        self._task, self._results = task, folder
+        self.task, self.folder = task, folder
         self._record: GenerationRecord | None = None
         self._loaded = False
         self._unwritten = False
@@ -101,7 +102,7 @@ class RecordStore:
         self._store = open_store(context, task, folder, later=self._try > 1)
         self._unreadable = self._overtaken = False
         self._known_at = 0.0
-        self._folder: FolderNotes | None = None
+        self._folder_notes: FolderNotes | None = None
         self._found: dict[str, Any] | None = None
         self._shared: dict[str, Any] | None = None
 
@@ -157,8 +158,8 @@ class RecordStore:
 
         That is so for a mapped task, whose list may change, and where Airflow drops the note of a task that succeeds.
         """
-        if self._results is not None and (self._task.map_index >= 0 or self._store.forgets_on_success):
-            self._folder = FolderNotes(self._results, self._task, object_storage())
+        if self.folder is not None and (self.task.map_index >= 0 or self._store.forgets_on_success):
+            self._folder_notes = FolderNotes(self.folder, self.task, object_storage())
 
     def find(self, work: str) -> GenerationRecord | None:
         """
@@ -178,14 +179,14 @@ class RecordStore:
             return before
         if self._unreadable:
             return suspected
-        if self._folder is None or (own is None and self._clears == 0 and self._try <= 1):
+        if self._folder_notes is None or (own is None and self._clears == 0 and self._try <= 1):
             return None
-        note = self._folder.read(work)
+        note = self._folder_notes.read(work)
         if not note:
             return None if note is None else suspected
         record = _parsed({name: note.get(name) for name in _SHARED})
         cleared = note.get("clears") != self._clears
-        if record is None or note.get("map_index") == self._task.map_index:
+        if record is None or note.get("map_index") == self.task.map_index:
             # Whether this index began to send is known better by the store.
             found = record if record is not None and record.generation_id is not None else None
         elif own is None and not cleared:
@@ -209,7 +210,7 @@ class RecordStore:
                 "This Airflow keeps no note of what a task has submitted: a retry of this task fails rather than pay "
                 "twice, and a Clear submits and pays again. Set `results_path`, or [laplas] record_store = variable."
             )
-        elif self._folder is None and self._store.forgets_on_success:
+        elif self._folder_notes is None and self._store.forgets_on_success:
             log.warning(
                 "Airflow's [state_store] clear_on_success is on: this task's note goes when it succeeds, and a Clear after "
                 "that submits and pays again. Turn it off, or set `results_path`, where the note is kept, too."
@@ -313,13 +314,13 @@ class RecordStore:
 
     def _share(self, record: GenerationRecord) -> None:
         note = {name: getattr(record, name) for name in _SHARED}
-        if self._folder is None or note == self._shared:
+        if self._folder_notes is None or note == self._shared:
             return
         if record.generation_id is None and self._is_known_of_another(record.fingerprint):
             return
         try:
-            self._folder.write(
-                record.fingerprint, note | {"map_index": self._task.map_index, "clears": self._clears}
+            self._folder_notes.write(
+                record.fingerprint, note | {"map_index": self.task.map_index, "clears": self._clears}
             )
         except (LaplasError, OSError) as error:
             log.warning("The folder has no note of this task, which only its state store holds: %s", error)
@@ -330,32 +331,32 @@ class RecordStore:
         note = self._shared_note(work)
         return (
             note is not None
-            and note.get("map_index") != self._task.map_index
+            and note.get("map_index") != self.task.map_index
             and bool(note.get("generation_id"))
         )
 
     def _shared_note(self, work: str) -> dict[str, Any] | None:
-        if self._folder is None:
+        if self._folder_notes is None:
             return None
         try:
-            return self._folder.read(work)
+            return self._folder_notes.read(work)
         except (LaplasError, OSError):
             return None
 
     def _take_back(self, record: GenerationRecord | None) -> None:
         """Undo :meth:`announce`, with the earlier record of the state store."""
-        if self._folder is None or self._shared is None:
+        if self._folder_notes is None or self._shared is None:
             return
         work, note = self._shared["fingerprint"], self._found
         there = self._shared_note(work)
-        if there is not None and there.get("map_index") != self._task.map_index:
+        if there is not None and there.get("map_index") != self.task.map_index:
             # The same audio is twice in the list, and the other index has noted it since.
             return
         if note is None and record is not None and record.fingerprint == work:
             self._share(record)
             return
         try:
-            self._folder.write(work, note)
+            self._folder_notes.write(work, note)
         except (LaplasError, OSError) as error:
             log.warning("The folder's note of a submission that was not made cannot be taken back: %s", error)
         self._shared = None

@@ -22,7 +22,7 @@ from airflow_provider_laplas.errors import (
     rebuild,
 )
 from airflow_provider_laplas.redaction import redacted
-from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey, id_of, load_reply
+from airflow_provider_laplas.results.keeping import Place, Reference, id_of, load_reply
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.task.record import GenerationRecord, RecordStore
 
@@ -69,13 +69,13 @@ def find_stored(record: GenerationRecord, place: Place) -> Stored | None:
         return None
 
 
-def _say_that_it_is_other_work(folder: str | None, task: TaskKey) -> None:
-    if folder is None and task.map_index >= 0:
+def _say_that_it_is_other_work(records: RecordStore) -> None:
+    if records.folder is None and records.task.map_index >= 0:
         log.warning(
             "Submitting: map index %s had other audio, another model or other options before. If its list has changed, "
             "others of this task may have submitted the same audio, and it is paid for again: set `results_path`, where "
             "each of them finds what the others have submitted.",
-            task.map_index,
+            records.task.map_index,
         )
     else:
         log.info(
@@ -102,13 +102,12 @@ class Submission:
     policy: ResumePolicy
     durable: bool = True
 
-    def begin(self, hook: "LaplasHook", records: RecordStore, folder: str | None, task: TaskKey) -> Begun:
+    def begin(self, hook: "LaplasHook", records: RecordStore) -> Begun:
         """
         Return the generation of an earlier try, or submit.
 
         Looks up a stored transcript and polls the API at most once each, and only if an earlier try left a record.
 
-        :param folder: where finished replies are stored
         :raises LaplasAmbiguousSubmitError: a submission may have been made, and ``on_ambiguous`` is ``fail``
         :raises LaplasGenerationGoneError: the earlier generation is gone, and ``on_expired`` is ``fail``
         """
@@ -119,9 +118,9 @@ class Submission:
             earlier_record = records.find(work)
         if earlier_record is None:
             if own is not None:
-                _say_that_it_is_other_work(folder, task)
+                _say_that_it_is_other_work(records)
             return self._submit(hook, records, work, source)
-        place = Place(str(earlier_record.generation_id), folder, task)
+        place = Place(str(earlier_record.generation_id), records.folder, records.task)
         begun = self._look_for(hook, records, earlier_record, place)
         earlier = self._judge(begun)
         occasion = records.occasion(earlier_record)
@@ -135,7 +134,7 @@ class Submission:
                 if earlier is not Earlier.GONE:
                     # From here on a Clear is consent.
                     records.save(replace(begun.record, ambiguity_reported=True))
-                raise self._failure(earlier, begun, folder, records)
+                raise self._failure(earlier, begun, records)
         log.info(
             "Not submitting: %s.",
             f"the transcript of generation {begun.generation_id} is stored"
@@ -198,11 +197,11 @@ class Submission:
             return "an earlier submission had no answer, and a user cleared the task since"
         return "an earlier submission had no answer, and on_ambiguous says to resubmit, and perhaps pay twice"
 
-    def _failure(
-        self, earlier: Earlier, begun: Begun, folder: str | None, records: RecordStore
-    ) -> LaplasError:
+    def _failure(self, earlier: Earlier, begun: Begun, records: RecordStore) -> LaplasError:
         if earlier is Earlier.GONE and isinstance(begun.outcome, LaplasGenerationGoneError):
-            where = f"in {redacted(folder)}" if folder else "anywhere: no `results_path` is set"
+            where = (
+                f"in {redacted(records.folder)}" if records.folder else "anywhere: no `results_path` is set"
+            )
             hint = f'No transcript of it was found {where}. To submit it again, set on_expired="resubmit".'
             return rebuild(LaplasGenerationGoneError, f"{begun.outcome} {hint}", vars(begun.outcome))
         if not records.remembers:

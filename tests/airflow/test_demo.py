@@ -4,15 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
-from pathlib import Path
 
-import psutil
 import pytest
 from click.testing import CliRunner
 
 from airflow_stack.processes import await_condition
 from demo.__main__ import main
+from tests.demo_processes import end_left_running, left_running
 from tests.paths import ROOT
 from tests.speech import word_error_rate
 
@@ -23,15 +21,6 @@ DEMO_SECONDS = 150
 def environment(tmp_path) -> dict[str, str]:
     """Everything that the demo writes goes below ``tmp_path``, and its processes are known by that."""
     return os.environ | {"TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def left_running(folder: Path) -> list[int]:
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get("TMPDIR") == str(folder):
-                found.append(process.pid)
-    return found
 
 
 def demo(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -111,10 +100,7 @@ def test_a_signal_ends_everything_and_recordings_of_the_user_stay(environment, t
     finally:
         process.kill()
         process.wait()
-        # After a failure the demo's own processes are nobody's.
-        for pid in left_running(tmp_path):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        end_left_running(tmp_path)
 
     assert list(tmp_path.iterdir()) == ([inbox] if own else [])
     assert (f"Your recordings are kept in {inbox}" in said) is bool(own)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
 
@@ -125,12 +126,8 @@ class BatchWork(Work):
 
 @pytest.fixture(scope="session")
 def apis():
-    servers = [FakeAPI() for _ in range(APIS)]
-    for server in servers:
-        server.__enter__()
-    yield servers
-    for server in servers:
-        server.__exit__()
+    with ExitStack() as servers:
+        yield [servers.enter_context(FakeAPI()) for _ in range(APIS)]
 
 
 @pytest.fixture(scope="session")

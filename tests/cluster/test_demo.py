@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from airflow_stack.processes import await_condition
 from airflow_stack.rest import AirflowRest
+from tests.demo_processes import end_left_running, left_running
 from tests.paths import ROOT
 
 
@@ -43,19 +42,7 @@ def running(temporary, tmp_path):
     finally:
         process.kill()
         process.wait()
-        # After a failure the demo's own processes are nobody's.
-        for pid in left_running(temporary):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def left_running(folder):
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get("TMPDIR") == str(folder):
-                found.append(process.pid)
-    return found
+        end_left_running(temporary)
 
 
 def test_it_runs_a_dag_with_the_printed_command_and_ctrl_c_ends_everything(running, temporary):

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -101,12 +102,8 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session")
 def apis():
-    servers = [FakeAPI(key=KEY) for _ in range(APIS)]
-    for server in servers:
-        server.__enter__()
-    yield servers
-    for server in servers:
-        server.__exit__()
+    with ExitStack() as servers:
+        yield [servers.enter_context(FakeAPI(key=KEY)) for _ in range(APIS)]
 
 
 @pytest.fixture(scope="session")
