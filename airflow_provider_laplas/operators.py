@@ -1,6 +1,7 @@
 """The operators: submit audio, submit and wait in one task, or transcribe thousands of files in one task."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,13 @@ from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.links import TranscriptLink
-from airflow_provider_laplas.results.output import Output, check_output, check_results_path, choose_folder
+from airflow_provider_laplas.results.output import (
+    ONLY_JSON,
+    Output,
+    check_output,
+    check_results_path,
+    choose_folder,
+)
 from airflow_provider_laplas.task.base import (
     GENERATION_ID_KEY,
     BaseSTTOperator,
@@ -74,11 +81,19 @@ class SubmitSTTOperator(BaseSTTOperator):
         from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
         from airflow_provider_laplas.results.keeping import TaskKey  # noqa: PLC0415
         from airflow_provider_laplas.task.record import RecordStore  # noqa: PLC0415
+        from airflow_provider_laplas.task.submission import InParts  # noqa: PLC0415
 
         with LaplasHook(check_text("conn_id", self.given("conn_id"))) as hook:
             folder = choose_folder(self.given("results_path"), hook.client.settings.results_path)
             records = RecordStore(context, TaskKey.from_context(context), folder)
-            begun = self.submission(DEFAULT_TIMEOUT).begin(hook, records)
+            try:
+                begun = self.submission(DEFAULT_TIMEOUT).begin(hook, records)
+            except InParts as parts:
+                raise LaplasArgumentError(
+                    f"`audio` has to be submitted in {len(parts.plan.parts)} parts, which SubmitSTTOperator cannot do, as it "
+                    "returns one generation id: use TranscribeOperator. Nothing was submitted.",
+                    argument="audio",
+                ) from None
         context["ti"].xcom_push(key=GENERATION_ID_KEY, value=begun.generation_id)
         records.try_again()
         return Done(begun.generation_id)
@@ -146,7 +161,7 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
         """Return the task that submits and waits."""
         from airflow_provider_laplas.task.generation import GenerationTask, Waiting  # noqa: PLC0415
 
-        return GenerationTask(
+        task = GenerationTask(
             context,
             self.given("conn_id"),
             lambda: self.submission(self.timeout),
@@ -166,6 +181,11 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
             self.shown_source(),
             announce_id=lambda found: context["ti"].xcom_push(key=GENERATION_ID_KEY, value=found),
         )
+        if self.preparation() is None:
+            return task
+        from airflow_provider_laplas.task.recording import RecordingTask  # noqa: PLC0415
+
+        return RecordingTask(task, self.rendered_audio, lambda folder: recording_batch(self, context, folder))
 
 
 class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
@@ -317,4 +337,20 @@ def batch_task(
         execution_timeout=operator.execution_timeout,
         outlets=operator.outlets,
         place=operator.shown_source(),
+        preparation=operator.preparation(),
     )
+
+
+def recording_batch(operator: TranscribeOperator, context: Context, folder: str) -> "BatchTask":
+    """
+    Return the task that transcribes an operator's one recording in parts.
+
+    Nothing is checked of its transcript, and no asset event is emitted: that is left to the operator's own task.
+
+    :param folder: for the parts and the transcript
+    """
+    limits = BatchLimits.check(
+        max_in_flight=200, max_failed=0, deduplicate=False, max_files=None, max_audio_seconds=None
+    )
+    task = batch_task(operator, context, limits)
+    return replace(task, audio=[task.audio], results_path=folder, output=ONLY_JSON, outlets=[])

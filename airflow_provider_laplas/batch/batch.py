@@ -182,9 +182,12 @@ class Batch:
         for audio in sources.values():
             # Version 0.1 called several items of a list the same: the first one keeps the name.
             legacy.setdefault((legacy_output_name(audio, None), redacted(audio)), audio)
-        return lambda record: (
-            sources.get(record.output) or legacy.get((record.output, redacted(record.source)))
-        )
+
+        def audio_of(record: FileRecord) -> str | None:
+            output = record.part_of or record.output
+            return sources.get(output) or legacy.get((output, redacted(record.source)))
+
+        return audio_of
 
     def resume_at(self, state: BatchState) -> int:
         """Return how many files may be in progress when the worker is called back: 0 if nothing more is submitted."""
@@ -225,7 +228,7 @@ class Batch:
             news = any(not e.announced or e.lease >= manifest.began_lease for e in done)
             for entry in done:
                 entry.announced = True
-        for record in manifest.having(FileState.AMBIGUOUS):
+        for record in (r for r in (*manifest.entries, *manifest.parts) if r.state is FileState.AMBIGUOUS):
             # From here on a Clear is consent: the task's error, or its summary, says so.
             record.reported = True
         write(state, manifest, new)

@@ -63,9 +63,10 @@ class Beginning:
         :raises LaplasArgumentError: if there are more files than the limits allow, or version 0.1 is at work
         """
         earlier = self._earlier()
-        known = {record.output: record for record in (*earlier.entries, *earlier.unlisted)}
+        known = {record.output: record for record in earlier.records()}
         sources = self._with_legacy_names(sources, known)
-        self.outputs.update(self._missed(sources, known))
+        at_work = (part.output for part in earlier.parts if part.listed)
+        self.outputs.update(self._missed([*sources, *at_work], known))
         asks = any(source.asks for source in sources.values())
         # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
         each = self.storage.map if asks else map
@@ -85,12 +86,15 @@ class Beginning:
                 record.deadline = time.time() + self.request.timeout
         content = Content(sources, self.storage, self.lease.number, lambda: keep(self.lease, self.storage))
         if self.limits.deduplicate:
-            content.mark_duplicates(listed)
+            content.mark_duplicates([record for record in listed if record.part_of is None])
         tally = Tally(self._began_lease(earlier))
-        for record in listed:
-            tally.add(record)
+        for record in records:
+            # Parts of a file that is done are billed, too.
+            if record.listed or (record.part_of is not None and record.state in TRANSCRIBED):
+                tally.add(record)
         pending = [record for record in listed if record.state is FileState.PENDING]
-        self._check_limits(pending, content, tally)
+        # A file that is submitted in parts was within the limits when its first part was submitted.
+        self._check_limits([record for record in pending if record.part_of is None], content, tally)
         others = [r for r in records if r.state is not FileState.PENDING or not r.listed]
         state = BatchState(self.lease, self.storage, tally, max_tries=max_tries)
         for record in others:
@@ -255,7 +259,7 @@ class Beginning:
 
     def _anew(self, new: list[FileRecord], earlier: Manifest) -> list[FileRecord]:
         """Return the files as if nothing had been done; what late writers still note of it is told apart."""
-        known = {record.output: record for record in (*earlier.entries, *earlier.unlisted)}
+        known = {record.output: record for record in earlier.records()}
         for record in new:
             if (old := known.pop(record.output, None)) is not None:
                 record.attempt = old.attempt + 1

@@ -40,7 +40,7 @@ class Content:
     def mark_duplicates(self, records: Iterable[FileRecord]) -> None:
         """Find the pending files with the same content as another one, which is submitted in their place."""
         records = list(records)
-        paid = {FileState.COMPLETED, FileState.SUBMITTED}
+        paid = {FileState.COMPLETED, FileState.SUBMITTED, FileState.SPLIT}
         originals = {
             record.content: record.output for record in records if record.content and record.state in paid
         }

@@ -4,7 +4,7 @@ import time
 
 from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest.files import FileState
+from airflow_provider_laplas.manifest.files import TRANSCRIBED, FileState
 from airflow_provider_laplas.manifest.journal import Segment
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.state import BatchState, Tally
@@ -14,6 +14,9 @@ from airflow_provider_laplas.redaction import redacted
 
 MOST_UNLISTED = 10_000
 """How many of the files are remembered that are not listed any more: the newest ones."""
+
+
+_LACKING = {FileState.FAILED, FileState.SPLIT}
 
 
 def gather(state: BatchState) -> tuple[Manifest, list[Segment]]:
@@ -43,6 +46,8 @@ def write(state: BatchState, manifest: Manifest, new: list[Segment]) -> None:
     # A file that was never submitted is forgotten once it is no longer listed; not the ids that are known of one.
     unlisted = [each for each in manifest.unlisted if each.state is not FileState.PENDING or each.other_ids]
     manifest.unlisted = unlisted[-MOST_UNLISTED:]
+    files = {record.output for record in (*manifest.entries, *manifest.unlisted)}
+    manifest.parts = [part for part in manifest.parts if part.part_of in files]
     manifest.fold(new, state.lease, state.storage)
     leave(state.lease, state.storage, state.tally)
 
@@ -53,10 +58,12 @@ def take_late(state: BatchState, manifest: Manifest, timeout: float) -> bool:
 
     :param timeout: seconds for each generation
     """
-    late = list(manifest.having(FileState.SUBMITTED, FileState.INTENT))
+    unanswered = {FileState.SUBMITTED, FileState.INTENT}
+    late = [*manifest.having(*unanswered), *(p for p in manifest.parts if p.listed and p.state in unanswered)]
     if not late:
         return False
     state.tally = tally_of(manifest)
+    _take_up_files(state, manifest, {record.part_of for record in late if record.part_of is not None})
     for record in late:
         state.add(record)
         if record.generation_id is None:
@@ -67,9 +74,23 @@ def take_late(state: BatchState, manifest: Manifest, timeout: float) -> bool:
     return True
 
 
+def _take_up_files(state: BatchState, manifest: Manifest, outputs: set[str]) -> None:
+    """Go on with the files of which a part is late, and which have failed for that."""
+    files = {
+        each.output: each for each in manifest.entries if each.output in outputs and each.state in _LACKING
+    }
+    for file in files.values():
+        state.add(file)
+        state.transition(file, FileState.SPLIT, error=None, completed_at=None)
+    for part in manifest.parts:
+        if part.part_of in files and part.listed:
+            state.add(part)
+
+
 def tally_of(manifest: Manifest) -> Tally:
     """Count a manifest's files."""
     tally = Tally(manifest.began_lease, stopped=manifest.stopped)
-    for record in manifest.entries:
-        tally.add(record)
+    for record in (*manifest.entries, *manifest.parts):
+        if record.part_of is None or record.listed or record.state in TRANSCRIBED:
+            tally.add(record)
     return tally

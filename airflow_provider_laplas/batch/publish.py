@@ -3,6 +3,7 @@
 from typing import Any
 
 from airflow_provider_laplas.airflow_compat import METRICS
+from airflow_provider_laplas.batch.joining import join_parts
 from airflow_provider_laplas.errors import (
     LaplasArgumentError,
     LaplasMalformedReplyError,
@@ -31,8 +32,11 @@ def publish_completed(state: BatchState, output: Output) -> None:
     def lacks_formats(record: FileRecord) -> bool:
         return record.formats is None or bool(set(output.formats) - set(record.formats))
 
+    join_parts(state)
     lacking = [
-        record for record in state.having(FileState.COMPLETED, FileState.DUPLICATE) if lacks_formats(record)
+        record
+        for record in state.having(FileState.COMPLETED, FileState.DUPLICATE)
+        if record.part_of is None and lacks_formats(record)
     ]
     originals = {record.output: state.find(record.duplicate_of) for record in lacking if record.duplicate_of}
     # A duplicate that has its reply is handled like any file; one that has none waits for its original.
@@ -56,8 +60,9 @@ def publish_completed(state: BatchState, output: Output) -> None:
     state.note()
     waiting = [record for record in state.having(FileState.DUPLICATE) if lacks_formats(record)]
     kept = {record.output for record in waiting} | {record.duplicate_of for record in waiting}
+    split = {record.output for record in state.having(FileState.SPLIT)}
     for record in state.having(*set(FileState) - UNFINISHED):
-        if record.output not in kept:
+        if record.output not in kept and record.part_of not in split:
             state.close(record)
 
 

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from airflow_provider_laplas.audio.fingerprint import fingerprint
 from airflow_provider_laplas.audio.sources import is_web_url, open_listed
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.batch.notes import Notes, end
+from airflow_provider_laplas.batch.preparing import PreparedAudio
 from airflow_provider_laplas.batch.progress import Progress
 from airflow_provider_laplas.client.rate_limited import RateLimitedClient
 from airflow_provider_laplas.errors import (
@@ -28,6 +30,7 @@ from airflow_provider_laplas.errors import (
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.manifest.summary import WRITE_EVERY, SummaryWriter
+from airflow_provider_laplas.media.preparation import Preparation
 from airflow_provider_laplas.persistence import apersistently
 
 log = logging.getLogger(__name__)
@@ -40,12 +43,14 @@ class Request:
 
     :ivar timeout: seconds for each generation, from its submission
     :ivar policy: whether a submission that got no answer is repeated, once
+    :ivar preparation: what is done with a recording before; None if each is submitted as it is
     """
 
     model: str
     options: Mapping[str, Any] = field(repr=False)
     timeout: float
     policy: ResumePolicy
+    preparation: Preparation | None = None
 
 
 def submit_pending(
@@ -104,6 +109,7 @@ class Submissions:
         self._progress = Progress(state.tally)
         self._over = False
         self._unreadable = 0
+        self._prepared = PreparedAudio(state, request.preparation) if request.preparation else None
         self._noting: asyncio.Task[Exception | None] | None = None
 
     async def run(self, client: Callable[[], RateLimitedClient]) -> None:
@@ -118,6 +124,7 @@ class Submissions:
         at_work = asyncio.create_task(self._show_that_it_works())
         await asyncio.wait(self._tasks)
         at_work.cancel()
+        self._close()
         # What was taken and not submitted is not lost: whoever goes on after a hand-over finds it.
         for record in self._next:
             self._state.add(record)
@@ -132,6 +139,7 @@ class Submissions:
         if left := [task for task in self._tasks if not task.done()]:
             log.warning("The task is ended: nothing more is submitted.")
             await asyncio.wait(left, timeout=timing.GRACE)
+        self._close()
         # Also where all were answered: their ids may not have been noted yet.
         await self._note_rest()
 
@@ -165,9 +173,10 @@ class Submissions:
 
     async def _submit_files(self) -> None:
         try:
-            while (record := await self._take()) is not None:
-                await self._submit(record)
-                self._progress.say()
+            while (record := await self._take()) is not None or await self._may_have_more():
+                if record is not None:
+                    await self._submit(record)
+                    self._progress.say()
         except BaseException:
             self._over = True
             raise
@@ -186,13 +195,18 @@ class Submissions:
             self._room -= 1
             return self._next.popleft()
 
+    async def _may_have_more(self) -> bool:
+        """Wait for a recording that may be submitted in parts, and return whether there was one."""
+        planning = self._prepared.planning if self._prepared else None
+        if not planning or self._over or self._room <= 0 or self._stopped():
+            return False
+        await asyncio.wait(planning, return_when=asyncio.FIRST_COMPLETED)
+        return True
+
     async def _submit(self, record: FileRecord) -> None:
         state = self._state
         try:
-            audio = await self._open(record)
-            # The file may have changed since it was listed.
-            changed = fingerprint(record.fingerprint, audio)
-            generation_id = await self._submit_once_or_twice(record, changed, audio)
+            await self._open_and_submit(record)
         except LaplasAmbiguousSubmitError as error:
             end(state, record, FileState.AMBIGUOUS, error)
         except _StoppedError as ended:
@@ -211,22 +225,40 @@ class Submissions:
         except LaplasError:
             state.transition(record, FileState.PENDING)
             raise
-        else:
-            METRICS.submitted()
-            self._unreadable = 0
-            now = time.time()
-            state.transition(
-                record,
-                FileState.SUBMITTED,
-                generation_id=generation_id,
-                submitted_at=now,
-                deadline=now + self._request.timeout,
-            )
-            # Not waited for: the next file's intent is noted with it.
-            self._noting = asyncio.create_task(self._notes.try_to_note())
         if record.state not in {FileState.SUBMITTED, FileState.AMBIGUOUS}:
             # What may have been accepted takes its room.
             self._room += 1
+
+    async def _open_and_submit(self, record: FileRecord) -> None:
+        audio = await self._open(record)
+        # The file may have changed since it was listed.
+        changed = fingerprint(record.fingerprint, audio)
+        if self._prepared is None:
+            self._accepted(record, await self._submit_once_or_twice(record, changed, audio))
+            return
+        async with AsyncExitStack() as stack:
+            ready = await self._prepared.enter(stack, record, changed, audio)
+            # Else it is submitted in parts, which are pending now.
+            if ready is not None:
+                self._accepted(record, await self._submit_once_or_twice(record, changed, ready))
+
+    def _accepted(self, record: FileRecord, generation_id: str) -> None:
+        METRICS.submitted()
+        self._unreadable = 0
+        now = time.time()
+        self._state.transition(
+            record,
+            FileState.SUBMITTED,
+            generation_id=generation_id,
+            submitted_at=now,
+            deadline=now + self._request.timeout,
+        )
+        # Not waited for: the next file's intent is noted with it.
+        self._noting = asyncio.create_task(self._notes.try_to_note())
+
+    def _close(self) -> None:
+        if self._prepared is not None:
+            self._prepared.close()
 
     async def _open(self, record: FileRecord) -> str | Upload:
         source = self._audio_of(record)

@@ -213,9 +213,11 @@ class _Replies:
             except LaplasError:
                 # A reply without a transcript: the worker reports it.
                 return {"audio_seconds": None}
+            # Of a part nothing else is made: that is done of the whole.
+            output = self._output if record.part_of is None else ONLY_JSON
             return {
                 "audio_seconds": transcript.duration,
-                "formats": _write_formats(uri, transcript, self._output, state.storage),
+                "formats": _write_formats(uri, transcript, output, state.storage),
             }
 
         # The API keeps it for so long, and nobody else has it.

@@ -15,8 +15,9 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from airflow_provider_laplas.arguments import LONGEST_EXCHANGE, SHORTEST, is_number, nearest
+from airflow_provider_laplas.arguments import LONGEST, LONGEST_EXCHANGE, SHORTEST, is_number, nearest
 from airflow_provider_laplas.errors import LaplasConfigurationError
+from airflow_provider_laplas.media.settings import SHORTEST_PART, SMALLEST_UPLOAD
 from airflow_provider_laplas.redaction import redacted, shown
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ _BOUNDS = {
     "min_upload_bytes_per_second": (1, 2**40),
     "max_requests_per_second": (0, 1_000_000),
     "price_per_minute": (0, 1_000_000),
+    "max_upload_bytes": (SMALLEST_UPLOAD, 2**40),
+    "max_part_seconds": (SHORTEST_PART, LONGEST),
 }
 
 
@@ -99,6 +102,18 @@ class ConnectionSettings:
         "number",
         "Price per minute",
         "Price of a minute of audio, to estimate the cost in a task's usage. Default: no estimate.",
+    )
+    max_upload_bytes: int | None = _extra(
+        None,
+        "integer",
+        "Largest upload",
+        "Bytes that the API takes in one upload. With a task's media, larger recordings are sent in parts. Default: not known.",
+    )
+    max_part_seconds: float | None = _extra(
+        None,
+        "number",
+        "Longest part",
+        "Seconds of audio in one generation. With a task's media, longer recordings are sent in parts. Default: no limit.",
     )
     results_path: str | None = _extra(
         None,

@@ -13,6 +13,9 @@ class FileState(StrEnum):
     PENDING = "pending"
     INTENT = "intent"
     SUBMITTED = "submitted"
+    SPLIT = "split"
+    """It is transcribed in parts, each of which is a record of its own."""
+
     COMPLETED = "completed"
     FAILED = "failed"
     GONE = "gone"
@@ -23,7 +26,7 @@ class FileState(StrEnum):
     SKIPPED = "skipped"
 
 
-UNFINISHED = frozenset({FileState.PENDING, FileState.INTENT, FileState.SUBMITTED})
+UNFINISHED = frozenset({FileState.PENDING, FileState.INTENT, FileState.SUBMITTED, FileState.SPLIT})
 FAILED_STATES = frozenset(
     {
         FileState.FAILED,
@@ -44,7 +47,7 @@ _UNKNOWN = frozenset({FileState.PENDING, FileState.INTENT, FileState.AMBIGUOUS})
 @dataclass(slots=True)
 class FileRecord:
     """
-    One file of a batch.
+    One file of a batch, or one part of a file that is submitted in parts.
 
     :ivar source: where the audio is, redacted
     :ivar fingerprint: identifies the audio, its version, the model and the options
@@ -63,6 +66,10 @@ class FileRecord:
     :ivar other_ids: generation ids that are known of this output beside its own: given up, or of a late answer
     :ivar listed: whether it is among the files that the last task was to transcribe
     :ivar lease: the number of the lease under which it finished or failed
+    :ivar plan: of a file that is submitted in parts: how it is cut, as a
+        :class:`~airflow_provider_laplas.media.MediaPlan` says
+    :ivar part_of: of a part: the output of its file
+    :ivar part: of a part: its number, from 0
     """
 
     source: str
@@ -85,6 +92,14 @@ class FileRecord:
     other_ids: list[str] | None = None
     listed: bool = True
     lease: int = 0
+    plan: dict[str, Any] | None = None
+    part_of: str | None = None
+    part: int | None = None
+
+    @property
+    def billed_seconds(self) -> float:
+        """Seconds of transcribed audio; 0 for a file whose parts were transcribed, which count."""
+        return self.audio_seconds or 0.0 if self.state in TRANSCRIBED and self.plan is None else 0.0
 
     def names(self, formats: Iterable[str] | None = None) -> list[str]:
         """Return the paths of the file's formats below the batch's folder, by default of those already written."""
@@ -151,6 +166,9 @@ def differences(one: FileRecord, other: FileRecord) -> set[str]:
 _IDENTITY = ("output", "state", "attempt", "generation_id")
 _IDENTITY_SET = frozenset(_IDENTITY)
 _NAMES = tuple(item.name for item in fields(FileRecord))
+ALL_FIELDS = frozenset(_NAMES)
+"""The names of a record's fields."""
+
 # The state is always written: it is what people read.
 _DEFAULTS = {
     item.name: item.default

@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import chain
 from typing import Any
 
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
-from airflow_provider_laplas.manifest.files import TRANSCRIBED, FileRecord, FileState, merge
+from airflow_provider_laplas.manifest.files import FileRecord, FileState, merge
 from airflow_provider_laplas.manifest.journal import (
     READ_ATTEMPTS,
     Segment,
@@ -51,6 +52,7 @@ class Manifest:
     :ivar max_tries: Airflow's count of allowed tries, which a user's Clear raises
     :ivar entries: the files that are to be transcribed, in the order in which they were given
     :ivar unlisted: files that were transcribed, or begun, by an earlier run and are not listed any more
+    :ivar parts: of those files that are submitted in parts
     :ivar written_at: epoch seconds
     :ivar began_at: epoch seconds at which the owner first began
     :ivar began_lease: the number of the lease with which the owner first began
@@ -67,6 +69,7 @@ class Manifest:
     max_tries: int
     entries: list[FileRecord] = field(default_factory=list)
     unlisted: list[FileRecord] = field(default_factory=list)
+    parts: list[FileRecord] = field(default_factory=list)
     written_at: float = 0.0
     began_at: float = field(default_factory=time.time)
     began_lease: int = 0
@@ -90,7 +93,7 @@ class Manifest:
     def _pieces(self) -> Iterator[str]:
         header = {name: getattr(self, name) for name in _HEADER}
         yield json.dumps({"version": VERSION, **header})[:-1]
-        for name in ("entries", "unlisted"):
+        for name in ("entries", "unlisted", *(["parts"] if self.parts else [])):
             yield f', "{name}": ['
             before = "\n"
             for record in getattr(self, name):
@@ -189,7 +192,7 @@ class Manifest:
         """Take in what was noted since it was written. Blocking."""
         # What was written under a lease that is older than the newest that the manifest holds came too late for it.
         newest = max(map(int, self.folded), default=0)
-        records = {record.output: record for record in (*self.entries, *self.unlisted)}
+        records = {record.output: record for record in self.records()}
         late = [segment for segment in new if segment.lease < newest]
         for content in read_lines(late, storage):
             record = records.get(content.get("output", ""))
@@ -206,8 +209,10 @@ class Manifest:
         for segment in new:
             lease = str(segment.lease)
             self.folded[lease] = max(segment.number, self.folded.get(lease, segment.number))
-        self.entries = [record for record in records.values() if record.listed]
-        self.unlisted = [record for record in records.values() if not record.listed]
+        files = [record for record in records.values() if record.part_of is None]
+        self.entries = [record for record in files if record.listed]
+        self.unlisted = [record for record in files if not record.listed]
+        self.parts = [record for record in records.values() if record.part_of is not None]
 
     @classmethod
     def _read(cls, file: str, storage: Storage, uri: str | None = None) -> "Manifest | None":
@@ -229,7 +234,8 @@ class Manifest:
             version = content.pop("version")
             if version not in {1, VERSION}:
                 raise _no_manifest(uri)
-            if any(type(each) is not FileRecord for each in (*content["entries"], *content["unlisted"])):
+            lists = (content["entries"], content["unlisted"], content.get("parts", ()))
+            if any(type(each) is not FileRecord for each in chain(*lists)):
                 raise _no_manifest(uri)
             manifest = cls(uri, **content)
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -277,6 +283,10 @@ class Manifest:
         """Return where a file's transcript lies, or would."""
         return f"{self.folder}/{entry.output}"
 
+    def records(self) -> Iterator[FileRecord]:
+        """Iterate over all that is known: files, listed or not, and parts."""
+        return chain(self.entries, self.unlisted, self.parts)
+
     def having(self, *states: FileState) -> Iterator[FileRecord]:
         """Iterate over the entries in one of some states."""
         return (entry for entry in self.entries if entry.state in states)
@@ -291,12 +301,13 @@ class Manifest:
         return "/".join(str(self.owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
 
     def audio_seconds(self) -> float:
-        """Return the seconds of finished audio."""
-        return sum(entry.audio_seconds or 0.0 for entry in self.having(*TRANSCRIBED))
+        """Return the seconds of finished audio, as they are billed."""
+        return sum(record.billed_seconds for record in chain(self.entries, self.parts))
 
     def new_audio_seconds(self) -> float:
         """Return the seconds of audio that were transcribed, and billed, in the owner's DAG run."""
-        return sum(entry.audio_seconds or 0.0 for entry in self.new(*TRANSCRIBED))
+        records = chain(self.entries, self.parts)
+        return sum(record.billed_seconds for record in records if record.lease >= self.began_lease)
 
     def new(self, *states: FileState) -> list[FileRecord]:
         """Return the entries that came into one of some states by the owner's doing, and not by an earlier run's."""

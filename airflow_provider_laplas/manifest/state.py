@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from airflow_provider_laplas.manifest.files import (
+    ALL_FIELDS,
     FAILED_STATES,
-    TRANSCRIBED,
     UNFINISHED,
     FileRecord,
     FileState,
@@ -27,16 +27,18 @@ class Tally:
 
     :ivar began_lease: the number of the lease with which the task first began: what ended under it, or a later one, is
         this run's
-    :ivar states: files in each state
-    :ivar new: of those, the ones that came into it in this run
-    :ivar audio_seconds: of finished audio
-    :ivar new_audio_seconds: of those, what was transcribed, and billed, in this run
+    :ivar states: files, and parts of files, in each state
+    :ivar parts: of those, the parts
+    :ivar new: files that came into a state in this run
+    :ivar audio_seconds: of finished audio, as they are billed
+    :ivar new_audio_seconds: of those, what was transcribed in this run
     :ivar failure: the first failure of this run: the file and why
     :ivar stopped: why nothing is submitted from the beginning, None if something is
     """
 
     began_lease: int
     states: Counter[str] = field(default_factory=Counter)
+    parts: Counter[str] = field(default_factory=Counter)
     new: Counter[str] = field(default_factory=Counter)
     audio_seconds: float = 0.0
     new_audio_seconds: float = 0.0
@@ -44,13 +46,17 @@ class Tally:
     stopped: str | None = None
 
     def add(self, record: FileRecord, sign: int = 1) -> None:
-        """Count a file in, or out with ``sign`` -1."""
+        """Count a file, or a part, in, or out with ``sign`` -1."""
         self.states[record.state] += sign
-        seconds = sign * (record.audio_seconds or 0.0) if record.state in TRANSCRIBED else 0.0
+        seconds = sign * record.billed_seconds
         self.audio_seconds += seconds
-        if record.lease >= self.began_lease and record.state not in UNFINISHED:
-            self.new[record.state] += sign
+        is_new = record.lease >= self.began_lease and record.state not in UNFINISHED
+        if is_new:
             self.new_audio_seconds += seconds
+        if record.part_of is not None:
+            self.parts[record.state] += sign
+        elif is_new:
+            self.new[record.state] += sign
             if self.failure is None and record.state in FAILED_STATES:
                 source, error = redacted(record.source), (record.error or "").rstrip(".")
                 # Some errors name the file.
@@ -59,12 +65,12 @@ class Tally:
     @property
     def total(self) -> int:
         """All files."""
-        return self.states.total()
+        return self.states.total() - self.parts.total()
 
     @property
     def unfinished(self) -> int:
         """Files that are neither finished nor failed."""
-        return sum(self.states[state] for state in UNFINISHED)
+        return sum(self.states[state] - self.parts[state] for state in UNFINISHED)
 
     @property
     def failed(self) -> int:
@@ -73,7 +79,8 @@ class Tally:
 
     def counts(self) -> dict[str, int]:
         """Return how many files are in each state that occurs."""
-        return {str(state): count for state, count in sorted(self.states.items()) if count}
+        files = {state: count - self.parts[state] for state, count in sorted(self.states.items())}
+        return {str(state): count for state, count in files.items() if count}
 
     def __str__(self) -> str:
         return ", ".join(f"{count} {state}" for state, count in self.counts().items())
@@ -152,6 +159,22 @@ class BatchState:
         self._open[state][record.output] = record
         self.tally.add(record)
         self._changed.setdefault(record.output, (record, set()))[1].update(names)
+
+    def split(self, record: FileRecord, plan: Mapping[str, Any], parts: Iterable[FileRecord]) -> None:
+        """Have a file be submitted in parts, which are pending from here on. It is noted by the next :meth:`note`."""
+        self.transition(record, FileState.SPLIT, plan=dict(plan))
+        for part in parts:
+            self.tally.add(part)
+            self.add(part)
+            self._changed[part.output] = (part, set(ALL_FIELDS))
+
+    def open_parts(self) -> dict[str, list[FileRecord]]:
+        """Return the open parts of each file, by its output, in their order."""
+        found: dict[str, list[FileRecord]] = {}
+        for record in self.having(*FileState):
+            if record.part_of is not None:
+                found.setdefault(record.part_of, []).append(record)
+        return {output: sorted(parts, key=lambda part: part.part or 0) for output, parts in found.items()}
 
     def touch(self, record: FileRecord, **facts: Any) -> None:
         """Change what is known of a file, and not its state."""
@@ -277,7 +300,7 @@ class BatchState:
     @classmethod
     def _resumed(cls, content: Mapping[str, Any], lease: Lease, storage: Storage) -> "BatchState":
         tally = Tally(**content["tally"])
-        tally.states, tally.new = Counter(tally.states), Counter(tally.new)
+        tally.states, tally.parts, tally.new = map(Counter, (tally.states, tally.parts, tally.new))
         state = cls(lease, storage, tally, max_tries=content["max_tries"], number=content["number"])
         if content["plan"]:
             plan_lease, state._planned, position = content["plan"]

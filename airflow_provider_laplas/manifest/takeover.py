@@ -17,6 +17,7 @@ from airflow_provider_laplas.manifest.files import (
     FileState,
 )
 from airflow_provider_laplas.manifest.manifest import Manifest
+from airflow_provider_laplas.manifest.parts import part_outputs
 
 
 def take_over(
@@ -36,7 +37,7 @@ def take_over(
     :param outputs: the transcripts that are in the folder
     :param mine: whether the earlier work is this very task's
     :param lease: the number of the lease that is held now
-    :return: those files, then those that are not listed any more
+    :return: those files, then those that are not listed any more, then the parts of files
     """
     listed = {entry.output: entry for entry in entries}
     unlisted = []
@@ -66,12 +67,48 @@ def take_over(
             same = done and all(getattr(old, name) == value for name, value in facts.items())
             listed[old.output] = old if same else replace(old, **facts)
         else:
-            # Another submission: what late writers still note of the one before is told apart by this.
-            entry.attempt = old.attempt + (0 if _same_work(entry, old) else 1)
-            entry.other_ids = old.other_ids
-            if old.generation_id is not None and old.state in {FileState.SUBMITTED, FileState.GONE}:
-                entry.other_ids = [*(old.other_ids or ()), old.generation_id][-MOST_OTHER_IDS:]
-    return [*listed.values(), *unlisted]
+            _begin_anew(entry, old)
+    parts = [
+        _part_after(old, listed.get(str(old.part_of)), occasion, policy, lease, stored=old.output in outputs)
+        for old in earlier.parts
+    ]
+    return [*listed.values(), *unlisted, *parts]
+
+
+def _begin_anew(entry: FileRecord, old: FileRecord) -> None:
+    """Have another submission be made: what late writers still note of the one before is told apart by its number."""
+    entry.attempt = old.attempt + (0 if _same_work(entry, old) else 1)
+    entry.other_ids = old.other_ids
+    if old.generation_id is not None and old.state in {FileState.SUBMITTED, FileState.GONE}:
+        entry.other_ids = [*(old.other_ids or ()), old.generation_id][-MOST_OTHER_IDS:]
+
+
+def _part_after(
+    old: FileRecord,
+    file: FileRecord | None,
+    occasion: Occasion,
+    policy: ResumePolicy,
+    lease: int,
+    *,
+    stored: bool,
+) -> FileRecord:
+    """
+    Return a part as it is taken over: listed where something is to be done about it.
+
+    :param file: whose part it is; None where that is not listed any more
+    :param stored: whether its transcript is in the folder
+    """
+    wanted = file is not None and file.state is FileState.SPLIT and old.output in part_outputs(file)
+    state = state_after(old, occasion, policy, stored=stored)
+    if wanted and state is FileState.PENDING:
+        entry = FileRecord(old.source, old.fingerprint, old.output, part_of=old.part_of, part=old.part)
+        _begin_anew(entry, old)
+        return entry
+    # What is under way is paid for, whether its file is still wanted or not.
+    if wanted or state is FileState.SUBMITTED:
+        return replace(old, state=state, listed=True, **_facts(old, state, occasion, lease))
+    kept = FileState.AMBIGUOUS if old.state is FileState.INTENT else old.state
+    return replace(old, state=kept, listed=False)
 
 
 def _facts(old: FileRecord, state: FileState, occasion: Occasion, lease: int) -> dict[str, Any]:
@@ -80,6 +117,8 @@ def _facts(old: FileRecord, state: FileState, occasion: Occasion, lease: int) ->
         return {"deadline": None}
     if old.state in {FileState.REJECTED, FileState.SKIPPED}:
         return {"error": None, "formats": None}
+    if state is FileState.SPLIT:
+        return {"error": None, "completed_at": None, "formats": None}
     if old.state is FileState.INTENT and state is FileState.AMBIGUOUS:
         error = ambiguous_submission("An earlier try was cut off before the generation's id was saved.")
         return {"error": error.message, "completed_at": time.time(), "lease": lease}
@@ -130,6 +169,8 @@ def state_after(record: FileRecord, occasion: Occasion, policy: ResumePolicy, *,
 
     :param stored: whether its transcript is in the folder
     """
+    if record.state is FileState.SPLIT:
+        return FileState.SPLIT
     earlier = _earlier(record, stored=stored)
     match resume(earlier, occasion, policy):
         # Rejected and skipped files are checked again, because the checks may have changed.
@@ -139,7 +180,8 @@ def state_after(record: FileRecord, occasion: Occasion, policy: ResumePolicy, *,
             return FileState.SUBMITTED
         case Action.FAIL:
             return _UNRESOLVED[earlier]
-    return FileState.PENDING
+    # Which of its parts are to be submitted again is decided for each of them.
+    return FileState.PENDING if record.plan is None else FileState.SPLIT
 
 
 def adopt_outputs(

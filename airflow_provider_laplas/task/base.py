@@ -18,11 +18,15 @@ from airflow_provider_laplas.arguments import (
     check_choice,
     check_flag,
     check_keywords,
+    check_settings,
     check_text,
     is_template,
+    read_settings,
 )
 from airflow_provider_laplas.audio.sources import check_audio
 from airflow_provider_laplas.client.settings import DEFAULT_CONN_ID
+from airflow_provider_laplas.media.preparation import Preparation
+from airflow_provider_laplas.media.settings import MediaSettings
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.task.notify import lineage
 from airflow_provider_laplas.task.outcome import Outcome, carry_out
@@ -148,6 +152,10 @@ class BaseSTTOperator(RenderedOperator):
         the task then submits again) or ``resubmit`` (once, perhaps paying twice)
     :param on_expired: what to do if an earlier try's generation and its transcript are gone: ``fail`` (default) or
         ``resubmit``
+    :param media: what is done with an upload before it is sent, as a dict of the fields of
+        :class:`~airflow_provider_laplas.media.MediaSettings`: the audio is taken out of a video, and what is over the
+        limits of the API is cut into parts at silences. ``{}`` does what is needed and no more. Default None: each file is
+        sent as it is. Needs the extra ``media``. Templated
     :param options: options by name, for models with options that are not listed here; or a template of such a dict
     :param custom_intent: intents to look for
     :param custom_intent_mode: ``strict`` or ``extended``
@@ -180,7 +188,7 @@ class BaseSTTOperator(RenderedOperator):
     :param utterances: divide the transcript into utterances
     """
 
-    template_fields: Sequence[str] = ("audio", "model", "conn_id", "typed_options", "options")
+    template_fields: Sequence[str] = ("audio", "model", "conn_id", "typed_options", "options", "media")
     ui_color = "#e2f0d9"
 
     def __init__(
@@ -192,6 +200,7 @@ class BaseSTTOperator(RenderedOperator):
         durable: bool = True,
         on_ambiguous: Literal["fail", "resubmit"] = "fail",
         on_expired: Literal["fail", "resubmit"] = "fail",
+        media: MediaSettings | Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | str | None = None,
         custom_intent: str | list[str] | None = None,
         custom_intent_mode: Literal["strict", "extended"] | None = None,
@@ -238,6 +247,7 @@ class BaseSTTOperator(RenderedOperator):
         self.conn_id = conn_id
         self.typed_options = typed
         self.options = options
+        self.media = check_settings("media", MediaSettings, media)
         if not is_template(options):
             check_options(merge_options(typed, options), rendered=False)
         self.durable = check_flag("durable", durable)
@@ -287,7 +297,14 @@ class BaseSTTOperator(RenderedOperator):
             timeout,
             self.resume_policy(),
             durable=self.durable,
+            preparation=self.preparation(),
         )
+
+    def preparation(self) -> Preparation | None:
+        """Return what is done with a recording before it is submitted, rendered and checked; None for nothing."""
+        settings = read_settings("media", MediaSettings, self.given("media"))
+        multi_channel = bool(self.rendered_options().get("multi_channel"))
+        return Preparation(settings, multi_channel) if settings is not None else None
 
     def resume_policy(self) -> ResumePolicy:
         """Return how to resume work that an earlier try or run started."""

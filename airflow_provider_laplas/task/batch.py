@@ -17,6 +17,7 @@ from airflow_provider_laplas.manifest.files import FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.manifest.summary import ABANDONED_AFTER
+from airflow_provider_laplas.media.preparation import Preparation
 from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import TaskKey, write_set_aside
@@ -43,6 +44,7 @@ class BatchTask:
     :ivar timeout: seconds for each generation, from its submission
     :ivar durable: whether to continue the work of an earlier try or run
     :ivar place: the folder or glob that is transcribed, redacted; None for a list
+    :ivar preparation: what is done with each recording before it is submitted; None for nothing
     :ivar written: the manifest's URI, once all files are processed
     """
 
@@ -63,6 +65,7 @@ class BatchTask:
     execution_timeout: timedelta | None
     outlets: list[Any]
     place: str | None
+    preparation: Preparation | None = None
     written: str | None = field(default=None, init=False)
     batch: "Batch" = field(init=False, repr=False)
     _manifest: Manifest | None = field(default=None, init=False, repr=False)
@@ -82,12 +85,25 @@ class BatchTask:
             conn_id=self.conn_id,
             audio=self.audio,
             folder=folder.rstrip("/"),
-            request=Request(self.model, self.options, self.timeout, self.policy),
+            request=Request(self.model, self.options, self.timeout, self.policy, self._preparation()),
             limits=self.limits,
             output=self.output,
             poll_interval=self.poll_interval,
             min_age=self.min_age,
         )
+
+    def _preparation(self) -> Preparation | None:
+        if self.preparation is None:
+            return None
+        from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
+
+        with LaplasHook(self.conn_id) as hook:
+            return self.preparation.within(hook.client.settings)
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What became of the files, once all are processed."""
+        return self._manifest
 
     def start(self) -> Outcome:
         """List the files, skip those already done, submit the others, and wait."""

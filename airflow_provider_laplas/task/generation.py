@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
@@ -189,6 +189,29 @@ class GenerationTask:
                     f"was not done when the trigger that waited for it ended ({redact(failure.reason)})"
                 )
             return self._keep(generation_id, generation.reply, folder, output)
+
+    def folder(self) -> str | None:
+        """
+        Return the folder for replies, if there is one.
+
+        :raises LaplasArgumentError: if there is none and ``formats`` needs one
+        """
+        with self._connected() as hook:
+            return self._folder(hook)
+
+    def hand_on(self, generation_ids: Sequence[str], reference: str) -> Outcome:
+        """
+        Check, publish and return a transcript that lies in a folder: of a recording that was submitted in parts.
+
+        :param generation_ids: of the parts
+        """
+        self._open_records(reference.rpartition("/")[0])
+        with self._connected():
+            reply = load_reply(reference)
+            outcome = self._hand_on(generation_ids[0], reply, reference, self._output())
+        if isinstance(outcome, Done):
+            outcome.value["generation_ids"] = list(generation_ids)
+        return outcome
 
     def on_kill(self) -> None:
         """Log that the generation keeps running: the API cannot cancel it."""

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from airflow_provider_laplas.errors import (
     LaplasGenerationGoneError,
     rebuild,
 )
+from airflow_provider_laplas.media.plan import MediaPlan
+from airflow_provider_laplas.media.preparation import Preparation
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import Place, Reference, id_of, load_reply
 from airflow_provider_laplas.storage import object_storage
@@ -30,6 +33,14 @@ if TYPE_CHECKING:
     from airflow_provider_laplas.hooks import LaplasHook
 
 log = logging.getLogger(__name__)
+
+
+class InParts(Exception):  # noqa: N818 - it is no error, but the answer to where the recording is submitted.
+    """A recording has to be submitted in parts, which a single generation cannot be."""
+
+    def __init__(self, plan: MediaPlan) -> None:
+        super().__init__(f"The recording has to be submitted in {len(plan.parts)} parts.")
+        self.plan = plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,7 @@ class Submission:
     :ivar shown: the same, redacted
     :ivar timeout: seconds to wait for the result
     :ivar durable: whether to continue with an earlier try's generation
+    :ivar preparation: what is done with the recording before; None to submit it as it is
     """
 
     audio: str = field(repr=False)
@@ -101,6 +113,7 @@ class Submission:
     timeout: float
     policy: ResumePolicy
     durable: bool = True
+    preparation: Preparation | None = None
 
     def begin(self, hook: "LaplasHook", records: RecordStore) -> Begun:
         """
@@ -108,6 +121,7 @@ class Submission:
 
         Looks up a stored transcript and polls the API at most once each, and only if an earlier try left a record.
 
+        :raises InParts: the recording has to be submitted in parts. Nothing was submitted, or noted
         :raises LaplasAmbiguousSubmitError: a submission may have been made, and ``on_ambiguous`` is ``fail``
         :raises LaplasGenerationGoneError: the earlier generation is gone, and ``on_expired`` is ``fail``
         """
@@ -213,12 +227,26 @@ class Submission:
             "An earlier try was cut off between submitting and learning the generation's id."
         )
 
-    def _submit(
-        self,
-        hook: "LaplasHook",
-        records: RecordStore,
-        work: str,
-        source: str | Upload,
+    def _submit(self, hook: "LaplasHook", records: RecordStore, work: str, source: str | Upload) -> Begun:
+        with ExitStack() as stack:
+            return self._submit_prepared(hook, records, work, self._prepare(stack, hook, source))
+
+    def _prepare(self, stack: ExitStack, hook: "LaplasHook", source: str | Upload) -> str | Upload:
+        """Return what is submitted of the recording, until the stack ends."""
+        if self.preparation is None:
+            return source
+        preparation = self.preparation.within(hook.client.settings)
+        if isinstance(source, str):
+            if not preparation.settings.fetch:
+                return source
+            source = stack.enter_context(preparation.fetched(source))
+        plan = preparation.plan(source)
+        if not plan.is_whole:
+            raise InParts(plan)
+        return stack.enter_context(preparation.prepared(source, plan, 0))
+
+    def _submit_prepared(
+        self, hook: "LaplasHook", records: RecordStore, work: str, source: str | Upload
     ) -> Begun:
         earlier = records.load()
         intent = GenerationRecord(work, records.max_tries, time.time() + self.timeout)

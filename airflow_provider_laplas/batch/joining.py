@@ -1,0 +1,83 @@
+"""The files of a batch that were submitted in parts: when all parts are there, they become one transcript. Blocking."""
+
+import logging
+import time
+from typing import Any
+
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasMalformedReplyError
+from airflow_provider_laplas.manifest.files import FAILED_STATES, UNFINISHED, FileRecord, FileState
+from airflow_provider_laplas.manifest.state import BatchState
+from airflow_provider_laplas.media.plan import MediaPlan
+from airflow_provider_laplas.persistence import persistently
+from airflow_provider_laplas.redaction import redacted
+from airflow_provider_laplas.results.keeping import load_reply, write_reply
+from airflow_provider_laplas.transcript.joining import PartReply, join_replies
+
+log = logging.getLogger(__name__)
+
+
+def join_parts(state: BatchState) -> None:
+    """
+    Join the replies of each file whose parts are all transcribed, and fail those of which a part has failed.
+
+    A file waits for all of its parts, so that each has its chance. The replies of the parts stay where they are: a Clear
+    submits only those again that have failed.
+    """
+    parts = state.open_parts()
+    ready = [
+        (file, parts.get(file.output, []))
+        for file in state.having(FileState.SPLIT)
+        if all(part.state not in UNFINISHED for part in parts.get(file.output, []))
+    ]
+    results = state.storage.map(lambda each: persistently(_join, state, *each), ready)
+    for (file, _), (result, facts) in zip(ready, results, strict=True):
+        if facts.get("error"):
+            log.warning("%s: %s", redacted(file.source), facts["error"])
+        state.transition(file, result, completed_at=time.time(), **facts)
+    if ready:
+        state.note()
+
+
+def _join(state: BatchState, file: FileRecord, parts: list[FileRecord]) -> tuple[FileState, dict[str, Any]]:
+    try:
+        plan = MediaPlan.from_fields(file.plan)
+    except ValueError as error:
+        return FileState.FAILED, {"error": str(error)}
+    failed = [part for part in parts if part.state in FAILED_STATES]
+    if failed or len(parts) != len(plan.parts):
+        return FileState.FAILED, {"error": _why(failed, plan)}
+    try:
+        replies = [
+            PartReply(
+                load_reply(state.uri_of(part), state.storage),
+                tuple((piece.start, piece.end) for piece in planned.pieces),
+                planned.overlap,
+                planned.why,
+                part.generation_id,
+            )
+            for part, planned in zip(parts, plan.parts, strict=True)
+        ]
+        reply = join_replies(replies, seconds=plan.seconds, media=plan.to_fields())
+    except (LaplasArgumentError, LaplasMalformedReplyError) as error:
+        return FileState.FAILED, {"error": error.message}
+    write_reply(state.uri_of(file), reply, state.storage)
+    return FileState.COMPLETED, {"error": None, "formats": None, "audio_seconds": plan.seconds}
+
+
+def _why(failed: list[FileRecord], plan: MediaPlan) -> str:
+    if not failed:
+        return "Parts of it are missing in the journal. Clear the task to submit them."
+    first, *others = failed
+    number = first.part or 0
+    pieces = plan.parts[number].pieces
+    where = (
+        f"part {number + 1} of {len(plan.parts)}, from {_clock(pieces[0].start)} to {_clock(pieces[-1].end)}"
+    )
+    more = f" So did {len(others)} more." if others else ""
+    return f"{where[0].upper()}{where[1:]}, failed: {first.error}{more} Clear the task to submit only what failed again."
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,0 +1,137 @@
+"""The worker's half of preparing recordings: plans them, and makes their parts, a few at a time, off the event loop."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from airflow_provider_laplas.api.calls import Upload
+from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.manifest.files import FileRecord
+from airflow_provider_laplas.manifest.parts import part_records
+from airflow_provider_laplas.manifest.state import BatchState
+from airflow_provider_laplas.media.plan import MediaPlan
+from airflow_provider_laplas.media.preparation import Preparation
+from airflow_provider_laplas.redaction import redacted
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Download:
+    """
+    What a web URL has led to.
+
+    :ivar uses: how many uploads are still to be made of it
+    """
+
+    files: ExitStack = field(default_factory=ExitStack)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    upload: Upload | None = None
+    uses: int = 1
+
+
+class PreparedAudio:
+    """
+    Prepares the audio of a batch's files.
+
+    :ivar planning: the files that may turn out to be submitted in parts
+    """
+
+    def __init__(self, state: BatchState, preparation: Preparation) -> None:
+        self._state = state
+        self._preparation = preparation
+        # As many as there are cores: it is work, and not waiting.
+        self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="laplas-media")
+        self._downloads: dict[str, _Download] = {}
+        self.planning: set[asyncio.Future[MediaPlan]] = set()
+
+    def close(self) -> None:
+        """Delete what was downloaded. What is being prepared is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for download in self._downloads.values():
+            download.files.close()
+        self._downloads.clear()
+
+    async def enter(
+        self, stack: AsyncExitStack, record: FileRecord, changed: str, audio: str | Upload
+    ) -> str | Upload | None:
+        """
+        Return what is submitted of a file, or of a part of one, until the stack ends.
+
+        :param changed: the fingerprint of the audio as it is now
+        :return: None if the file is submitted in parts: they are pending from here on
+        :raises LaplasArgumentError: if the recording cannot be used, or has changed since it was cut
+        """
+        if isinstance(audio, str):
+            if not self._preparation.settings.fetch:
+                return audio
+            audio = await self._download(stack, record, audio)
+        if record.part is not None:
+            plan = self._plan_of(record, changed)
+            return await self._enter(stack, self._preparation.prepared(audio, plan, record.part))
+        planning = asyncio.ensure_future(self._plan(record, changed, audio))
+        self.planning.add(planning)
+        planning.add_done_callback(self.planning.discard)
+        plan = await planning
+        if not plan.is_whole:
+            return None
+        return await self._enter(stack, self._preparation.prepared(audio, plan, 0))
+
+    async def _plan(self, record: FileRecord, changed: str, audio: Upload) -> MediaPlan:
+        plan = await self._run(self._preparation.plan, audio)
+        if not plan.is_whole:
+            record.fingerprint = changed
+            fields = plan.to_fields()
+            self._state.split(record, fields, part_records(record, fields))
+            if record.output in self._downloads:
+                self._downloads[record.output].uses += len(plan.parts)
+            log.info("%s is submitted in %d parts.", redacted(record.source), len(plan.parts))
+        return plan
+
+    def _plan_of(self, part: FileRecord, changed: str) -> MediaPlan:
+        file = self._state.find(str(part.part_of))
+        if file is None or file.plan is None or changed != part.fingerprint:
+            raise LaplasArgumentError(
+                "`audio` changed after it was cut into parts. Clear the task: it is cut anew then.",
+                argument="audio",
+            )
+        return MediaPlan.from_fields(file.plan)
+
+    async def _download(self, stack: AsyncExitStack, record: FileRecord, url: str) -> Upload:
+        output = record.part_of or record.output
+        download = self._downloads.setdefault(output, _Download())
+
+        async def used() -> None:
+            download.uses -= 1
+            if download.uses <= 0:
+                self._downloads.pop(output, None)
+                await asyncio.to_thread(download.files.close)
+
+        stack.push_async_callback(used)
+        async with download.lock:
+            if download.upload is None:
+                fetched = self._preparation.fetched(url)
+                upload: Upload = await self._run(download.files.enter_context, fetched)
+                download.upload = upload
+            return download.upload
+
+    async def _enter(self, stack: AsyncExitStack, context: AbstractContextManager[Upload]) -> Upload:
+        entering = asyncio.ensure_future(self._run(context.__enter__))
+        try:
+            upload = await asyncio.shield(entering)
+        except asyncio.CancelledError:
+            # The thread goes on, and its file is to be deleted all the same.
+            entering.add_done_callback(lambda done: done.exception() or context.__exit__(None, None, None))
+            raise
+        stack.push_async_callback(asyncio.to_thread, context.__exit__, None, None, None)
+        return upload
+
+    async def _run(self, function: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
