@@ -23,7 +23,7 @@ from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.persistence import apersistently, persistently
 from airflow_provider_laplas.redaction import redact, redacted
 from airflow_provider_laplas.storage import Storage, object_storage, off_loop
-from airflow_provider_laplas.transcript.json_objects import read_object
+from airflow_provider_laplas.transcript.json_objects import DEEPEST_STORED, read_object
 from airflow_provider_laplas.transcript.model import Transcript
 
 log = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ def load_reply(reference: Reference, storage: Storage | None = None) -> dict[str
     :param storage: where files are. Default: Airflow's object storage
     :raises LaplasArgumentError: if the reference is invalid, or the reply is no longer there
     """
-    reply = read_object(_load(reference, storage))
+    reply = read_object(_load(reference, storage), levels=DEEPEST_STORED)
     if reply is None:
         raise LaplasArgumentError(f"The content of {_shown(reference)} is not a reply.", argument="result")
     return reply

@@ -8,19 +8,24 @@ from typing import Any
 DEEPEST = 100
 """The most levels of an object; a deeper one could be read, but not be written by every program."""
 
+DEEPEST_STORED = DEEPEST + 10
+"""The same of what this package stores, in which a reply of the API may be contained whole."""
 
-def read_object(content: str | bytes) -> dict[str, Any] | None:
+
+def read_object(content: str | bytes, *, levels: int = DEEPEST) -> dict[str, Any] | None:
     """
     Parse a JSON object; return None if it is invalid, because a parser's error would quote the text.
 
     NaN, Infinity and numbers beyond those of a double become null: JSON has no such numbers, and neither XCom nor a
     database accepts them.
+
+    :param levels: an object with more of them is invalid, too
     """
     try:
         data = json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
-    return data if isinstance(data, dict) and not _is_deeper(data, DEEPEST) else None
+    return data if isinstance(data, dict) and not _is_deeper(data, levels) else None
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

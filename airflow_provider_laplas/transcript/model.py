@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.transcript.json_objects import read_object
+from airflow_provider_laplas.transcript.json_objects import DEEPEST_STORED, read_object
 from airflow_provider_laplas.transcript.parts import Fields, Paragraph, Part, Segment, Word
 from airflow_provider_laplas.transcript.replies import read_reply
 from airflow_provider_laplas.transcript.stored import FORMAT, read_stored, write_stored
@@ -40,6 +40,8 @@ class Transcript:
     :ivar usage: the API's own usage figures (tokens), if the reply has them
     :ivar raw: the whole reply, unmodified: its texts may hold what no file or database can, so write it as ASCII JSON
     :ivar given_paragraphs: the API's own paragraphs, if the reply has them; see :attr:`paragraphs`
+    :ivar billed_seconds: seconds of audio that were sent, and billed, of a recording that was sent in parts; None where
+        that is the duration
     """
 
     text: str = field(repr=False)
@@ -53,6 +55,7 @@ class Transcript:
     model: str | None = None
     usage: Mapping[str, Any] | None = None
     given_paragraphs: tuple[Paragraph, ...] = field(default=(), repr=False)
+    billed_seconds: float | None = None
 
     @classmethod
     def from_reply(cls, reply: Mapping[str, Any]) -> "Transcript":
@@ -78,7 +81,7 @@ class Transcript:
         :raises LaplasMalformedReplyError: if it contains no transcript
         """
         text = content.decode("utf-8-sig", "replace") if isinstance(content, bytes) else content
-        data = read_object(text)
+        data = read_object(text, levels=DEEPEST_STORED)
         if data is None:
             raise LaplasArgumentError("`content` is not a JSON object.", argument="content")
         return cls.from_dict(data) if data.get("format") == FORMAT else cls.from_reply(data)
@@ -194,6 +197,7 @@ class Transcript:
                 model=self.model,
                 usage=self.usage,
                 given_paragraphs=self.given_paragraphs,
+                billed_seconds=self.billed_seconds,
             )
         )
 

@@ -93,6 +93,7 @@ class Fields(TypedDict):
     model: str | None
     usage: Mapping[str, Any] | None
     given_paragraphs: tuple[Paragraph, ...]
+    billed_seconds: float | None
 
 
 def first_known(values: Iterable[float | None]) -> float | None:

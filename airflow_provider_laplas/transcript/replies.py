@@ -16,7 +16,7 @@ becomes an empty transcript.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_laplas.errors import LaplasMalformedReplyError
 from airflow_provider_laplas.transcript.json_objects import mapping, mappings
@@ -35,16 +35,52 @@ MILLISECOND = 0.001
 """One millisecond, in seconds."""
 
 
+class ChannelOutline(NamedTuple):
+    """What a reply says of a channel as a whole."""
+
+    text: str
+    language: str | None
+    confidence: float | None
+
+
+class Outline(NamedTuple):
+    """
+    What a reply says as a whole, beside the fields of a transcript.
+
+    :ivar channels: one for all channels where the reply has one text for them, as AssemblyAI's
+    :ivar has_utterances: whether the reply has segments of its own
+    :ivar model_info: as the reply has it; empty if it has none
+    """
+
+    channels: tuple[ChannelOutline, ...]
+    has_utterances: bool
+    model_info: Mapping[str, Any]
+
+
+def read_outline(reply: Mapping[str, Any]) -> Outline:
+    """Return what a reply that :func:`read_reply` reads says as a whole."""
+    result = _result_of(reply)
+    if not _has_channels(result):
+        whole = ChannelOutline(
+            text_of(result.get("text")), _language(result), confidence(result.get("confidence"))
+        )
+        return Outline((whole,), any(mappings(result.get("utterances"))), {})
+    results = _results(result)
+    return Outline(
+        tuple(outline for outline, _ in _channels(results)),
+        any(mappings(results.get("utterances"))),
+        mapping(mapping(result.get("metadata")).get("model_info")),
+    )
+
+
 def read_reply(reply: Mapping[str, Any]) -> Fields:
     """
     Read a whole reply of the API: one with ``status`` and ``result``, or a bare result.
 
     :raises LaplasMalformedReplyError: if the reply has no field for the text
     """
-    result = find_result(reply)
-    if result is None:
-        result = reply
-    if "results" in result or "channels" in result:
+    result = _result_of(reply)
+    if _has_channels(result):
         return _from_channels(result, reply)
     if isinstance(result.get("text"), str):
         return _from_text(result, reply)
@@ -62,13 +98,42 @@ def find_result(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
+def _result_of(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    result = find_result(reply)
+    return reply if result is None else result
+
+
+def _has_channels(result: Mapping[str, Any]) -> bool:
+    return "results" in result or "channels" in result
+
+
+def _results(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    return mapping(result.get("results")) if "results" in result else result
+
+
+def _channels(results: Mapping[str, Any]) -> Iterator[tuple[ChannelOutline, Mapping[str, Any]]]:
+    """Yield what the Deepgram-like format says of each channel, with the channel's first alternative."""
+    for channel in mappings(results.get("channels")):
+        alternative = next(mappings(channel.get("alternatives")), {})
+        outline = ChannelOutline(
+            text_of(alternative.get("transcript")),
+            optional_text(channel.get("detected_language")),
+            confidence(alternative.get("confidence")),
+        )
+        yield outline, alternative
+
+
+def _language(result: Mapping[str, Any]) -> str | None:
+    return optional_text(result.get("language_code")) or optional_text(result.get("language"))
+
+
 def _from_channels(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Fields:
     """Read the Deepgram-like format. ``results: null`` means silence: an empty transcript."""
-    results = mapping(result.get("results")) if "results" in result else result
+    results = _results(result)
     metadata = mapping(result.get("metadata"))
-    channels = list(mappings(results.get("channels")))
-    alternatives = [next(mappings(channel.get("alternatives")), {}) for channel in channels]
-    texts = [text_of(alternative.get("transcript")) for alternative in alternatives]
+    channels = list(_channels(results))
+    outlines = [outline for outline, _ in channels]
+    alternatives = [alternative for _, alternative in channels]
     words = tuple(
         _word(word, channel=number, unit=1.0)
         for number, alternative in enumerate(alternatives)
@@ -77,21 +142,18 @@ def _from_channels(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Field
     segments = tuple(_segment(utterance, unit=1.0) for utterance in mappings(results.get("utterances")))
     paragraphs = tuple(_given_paragraphs(alternatives))
     return Fields(
-        text="\n".join(text for text in texts if text),
+        text="\n".join(outline.text for outline in outlines if outline.text),
         raw=reply,
-        language=next(filter(None, (optional_text(c.get("detected_language")) for c in channels)), None),
+        language=next(filter(None, (outline.language for outline in outlines)), None),
         duration=seconds(metadata.get("duration")),
-        confidence=mean_confidence(
-            confidence(alternative.get("confidence"))
-            for alternative, text in zip(alternatives, texts, strict=True)
-            if text
-        ),
+        confidence=mean_confidence(outline.confidence for outline in outlines if outline.text),
         words=words,
         segments=segments or tuple(sentence for paragraph in paragraphs for sentence in paragraph.sentences),
         channels=max(len(channels), 1),
         model=_model(metadata),
         usage=_usage(result, reply),
         given_paragraphs=paragraphs,
+        billed_seconds=seconds(metadata.get("billed_seconds")),
     )
 
 
@@ -107,7 +169,7 @@ def _from_text(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Fields:
     return Fields(
         text=text_of(result.get("text")),
         raw=reply,
-        language=optional_text(result.get("language_code")) or optional_text(result.get("language")),
+        language=_language(result),
         # According to AssemblyAI's API reference, audio_duration is in seconds, unlike its other times.
         duration=seconds(result.get("audio_duration")),
         confidence=confidence(result.get("confidence")),
@@ -119,6 +181,7 @@ def _from_text(result: Mapping[str, Any], reply: Mapping[str, Any]) -> Fields:
         model=optional_text(result.get("model")) or optional_text(result.get("speech_model")),
         usage=_usage(result, reply),
         given_paragraphs=(),
+        billed_seconds=None,
     )
 
 

@@ -27,6 +27,7 @@ _PART_FIELDS = tuple(entry.name for entry in fields(Word))
 
 def write_stored(transcript: Fields) -> dict[str, Any]:
     """Return JSON-serializable values for :func:`read_stored`; ``raw`` is not copied."""
+    billed = transcript["billed_seconds"]
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -47,6 +48,7 @@ def write_stored(transcript: Fields) -> dict[str, Any]:
             }
             for paragraph in transcript["given_paragraphs"]
         ],
+        **({} if billed is None else {"billed_seconds": billed}),
         "raw": transcript["raw"],
     }
 
@@ -85,6 +87,7 @@ def read_stored(data: Mapping[str, Any]) -> Fields:
             )
             for paragraph in mappings(data.get("paragraphs"))
         ),
+        billed_seconds=_stored(data, "billed_seconds", float, default=None),
     )
 
 

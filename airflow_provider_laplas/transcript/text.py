@@ -9,6 +9,7 @@ _CJK = r"\u2e80-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00
 _CJK_CHARACTER = re.compile(f"[{_CJK}]")
 # Thai, Lao, Burmese and Khmer: no spaces between their own words, but next to Latin ones.
 _SOUTH_EAST_ASIAN = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_WRITTEN = re.compile(rf"[{_CJK}]|[^\s{_CJK}]+")
 _SENTENCE_END = re.compile(r"[.!?…。！？｡؟।۔։]['\"”’»›)\]」』）】]*$")  # noqa: RUF001 - intended characters.
 _AFTER_SENTENCE = re.compile(r"(?<=[.!?…؟।۔։])['\"”’»)\]]*\s+|(?<=[。！？｡])|\n+")  # noqa: RUF001
 _NO_SENTENCE_END = frozenset({"mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "vs.", "no.", "e.g.", "i.e."})
@@ -47,6 +48,11 @@ def ends_sentence(word: str) -> bool:
 def split_sentences(text: str) -> list[str]:
     """Split a text into sentences, after full stops and at line breaks."""
     return [sentence for part in _AFTER_SENTENCE.split(text) if (sentence := part.strip())]
+
+
+def split_words(text: str) -> list[str]:
+    """Split a text into its words as they are written, punctuation included; into characters in Chinese and Japanese."""
+    return _WRITTEN.findall(text)
 
 
 def tokens(text: str) -> list[str]:

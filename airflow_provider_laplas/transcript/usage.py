@@ -29,6 +29,14 @@ def estimated_cost(audio_seconds: float | None, price_per_minute: float | None) 
 
 
 def transcript_usage(transcript: Transcript, price_per_minute: float | None) -> dict[str, Any]:
-    """Return the usage of one transcript, including ``tokens`` if the API counted them."""
+    """
+    Return the usage of one transcript, including ``tokens`` if the API counted them.
+
+    The cost of a recording that was sent in parts is that of its ``billed_seconds``, which are then included, too: parts
+    overlap, and silence may have been left out.
+    """
     tokens = dict(transcript.usage) if transcript.usage else None
-    return usage(transcript.duration, price_per_minute, tokens=tokens)
+    billed = transcript.billed_seconds
+    values = usage(transcript.duration, price_per_minute, billed_seconds=billed, tokens=tokens)
+    cost = estimated_cost(billed, price_per_minute)
+    return values if cost is None else values | {"estimated_cost": cost}
