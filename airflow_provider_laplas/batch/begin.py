@@ -92,10 +92,10 @@ class Beginning:
             # Parts of a file that is done are billed, too.
             if record.listed or (record.part_of is not None and record.state in TRANSCRIBED):
                 tally.add(record)
-        pending = [record for record in listed if record.state is FileState.PENDING]
-        # A file that is submitted in parts was within the limits when its first part was submitted.
-        self._check_limits([record for record in pending if record.part_of is None], content, tally)
-        others = [r for r in records if r.state is not FileState.PENDING or not r.listed]
+        # Parts are always open. Their file was within the limits when it was cut.
+        pending = [r for r in listed if r.state is FileState.PENDING and r.part_of is None]
+        self._check_limits(pending, content, tally)
+        others = [r for r in records if r.state is not FileState.PENDING or not r.listed or r.part_of]
         state = BatchState(self.lease, self.storage, tally, max_tries=max_tries)
         for record in others:
             if record.listed:
