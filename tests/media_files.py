@@ -68,7 +68,11 @@ def media(
     with av.open(out, "w", format=container, options=options or {}) as file:
         pictures = file.add_stream(video, rate=10) if video else None
         if pictures:
-            pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+            pictures.width, pictures.height, pictures.pix_fmt = (
+                64,
+                48,
+                "yuvj420p" if video == "mjpeg" else "yuv420p",
+            )
         streams = [file.add_stream(codec, rate=rate, layout=layout) for _ in tracks]
         for number, stream in enumerate(streams):
             stream.options = codec_options or {}

@@ -142,7 +142,7 @@ def test_parts_have_the_lengths_that_are_planned_and_what_was_said_there(kind, c
         heard = decoded(content)
         assert len(heard) / RATE == pytest.approx(piece.seconds, abs=ROUNDING)
         expected = whole[round(piece.start * RATE) :]
-        lags = range(-160, 161, 20)
+        lags = range(-160, 161)
         if codec == "flac":
             best = max(correlation(heard[160:], expected[160 + lag :]) for lag in lags)
             assert best > 0.95
@@ -307,7 +307,7 @@ def test_channels_that_are_transcribed_each_for_itself_stay_apart(codec):
     with av.open(io.BytesIO(parts[0][2])) as container:
         frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
         rate = container.streams.audio[0].rate
-        packed = not frames[0].shape[0] == 6
+        packed = frames[0].shape[0] != 6
     samples = np.concatenate([one.reshape(-1, 6) if packed else one.T for one in frames]).astype(float)
     loudest = np.abs(np.fft.rfft(samples, axis=0)).argmax(axis=0) * rate / len(samples)
     assert loudest == pytest.approx([200 * (number + 1) for number in range(6)], abs=5)
