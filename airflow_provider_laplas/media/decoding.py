@@ -1,0 +1,186 @@
+"""The samples of an audio track, streamed: at every moment as the recording's clock says, gaps filled with silence."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from airflow_provider_laplas.api.calls import Upload
+from airflow_provider_laplas.media.probing import damaged, opened
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+GAP = 0.1
+"""Seconds by which a frame is late from which silence is put before it; shorter ones come from rounded times."""
+
+LAYOUTS = ("", "mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
+"""FFmpeg's layouts by the number of channels."""
+
+_Frames: TypeAlias = Iterator[tuple[float | None, Any]]
+
+# Containers whose index leads to the right place.
+_SEEKABLE = frozenset({"mov", "matroska", "wav"})
+# Seconds that a decoder needs until what it gives is right.
+_PREROLL = 2.0
+_TOLERANCE_SECONDS = 0.5
+_TOLERANCE_SHARE = 0.01
+
+
+@dataclass(slots=True)
+class Tally:
+    """
+    How the decoding went.
+
+    :ivar sound: frames that were decoded
+    :ivar damaged: packets that could not be
+    """
+
+    sound: int = 0
+    damaged: int = 0
+
+
+def is_short(declared: float | None, seconds: float) -> bool:
+    """Return whether so much of what the header says is missing that the file must be cut short."""
+    return declared is not None and declared - seconds > max(_TOLERANCE_SECONDS, _TOLERANCE_SHARE * declared)
+
+
+def samples(
+    upload: Upload, track: int, *, rate: int, mono: bool, start: float = 0.0, tally: Tally | None = None
+) -> "Iterator[NDArray[np.int16]]":
+    """
+    Yield arrays of shape (samples, channels), which follow each other without a gap.
+
+    :param track: the index of the stream in the container
+    :param rate: samples per second
+    :param mono: whether all channels are mixed down to one
+    :param start: seconds of the recording at which the first sample is
+    :raises LaplasArgumentError: naming ``audio``, if most of it cannot be decoded
+    """
+    tally = Tally() if tally is None else tally
+    if start > _PREROLL:
+        with opened(upload) as container:
+            sought = _sought(container, select(container, track), start, tally)
+            if sought:
+                yield from _from(start, rate, _blocks(container, *sought, rate, mono=mono))
+                return
+    with opened(upload) as container:
+        frames = _frames(container, select(container, track), tally)
+        yield from _from(start, rate, _blocks(container, 0.0, frames, rate, mono=mono))
+    if tally.damaged > tally.sound or not tally.sound:
+        raise damaged(upload)
+
+
+def select(container: Any, track: int) -> Any:
+    """Return a stream of a container, and have the others skipped: of a video, they are most of the file."""
+    import av.stream  # noqa: PLC0415 - heavy
+
+    for stream in container.streams:
+        # Earlier versions of PyAV read all of the file.
+        if stream.index != track and hasattr(stream, "discard"):
+            stream.discard = av.stream.Discard.all
+    return container.streams[track]
+
+
+def _frames(container: Any, stream: Any, tally: Tally) -> _Frames:
+    """Yield each frame with the second of the recording at which it is, if it says so."""
+    import av  # noqa: PLC0415 - heavy
+
+    begin = (container.start_time or 0) / 1_000_000
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            decoded = packet.decode()
+        except (av.error.InvalidDataError, av.error.EOFError):
+            tally.damaged += 1
+            continue
+        for frame in decoded:
+            tally.sound += 1
+            yield None if frame.time is None else frame.time - begin, frame
+
+
+def _sought(container: Any, stream: Any, start: float, tally: Tally) -> tuple[float, _Frames] | None:
+    """Return the frames from some seconds before a moment on, and where they begin; None if they are not found."""
+    import av  # noqa: PLC0415 - heavy
+
+    if container.format.name.split(",")[0] not in _SEEKABLE:
+        return None
+    begin = (container.start_time or 0) / 1_000_000
+    try:
+        container.seek(int((start - _PREROLL + begin) / stream.time_base), stream=stream)
+        frames = _frames(container, stream, tally)
+        first = next(frames, None)
+    except av.FFmpegError:
+        return None
+    if first is None or first[0] is None or not 0 <= first[0] <= start:
+        return None
+    return first[0], chain([first], frames)
+
+
+def _blocks(
+    container: Any, begin: float, frames: _Frames, rate: int, *, mono: bool
+) -> "Iterator[tuple[int, NDArray[np.int16]]]":
+    """
+    Yield arrays of samples, each with the number of its first sample in the recording.
+
+    :param begin: seconds of the recording at which the frames begin
+    """
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    latest = (container.duration or 0) / 1_000_000
+    clock, written, resampler, kind, width = begin, round(begin * rate), None, None, 1
+    for moment, frame in frames:
+        # A moment beyond the end is no gap, but a jump in a file that was put together.
+        tolerated = GAP if kind else 0.0
+        late = moment if moment is not None and clock + tolerated < moment <= latest else None
+        # The format may change mid-stream, as it does in concatenated files.
+        this = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if late is not None or kind != this:
+            for block in _resampled(resampler, None, width):
+                yield written, block
+                written += len(block)
+            clock = clock if late is None else late
+            width = 1 if mono else width if kind else frame.layout.nb_channels
+            while (missing := round(clock * rate) - written) > 0:
+                block = np.zeros((min(missing, rate), width), np.int16)
+                yield written, block
+                written += len(block)
+            resampler, kind = _resampler(frame, rate, width), this
+        clock += frame.samples / frame.sample_rate
+        for block in _resampled(resampler, frame, width):
+            yield written, block
+            written += len(block)
+    for block in _resampled(resampler, None, width):
+        yield written, block
+        written += len(block)
+
+
+def _resampler(frame: Any, rate: int, width: int) -> Any:
+    import av  # noqa: PLC0415 - heavy
+
+    same = frame.layout.nb_channels == width
+    # Packed, because PyAV crashes the process on planar frames with more than eight channels.
+    return av.AudioResampler(format="s16", layout=frame.layout.name if same else LAYOUTS[width], rate=rate)
+
+
+def _resampled(resampler: Any, frame: Any, width: int) -> "Iterator[NDArray[np.int16]]":
+    if resampler is None:
+        return
+    if frame is not None:
+        # The clock is kept here.
+        frame.pts = None
+    for resampled in resampler.resample(frame):
+        yield resampled.to_ndarray().reshape(-1, width)
+
+
+def _from(
+    start: float, rate: int, blocks: "Iterator[tuple[int, NDArray[np.int16]]]"
+) -> "Iterator[NDArray[np.int16]]":
+    first = round(start * rate)
+    for number, block in blocks:
+        if number + len(block) > first:
+            yield block[max(0, first - number) :]
