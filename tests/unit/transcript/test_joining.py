@@ -333,6 +333,16 @@ def test_a_segment_spans_the_silence_that_was_left_out_of_it():
     assert [(s.start, s.end) for s in transcript.segments] == [(1.0, 31.0)]
 
 
+def test_a_segment_that_ends_where_silence_was_left_out_ends_before_it():
+    reply = nova([[]])
+    reply["result"]["results"]["utterances"] = [
+        {"transcript": "one", "start": 1, "end": 2},
+        {"transcript": "two", "start": 2, "end": 3},
+    ]
+    transcript = joined(PartReply(reply, ((0, 2), (30, 32))))
+    assert [(s.start, s.end) for s in transcript.segments] == [(1.0, 2.0), (30.0, 31.0)]
+
+
 def test_a_segment_moves_with_its_words():
     reply = nova([[Word("one", 1.9, 2.6), Word("two", 2.6, 3.0)]], grouped="utterances")
     transcript = joined(PartReply(reply, ((0, 2), (30, 32))))
@@ -369,6 +379,12 @@ def test_a_word_that_is_repeated_is_not_taken_for_a_duplicate():
     transcript = overlapping(said("no no no", 8.7), said("no no no", 0.1))
     assert len(transcript.words) == 4
     assert transcript.text == "no no no no"
+
+
+def test_a_word_before_a_short_overlap_is_not_the_same_word_after_it():
+    before = part([Word("no", 9.5, 9.72)], (0, 10))
+    after = part([Word("no", 0.2, 0.6)], (9.7, 20), overlap=0.3)
+    assert times(joined(before, after)) == [("no", 9.5, 9.72), ("no", 9.9, 10.3)]
 
 
 def test_a_text_that_is_written_otherwise_than_its_words_is_cut_at_the_same_words():
