@@ -247,10 +247,20 @@ def _model(parts: Sequence[_Part]) -> dict[str, Any]:
 
 
 def _words(channel: Channel) -> Iterator[dict[str, Any]]:
+    place, name = channel.timeline.of_word, channel.name
     for word in channel.kept_words():
-        start, end = channel.timeline.of_word(word.start, word.end)
-        speaker = channel.name(word.speaker)
-        yield _known(word=word.text, start=start, end=end, confidence=word.confidence, speaker=speaker)
+        start, end = place(word.start, word.end)
+        # Not by `_known`: there are as many as words.
+        known: dict[str, Any] = {"word": word.text}
+        if start is not None:
+            known["start"] = start
+        if end is not None:
+            known["end"] = end
+        if word.confidence is not None:
+            known["confidence"] = word.confidence
+        if word.speaker is not None:
+            known["speaker"] = name(word.speaker)
+        yield known
 
 
 def _utterance(segment: Segment) -> dict[str, Any]:

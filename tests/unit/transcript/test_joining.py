@@ -399,6 +399,28 @@ def test_a_text_that_is_written_otherwise_than_its_words_is_cut_at_the_same_word
     assert transcript.text == "“Stop”, he said again"
 
 
+def test_a_quotation_mark_stays_with_its_word():
+    before, after = nova([said("one two", 8.7)]), nova([said("two three", 0.1)])
+    after["result"]["results"]["channels"][0]["alternatives"][0]["transcript"] = "two “three”"
+    transcript = joined(PartReply(before, ((0, 10),)), PartReply(after, ((9, 20),), 1.0))
+    assert transcript.text == "one two “three”"
+
+
+def test_a_word_is_not_found_in_another_when_a_text_is_cut():
+    before, after = nova([said("no on x", 8.6)]), nova([said("on y", 0.0)])
+    before["result"]["results"]["channels"][0]["alternatives"][0]["transcript"] = "no anon on x"
+    transcript = joined(PartReply(before, ((0, 10),)), PartReply(after, ((9, 20),), 1.0))
+    assert transcript.text == "no on y"
+
+
+def test_one_word_that_is_not_at_the_seam_is_no_duplicate():
+    before, after = (
+        PartReply({"text": "one the x"}, ((0, 10),)),
+        PartReply({"text": "y the two"}, ((9, 20),), 1.0),
+    )
+    assert joined(before, after).text == "one the x y the two"
+
+
 def test_a_misheard_word_at_the_seam_of_texts_without_times_is_taken_out():
     parts = [
         PartReply({"text": "We like compu"}, ((0, 10),)),
