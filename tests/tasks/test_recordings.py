@@ -2,7 +2,6 @@
 
 import email
 import email.policy
-import json
 import shutil
 
 import pytest
@@ -185,8 +184,7 @@ def test_the_limits_of_the_connection_hold_where_the_task_sets_none(
 def test_the_replies_of_the_parts_are_kept_unchanged(api, dag, run_dag, talk, out):
     transcribe(talk, out)
     result = run_dag(dag).xcom("transcribe")
-    with open(result["result"].removeprefix("file://")) as file:
-        parts = json.load(file)["parts"]
+    parts = load_transcript(result).raw["parts"]
     assert [part["generation_id"] for part in parts] == result["generation_ids"]
     assert all(part["reply"]["status"] == "completed" for part in parts)
 
