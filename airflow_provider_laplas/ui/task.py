@@ -147,8 +147,6 @@ class TaskPage:
             "generation_id": self._generation_id(),
             "since": number(ti.arguments.get("submitted_at")) or ti.deferred_at or ti.started_at,
             "deadline": number(ti.arguments.get("deadline")),
-            # The trigger keeps it in memory, and its log has it.
-            "last_status": None,
             "after_clear": self._after_clear(kind, state, error),
             "error": error and {"message": error["message"], "advice": error["advice"]},
             "source": self.audio(),

@@ -10,7 +10,6 @@ const known = (task) =>
   facts([
     ["Generation id", task.generation_id && h("code", {}, foreign(task.generation_id))],
     ["Since", task.since !== null && task.since !== undefined ? when(task.since) : null],
-    ["Status last seen", task.last_status && words(task.last_status)],
     ["Deadline", task.deadline !== null && task.deadline !== undefined ? when(task.deadline) : null],
     ["Audio", task.source],
     ["Try", task.try_number],
@@ -21,7 +20,7 @@ const state = (text, look = "") => h("p", { class: "line" }, h("span", { class: 
 
 const VIEWS = {
   waiting: (task) => [
-    head("Waiting for the transcript", state(words(task.last_status ?? task.airflow_state ?? "waiting"), "at-work")),
+    head("Waiting for the transcript", state(words(task.airflow_state ?? "waiting"), "at-work")),
     section("So far", { class: "card" }, known(task)),
     clearing(task),
   ],
