@@ -105,9 +105,9 @@ function figures({ files, counts, per_hour: hourly, seconds_left: left, audio_se
   const shown = [
     ["Done", count(done), `of ${count(files)}`],
     ["Failed", count(bad), null],
-    ["An hour", typeof hourly === "number" ? count(Math.round(hourly)) : null, "files"],
-    ["Time left", typeof left === "number" && done < files ? lasting(left) : null, "about"],
-    ["Audio", typeof audio === "number" ? hours(audio) : null, "transcribed"],
+    ["Files an hour", typeof hourly === "number" ? count(Math.round(hourly)) : null, null],
+    ["Left, about", typeof left === "number" && done < files ? lasting(left) : null, null],
+    ["Transcribed", typeof audio === "number" ? hours(audio) : null, "of audio"],
     ["Cost", cost, null],
   ].filter(([, value]) => value !== null && value !== undefined);
   return h("dl", { class: "figures" }, shown.map(([label, value, note]) => h("div", {}, h("dt", {}, label), h("dd", {}, foreign(value), note && h("small", {}, note)))));

@@ -1,7 +1,7 @@
 /** The table of a batch's files: searched, filtered, sorted and divided into pages by the server. */
 
 import { ApiError, get } from "./api.js";
-import { button, debounced, fill, foreign, h } from "./dom.js";
+import { button, debounced, fill, foreign, h, uncut } from "./dom.js";
 import { clock, count, counted, lastPart } from "./format.js";
 import { called, inOrder, look } from "./states.js";
 
@@ -128,7 +128,8 @@ export class FileTable {
     this.#options();
     this.#matching.textContent = matching === total ? counted(total, "file") : `${count(matching)} of ${counted(total, "file")}`;
     for (const [index, [sort]] of COLUMNS.entries()) {
-      if (sort === asked.sort) this.#heads[index].setAttribute("aria-sort", "ascending");
+      // The longest come first.
+      if (sort === asked.sort) this.#heads[index].setAttribute("aria-sort", sort === "length" ? "descending" : "ascending");
       else this.#heads[index].removeAttribute("aria-sort");
     }
     this.#page.value = page + 1;
@@ -157,7 +158,7 @@ export class FileTable {
     return h(
       "tr",
       {},
-      h("td", { class: "name" }, link || foreign(name), folder && h("small", { class: "muted" }, foreign(folder)), error && h("small", { class: "error" }, foreign(error))),
+      h("td", { class: "name", title: source }, link || foreign(name), folder && h("small", { class: "muted" }, foreign(folder)), error && h("small", { class: "error", title: uncut(error) }, foreign(error))),
       h("td", { class: "state-of" }, h("span", { class: `state ${look(state)}` }, called(state))),
       h("td", { class: "length" }, typeof seconds === "number" ? clock(seconds) : "–"),
     );

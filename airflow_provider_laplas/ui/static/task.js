@@ -13,7 +13,8 @@ const known = (task) =>
     ["Deadline", task.deadline !== null && task.deadline !== undefined ? when(task.deadline) : null],
     ["Audio", task.source],
     ["Try", task.try_number],
-    ...(task.facts ?? []),
+    // The generation is among the facts as well.
+    ...(task.facts ?? []).filter(([, text]) => text !== task.generation_id),
   ]);
 
 const state = (text, look = "") => h("p", { class: "line" }, h("span", { class: `state ${look}` }, text));

@@ -63,7 +63,7 @@ class Answers:
             if query.get("q", "") in file["source"] and query.get("state") in {None, file["state"]}
         ]
         key = {"name": "source", "state": "state", "length": "audio_seconds"}[query.get("sort", "name")]
-        fit.sort(key=lambda file: (file[key] is None, file[key]))
+        fit.sort(key=lambda file: -(file[key] or 0) if key == "audio_seconds" else file[key])
         return {
             "total": len(self.files),
             "matching": len(fit),
@@ -128,6 +128,11 @@ def waiting(**further: Any) -> Answers:
         "since": time.time() - 754,
         "deadline": time.time() + 2846,
         "source": "https://example.com/interviews/2026-11-27-morning.mp3",
+        "facts": [
+            ["Model", "whisper-medium"],
+            ["Generation", "5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11"],
+            ["Begun", "2026-11-28 19:41:02 UTC"],
+        ],
         "after_clear": "The next try continues with this generation: nothing is submitted, and nothing is paid, again.",
         "refresh": 10,
     }

@@ -59,9 +59,9 @@ def test_without_a_connection_it_says_how_to_set_one(page, double):
 
 
 def test_an_error_is_shown_and_can_be_tried_again(page, double):
-    double.search = lambda phrase, number: 403
+    double.search = lambda phrase, number: 404
     page.goto(f"{double.url}/laplas/search?q=country")
-    expect(page.get_by_text("Status 403, in a sentence.")).to_be_visible()
+    expect(page.get_by_text("Status 404, in a sentence.")).to_be_visible()
     double.search = samples.search
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".hits li")).to_have_count(3)
