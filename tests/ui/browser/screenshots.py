@@ -117,26 +117,33 @@ def address(double: Double, target: str) -> str:
 
 def draw(browser: Browser, double: Double, folder: Path) -> None:
     """Draw all of the views into a folder."""
-    for name, (target, act) in VIEWS.items():
+    for view in VIEWS:
         for scheme in ("light", "dark"):
-            for suffix, (width, height) in WINDOWS.items():
-                page = browser.new_page(
-                    viewport={"width": width, "height": height},
-                    color_scheme=scheme,
-                    reduced_motion="reduce",
-                    locale="en-GB",
-                )
-                page.goto(address(double, target))
-                expect(page.locator("main")).to_have_attribute("aria-busy", "false")
-                if "batch" in target and "file=" not in target:
-                    expect(page.locator("tbody tr")).to_have_count(100)
-                act(page)
-                # What was scrolled to is not painted at once.
-                page.evaluate(
-                    "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-                )
-                page.screenshot(path=folder / f"{name}-{scheme}{suffix}.png")
-                page.close()
+            for suffix in WINDOWS:
+                draw_view(browser, double, folder, view, scheme, suffix)
+
+
+def draw_view(
+    browser: Browser, double: Double, folder: Path, view: str, scheme: str, suffix: str = ""
+) -> None:
+    """Draw a view into a folder: ``finished-dark-small.png``."""
+    target, act = VIEWS[view]
+    width, height = WINDOWS[suffix]
+    page = browser.new_page(
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        locale="en-GB",
+    )
+    page.goto(address(double, target))
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    if "batch" in target and "file=" not in target:
+        expect(page.locator("tbody tr")).to_have_count(100)
+    act(page)
+    # What was scrolled to is not painted at once.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.screenshot(path=folder / f"{view}-{scheme}{suffix}.png")
+    page.close()
 
 
 def main(folder: Path) -> None:
