@@ -1,6 +1,6 @@
 /** What several views are made of: headings, facts, notices, and times. */
 
-import { foreign, h, icon, uncut } from "./dom.js";
+import { foreign, h, icon, prose, uncut } from "./dom.js";
 import { clock, fromNow, moment, percent } from "./format.js";
 
 /** The head of a view: what it is about, a line below it, and a way back where there is one. */
@@ -31,7 +31,7 @@ export function notice(kind, heading, ...content) {
 
 /** The findings of the quality checks, null where there are none. */
 export const findings = (sentences) =>
-  sentences?.length ? notice("warning", "Quality checks", h("ul", {}, sentences.map((sentence) => h("li", {}, foreign(sentence))))) : null;
+  sentences?.length ? notice("warning", "Quality checks", h("ul", {}, sentences.map((sentence) => h("li", {}, prose(sentence))))) : null;
 
 /** A moment: when it is, and how far away. */
 export function when(seconds) {

@@ -1,10 +1,10 @@
 /** The views of a task that has no transcript, or not yet: waiting, failed, submitted, not begun, not ours. */
 
-import { fill, foreign, h } from "./dom.js";
+import { fill, foreign, h, prose } from "./dom.js";
 import { words } from "./format.js";
 import { facts, findings, head, notice, section, when } from "./parts.js";
 
-const clearing = (task) => (task.after_clear ? section("If you clear this task", { class: "card" }, h("p", {}, foreign(task.after_clear))) : null);
+const clearing = (task) => (task.after_clear ? section("If you clear this task", { class: "card" }, h("p", {}, prose(task.after_clear))) : null);
 
 const known = (task) =>
   facts([
@@ -27,7 +27,7 @@ const VIEWS = {
   ],
   failed: (task) => [
     head("No transcript", state("failed", "bad")),
-    notice("error", "What happened", h("p", {}, foreign(task.error?.message ?? "The task failed. Its log says why.")), task.error?.advice && [h("h3", {}, "What to do"), h("p", {}, foreign(task.error.advice))]),
+    notice("error", "What happened", h("p", {}, prose(task.error?.message ?? "The task failed. Its log says why.")), task.error?.advice && [h("h3", {}, "What to do"), h("p", {}, prose(task.error.advice))]),
     findings(task.findings),
     section("What is known", { class: "card" }, known(task)),
     clearing(task),

@@ -37,6 +37,9 @@ PICTURES = {
 }
 """The name of each, and what it shows."""
 
+HEIGHTS = {"failed-light": 540, "search-light": 560}
+"""Pixels of those that are not as high as a window."""
+
 
 def main(folder: Path) -> None:
     """Draw all of them into a folder, which is made."""
@@ -48,7 +51,7 @@ def main(folder: Path) -> None:
         with running() as double:
             script(double, recording)
             for name in PICTURES.keys() - {INSIDE}:
-                draw_view(browser, double, Path(drawn), *name.split("-"))
+                draw_view(browser, double, Path(drawn), *name.split("-"), height=HEIGHTS.get(name, 0))
         _inside(browser, meeting, recording, Path(drawn) / f"{INSIDE}.png")
         browser.close()
         for name in PICTURES:

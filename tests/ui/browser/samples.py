@@ -301,9 +301,11 @@ def search(phrase: str, page: int) -> dict[str, Any]:
     found[2:] = [hit | {"transcript": None} for hit in found[2:]]
     report = [
         ["Transcripts", "1,204"],
+        ["Hours of audio", "301.2"],
         ["Words", "2,310,554"],
-        ["Audio", "301.2 h"],
-        ["Mean confidence", "93 %"],
+        ["Estimated cost", "108.43"],
+        ["Languages", "en, de, fr"],
+        ["Newest", "2026-11-28 19:42 UTC"],
     ]
     return {
         "configured": True,

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from airflow_provider_laplas.ui import wording
 from tests.paths import JFK_MP3
 from tests.ui.browser import samples
 from tests.ui.browser.chromium import launched
 from tests.ui.browser.double import Double, running
 from tests.ui.browser.sound import hum
 
+FAILURE = "LaplasGenerationFailedError"
 FINDINGS = ["The mean confidence is 0.93, under the 0.95 that is asked for."]
 FACTS = [
     ["Model", "whisper-medium"],
@@ -65,6 +67,10 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
 """What is opened, and what is done there."""
 
 
+def _after_clear(state: str, error: str | None) -> str:
+    return wording.after_clear("transcript", state, error, sensor=False, in_xcom=False)
+
+
 def script(double: Double, recording: Path = JFK_MP3) -> None:
     """Give a double the answers for all of the views, and a recording for the long one."""
     meeting = samples.meeting(MEETING)
@@ -80,20 +86,23 @@ def script(double: Double, recording: Path = JFK_MP3) -> None:
         "facts": FACTS,
         "findings": FINDINGS,
     }
-    silence = "The address of this recording is signed, and the signature is kept by nobody."
     double.tasks = {
         "finished": samples.finished(meeting, **about),
-        "silent": samples.finished(meeting, **about | {"audio": None, "no_audio": silence}),
-        "waiting": samples.waiting(),
-        "failed": samples.failed(),
+        "silent": samples.finished(meeting, **about | {"audio": None, "no_audio": wording.SIGNED}),
+        "waiting": samples.waiting(after_clear=_after_clear("waiting", None)),
+        "failed": samples.failed(
+            error={
+                "message": f"The API could not transcribe generation {FACTS[4][1]}: the file could not be fetched. "
+                "Correct what the reason names; clearing the task submits it again.",
+                "advice": wording.ADVICE[FAILURE],
+            },
+            after_clear=_after_clear("failed", FAILURE),
+        ),
         "batch": samples.batch(100_000),
         "other": samples.Answers(samples.task("none", "none")),
     }
-    unset = {
-        "configured": False,
-        "how": "Set [laplas] transcripts_conn_id to the connection of the database.",
-        "hits": [],
-    }
+    how = "Set `[laplas] transcripts_conn_id` of the API server to the connection of your transcripts' database."
+    unset = {"configured": False, "how": how, "hits": []}
     first = double.tasks["batch"].files[0]
     of_file = {
         "source": first["source"],
@@ -124,13 +133,17 @@ def draw(browser: Browser, double: Double, folder: Path) -> None:
 
 
 def draw_view(
-    browser: Browser, double: Double, folder: Path, view: str, scheme: str, suffix: str = ""
+    browser: Browser, double: Double, folder: Path, view: str, scheme: str, suffix: str = "", height: int = 0
 ) -> None:
-    """Draw a view into a folder: ``finished-dark-small.png``."""
+    """
+    Draw a view into a folder: ``finished-dark-small.png``.
+
+    :param height: of the window, in place of its own
+    """
     target, act = VIEWS[view]
-    width, height = WINDOWS[suffix]
+    width, own_height = WINDOWS[suffix]
     page = browser.new_page(
-        viewport={"width": width, "height": height},
+        viewport={"width": width, "height": height or own_height},
         color_scheme=scheme,
         reduced_motion="reduce",
         locale="en-GB",

@@ -41,7 +41,7 @@ def test_how_far_it_is_stands_in_words_and_figures(page, double):
             "Done75,000of 100,000",
             "Failed12,500",
             "Files an hour1,235",
-            "Left, about30 min",
+            "Time left, about30 min",
             "Transcribed4,688.9 hof audio",
             "Cost12.40",
         ]

@@ -51,10 +51,11 @@ def test_hits_are_paged(page, double):
 
 
 def test_without_a_connection_it_says_how_to_set_one(page, double):
-    how = "Set [laplas] transcripts_conn_id to the connection that the transcripts were loaded into."
+    how = "Set `[laplas] transcripts_conn_id` to the connection that the transcripts were loaded into."
     double.search = lambda phrase, number: {"configured": False, "how": how}
     page.goto(f"{double.url}/laplas/search")
-    expect(page.get_by_text(how)).to_be_visible()
+    expect(page.get_by_text(how.replace("`", ""))).to_be_visible()
+    expect(page.locator(".notice code")).to_have_text("[laplas] transcripts_conn_id")
     expect(page.get_by_label("Search in all transcripts")).to_be_hidden()
 
 
