@@ -23,9 +23,23 @@ def session(request):
 
 
 def test_the_task_whose_xcom_names_a_reply_is_found_and_no_other(session):
-    values = ["s3://bucket/ours.json", "s3://bucket/\"quoted\" ü.json", 7, {"s3://bucket/ours.json": 1}, ["a"], None]
+    values = [
+        "s3://bucket/ours.json",
+        's3://bucket/"quoted" ü.json',
+        7,
+        {"s3://bucket/ours.json": 1},
+        ["a"],
+        None,
+    ]
     rows = [
-        {"dag_run_id": 1, "task_id": f"task_{n}", "map_index": -1, "key": "result", "dag_id": "d", "run_id": "r"}
+        {
+            "dag_run_id": 1,
+            "task_id": f"task_{n}",
+            "map_index": -1,
+            "key": "result",
+            "dag_id": "d",
+            "run_id": "r",
+        }
         | {"value": value, "timestamp": None}
         for n, value in enumerate(values)
     ]

@@ -28,14 +28,13 @@ export function address(route, parameters = {}) {
 }
 
 async function sentence(response) {
-  if (response.status in REFUSALS) return REFUSALS[response.status];
   try {
-    const { detail } = await response.json();
-    if (typeof detail === "string" && detail) return detail;
+    const { detail } = await response.json(); // in any case: what is not read keeps its connection
+    if (typeof detail === "string" && detail && !(response.status in REFUSALS)) return detail;
   } catch {
     // A proxy's page, or nothing.
   }
-  return `Airflow answered with status ${response.status}.`;
+  return REFUSALS[response.status] ?? `Airflow answered with status ${response.status}.`;
 }
 
 async function request(url, options) {

@@ -204,7 +204,7 @@ def test_a_phrase_is_found(visit):
     expect(frame.locator(".find output")).to_have_text("1 of 1")
 
 
-@pytest.mark.parametrize(("label", "content"), [("VTT", "WEBVTT"), ("TXT", SAID.split(".")[0])])
+@pytest.mark.parametrize(("label", "content"), [("VTT", "WEBVTT"), ("TXT", SAID.split(".", maxsplit=1)[0])])
 def test_a_transcript_is_downloaded(visit, label, content):
     visitor = visit()
     frame = visitor.open_tab("public_pages", "done")
