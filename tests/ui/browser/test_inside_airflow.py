@@ -283,14 +283,20 @@ def test_the_pages_are_as_dark_as_airflow_and_change_with_it(visit):
 def test_a_user_without_the_right_sees_a_refusal_and_is_sent_no_data(visit, task_id):
     visitor = visit("stranger")
 
-    def expect_refusal(shown):
+    def expect_refusal(opened):
+        # What the page does not read to its end keeps its connection.
+        with visitor.page.expect_request_finished(lambda request: "/laplas/api/" in request.url):
+            shown = opened()
         expect(shown.get_by_role("region", name="This cannot be shown")).to_contain_text("You may not read")
         assert [(answer.status, answer.text()) for answer in visitor.data()] == [FORBIDDEN]
         visitor.answers.clear()
 
-    expect_refusal(visitor.open_tab("private_pages", task_id))
-    visitor.page.goto(visitor.address("private_pages", task_id))
-    expect_refusal(visitor.page)
+    def alone():
+        visitor.page.goto(visitor.address("private_pages", task_id))
+        return visitor.page
+
+    expect_refusal(lambda: visitor.open_tab("private_pages", task_id))
+    expect_refusal(alone)
     for route in ("transcript", "download", "audio", "batch", "files"):
         answer = visitor.page.request.get(
             visitor.address("private_pages", task_id).replace("page?", f"api/{route}?")
