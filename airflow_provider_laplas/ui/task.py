@@ -14,7 +14,7 @@ from airflow_provider_laplas.manifest.manifest import NAME
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey
 from airflow_provider_laplas.ui import wording
 from airflow_provider_laplas.ui.answers import not_there
-from airflow_provider_laplas.ui.facts import labelled, length, moment, money, number, percent
+from airflow_provider_laplas.ui.facts import labelled, length, money, number, percent
 from airflow_provider_laplas.ui.places import lies_below, own_reference, own_xcom, results_folder, shown_place
 from airflow_provider_laplas.ui.server import Instance, Value, connection_extra, find_instance, find_value
 
@@ -208,7 +208,7 @@ class TaskPage:
         found = self.value("findings")
         return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
-    def _labelled(self) -> list[list[str]]:
+    def _labelled(self) -> list[list[str | float]]:
         """Return what is known of it, each with a label."""
         returned, usage = self.returned(), self.value("usage")
         usage = usage if isinstance(usage, Mapping) else {}
@@ -220,8 +220,8 @@ class TaskPage:
             "Length": length(usage.get("audio_seconds", returned.get("duration"))),
             "Confidence": percent(returned.get("confidence")),
             "Generation": self._generation_id(),
-            "Begun": moment(self.instance.started_at),
-            "Ended": moment(self.instance.ended_at),
+            "Begun": self.instance.started_at,
+            "Ended": self.instance.ended_at,
             "Estimated cost": money(usage.get("estimated_cost")),
             "Tokens": ", ".join(f"{name} {count}" for name, count in tokens.items())
             if isinstance(tokens, Mapping)

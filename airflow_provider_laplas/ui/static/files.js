@@ -31,6 +31,7 @@ export class FileTable {
     this.#page.addEventListener("change", () => this.#turn(Number(this.#page.value) - 1));
     this.#before = button("Previous", () => this.#turn(asked.page - 1), {});
     this.#after = button("Next", () => this.#turn(asked.page + 1), {});
+    this.#pager = h("nav", { class: "pager", "aria-label": "Pages of the table", hidden: true }, this.#before, h("span", {}, "Page ", this.#page, this.#of), this.#after);
     this.#body = h("tbody");
     this.root = h(
       "section",
@@ -39,7 +40,7 @@ export class FileTable {
       h("div", { class: "filters", role: "search" }, this.#search, this.#state, this.#matching, this.#new),
       h("table", { "aria-labelledby": "files" }, h("thead", {}, h("tr", {}, this.#heads)), this.#body),
       this.#trouble,
-      h("nav", { class: "pager", "aria-label": "Pages of the table" }, this.#before, h("span", {}, "Page ", this.#page, this.#of), this.#after),
+      this.#pager,
     );
     this.#load();
   }
@@ -50,6 +51,7 @@ export class FileTable {
   #heads;
   #body;
   #page;
+  #pager;
   #before;
   #after;
   #of = h("span");
@@ -135,6 +137,7 @@ export class FileTable {
     this.#page.value = page + 1;
     this.#page.max = Math.max(1, pages);
     this.#of.textContent = ` of ${count(Math.max(1, pages))}`;
+    this.#pager.hidden = pages <= 1 && page === 0;
     this.#before.disabled = page <= 0;
     this.#after.disabled = page >= pages - 1;
     const none = h("tr", {}, h("td", { colspan: COLUMNS.length, class: "muted" }, total ? "No file fits." : "There are no files yet."));

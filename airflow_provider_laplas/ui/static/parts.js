@@ -15,10 +15,12 @@ export function head(title, line = null, back = null) {
   );
 }
 
-/** Facts as label and text. */
+const fact = (value) => (value instanceof Node ? value : typeof value === "number" ? moment(value) : foreign(value));
+
+/** Facts as label and text; a number is a moment. */
 export function facts(pairs) {
   const rows = pairs.filter(([, text]) => text !== null && text !== undefined && text !== "");
-  return rows.length ? h("dl", { class: "facts" }, rows.map(([label, text]) => h("div", {}, h("dt", {}, foreign(label)), h("dd", { title: text instanceof Node ? null : uncut(text) }, text instanceof Node ? text : foreign(text))))) : null;
+  return rows.length ? h("dl", { class: "facts" }, rows.map(([label, text]) => h("div", {}, h("dt", {}, foreign(label)), h("dd", { title: text instanceof Node ? null : uncut(text) }, fact(text))))) : null;
 }
 
 /** A section with a heading. */

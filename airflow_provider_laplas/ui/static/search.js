@@ -102,6 +102,8 @@ export class SearchView {
         href ? h("a", { href }, name) : name,
         typeof start === "number" && h("span", {}, clock(start)),
         speaker && h("span", {}, foreign(speaker)),
+        // Files of several DAGs may have the same name.
+        href && h("span", {}, foreign(new URL(href, location.href).searchParams.get("dag_id") ?? "")),
       ),
       h("p", { class: "said", dir: "auto" }, marked(text, q)),
     );

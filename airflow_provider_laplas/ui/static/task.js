@@ -9,10 +9,10 @@ const clearing = (task) => (task.after_clear ? section("If you clear this task",
 const known = (task) =>
   facts([
     ["Generation id", task.generation_id && h("code", {}, foreign(task.generation_id))],
-    ["Since", task.since !== null && task.since !== undefined ? when(task.since) : null],
-    ["Deadline", task.deadline !== null && task.deadline !== undefined ? when(task.deadline) : null],
+    ["Since", task.state === "waiting" && typeof task.since === "number" ? when(task.since) : null],
+    ["Deadline", typeof task.deadline === "number" ? when(task.deadline) : null],
     ["Audio", task.source],
-    ["Try", task.try_number],
+    ["Try", String(task.try_number ?? "")],
     // The generation is among the facts as well.
     ...(task.facts ?? []).filter(([, text]) => text !== task.generation_id),
   ]);

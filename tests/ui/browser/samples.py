@@ -18,13 +18,13 @@ JFK_WORDS = [
 ]  # fmt: skip
 """Of the shipped recording: word, start, end, confidence."""
 
-FACTS = [
+FACTS: list[list[str | float]] = [
     ["Model", "whisper-medium"],
     ["Language", "English"],
     ["Length", "0:11"],
     ["Confidence", "94 %"],
     ["Generation id", "5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11"],
-    ["Finished", "2026-11-28 19:42:10 UTC"],
+    ["Ended", 1_795_894_930.0],
     ["Cost", "0.0012"],
 ]
 
@@ -131,7 +131,7 @@ def waiting(**further: Any) -> Answers:
         "facts": [
             ["Model", "whisper-medium"],
             ["Generation", "5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11"],
-            ["Begun", "2026-11-28 19:41:02 UTC"],
+            ["Begun", time.time() - 760],
         ],
         "after_clear": "The next try continues with this generation: nothing is submitted, and nothing is paid, again.",
         "refresh": 10,
@@ -143,6 +143,8 @@ def failed(**further: Any) -> Answers:
     """Return the answers of a task that failed."""
     about = {
         "generation_id": "5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11",
+        "since": time.time() - 754,
+        "facts": [["Model", "whisper-medium"], ["Begun", time.time() - 754], ["Ended", time.time() - 12]],
         "source": "https://example.com/interviews/2026-11-27-morning.mp3",
         "error": {
             "message": "The API does not know the generation 5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11 any more: it keeps a "
@@ -305,7 +307,7 @@ def search(phrase: str, page: int) -> dict[str, Any]:
         ["Words", "2,310,554"],
         ["Estimated cost", "108.43"],
         ["Languages", "en, de, fr"],
-        ["Newest", "2026-11-28 19:42 UTC"],
+        ["Newest", 1_795_894_930.0],
     ]
     return {
         "configured": True,

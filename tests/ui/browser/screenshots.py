@@ -20,13 +20,13 @@ from tests.ui.browser.sound import hum
 
 FAILURE = "LaplasGenerationFailedError"
 FINDINGS = ["The mean confidence is 0.93, under the 0.95 that is asked for."]
-FACTS = [
+FACTS: list[list[str | float]] = [
     ["Model", "whisper-medium"],
     ["Language", "en"],
     ["Length", "0:11:27"],
     ["Confidence", "93%"],
     ["Generation", "5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11"],
-    ["Ended", "2026-11-28 19:42:10 UTC"],
+    ["Ended", 1_795_894_930.0],
     ["Estimated cost", "0.0687"],
     ["Stored in", "s3://transcripts/weekly/weekly-meeting.json"],
 ]

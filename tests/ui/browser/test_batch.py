@@ -191,6 +191,14 @@ def test_a_batch_that_failed_says_why_above_its_files(page, double):
     expect(rows(page)).to_have_count(20)
 
 
+def test_a_short_batch_is_counted_in_seconds_and_has_no_pages_to_turn(page, double):
+    double.tasks["batch"] = samples.batch(2)
+    opened(page, double)
+    expect(rows(page)).to_have_count(2)
+    expect(page.locator(".figures")).to_contain_text("1 min")
+    expect(page.get_by_role("navigation", name="Pages of the table")).to_be_hidden()
+
+
 def test_what_is_cut_off_is_there_as_a_title(page, double):
     double.tasks["batch"] = samples.batch(8)
     first, error = double.tasks["batch"].files[0], "The audio could not be decoded. " * 50

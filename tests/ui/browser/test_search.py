@@ -12,6 +12,7 @@ def test_a_search_shows_its_hits_with_source_time_speaker_and_the_phrase_marked(
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=2).first).to_have_text("3 hits for “country”")
     expect(page.locator(".hits li").last.locator(".of")).to_have_text("farm.mp31:23Anna")
+    expect(page.locator(".hits li").first.locator(".of")).to_have_text("jfk.mp30:05calls")
     expect(page.locator(".hits mark")).to_have_text(["country"] * 3)
     expect(page.get_by_role("region", name="In the database")).to_contain_text("2,310,554")
     expect(page.locator(".hits li").last.get_by_role("link")).to_have_count(0)

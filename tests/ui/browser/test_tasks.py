@@ -66,6 +66,8 @@ def test_a_task_that_failed_says_what_happened_and_what_to_do(page, double):
     expect(happened).to_contain_text("does not know the generation")
     expect(happened.get_by_role("heading", name="What to do")).to_be_visible()
     expect(happened).to_contain_text("Clear the task: it submits the recording again")
+    # It does not go on.
+    expect(page.get_by_role("region", name="What is known")).not_to_contain_text("Since")
 
 
 @pytest.mark.parametrize(
