@@ -1,6 +1,6 @@
 """
 Measure what the documentation's figures say, and write them there: ``make figures``, or some of them, as with
-``make figures NAMES=versions``. Those of the cluster have to be named (``NAMES='cluster load'``), and take an hour; so have
+``make figures NAMES=versions``. Those of the cluster have to be named (``NAMES=cluster``), and take half an hour; so have
 the pictures (``NAMES=screenshots``), which need Chromium.
 
 Nothing else writes into the repository. A figure stands between two marks, ``<!-- figures: NAME -->`` and
@@ -48,11 +48,6 @@ def measure_cluster(file: Path) -> str:
     return table(headings, rows)
 
 
-def measure_load(file: Path) -> str:
-    run("tests.benchmarks.load", "--json", str(file))
-    return bench_tables(json.loads(file.read_text()))
-
-
 def measure_versions(file: Path) -> str:
     run("tests.versions", "--json", str(file))
     return matrix(json.loads(file.read_text()))
@@ -70,7 +65,6 @@ MEASURE = {
     "bench": measure_bench,
     "faults": measure_faults,
     "cluster": measure_cluster,
-    "load": measure_load,
     "versions": measure_versions,
     "screenshots": measure_screenshots,
 }
