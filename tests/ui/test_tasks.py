@@ -1,7 +1,6 @@
 """What the tab says of a task instance, by the kind of task and the state that it is in."""
 
 import time
-from datetime import UTC, datetime
 
 import pytest
 from airflow.models.taskinstance import TaskInstance
@@ -278,7 +277,6 @@ def test_a_reply_that_is_none_is_answered_with_a_sentence(site, world, xcom, val
 
 def test_the_moments_are_those_of_the_task(site, world):
     labelled = dict(facts(site, world, "public", "file")["facts"])
-    begun = datetime.strptime(labelled["Begun"], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
-    ended = datetime.strptime(labelled["Ended"], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
-    assert abs((datetime.now(UTC) - ended).total_seconds()) < 3600
+    begun, ended = labelled["Begun"], labelled["Ended"]
+    assert abs(time.time() - ended) < 3600
     assert begun <= ended
