@@ -129,7 +129,12 @@ class TaskPage:
             raise not_there(
                 "Airflow does not know this batch's folder any more: it keeps it for some runs only."
             )
-        return f"{str(self.folder()).rstrip('/')}/{NAME}"
+        folder = str(self.folder())
+        # The parts of one recording have a folder of their own below it.
+        waited = self.instance.arguments.get("manifest")
+        if isinstance(waited, str) and lies_below(waited, folder):
+            return waited
+        return f"{folder.rstrip('/')}/{NAME}"
 
     def audio(self) -> str | None:
         """Return where its audio is, redacted; None if it is not a single place."""
