@@ -1,6 +1,6 @@
 """The samples of an audio track, streamed: at every moment as the recording's clock says, gaps filled with silence."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -48,7 +48,7 @@ def is_short(declared: float | None, seconds: float) -> bool:
 
 def samples(
     upload: Upload, track: int, *, rate: int, mono: bool, start: float = 0.0, tally: Tally | None = None
-) -> "Iterator[NDArray[np.int16]]":
+) -> "Generator[NDArray[np.int16]]":
     """
     Yield arrays of shape (samples, channels), which follow each other without a gap.
 
@@ -77,7 +77,7 @@ def select(container: Any, track: int) -> Any:
     import av.stream  # noqa: PLC0415 - heavy
 
     for stream in container.streams:
-        # Earlier versions of PyAV read all of the file.
+        # Earlier versions of PyAV cannot: they read them, too.
         if stream.index != track and hasattr(stream, "discard"):
             stream.discard = av.stream.Discard.all
     return container.streams[track]
@@ -95,7 +95,8 @@ def _frames(container: Any, stream: Any, tally: Tally) -> _Frames:
             if packet is None:
                 return
             decoded = packet.decode()
-        except (av.error.InvalidDataError, av.error.EOFError):
+        except av.FFmpegError:
+            # An error of the upload's own file is none of FFmpeg's, and ends it.
             tally.damaged += 1
             continue
         for frame in decoded:

@@ -127,7 +127,10 @@ def _copied(upload: Upload, settings: MediaSettings, track: Track) -> MediaPlan 
     # A copy begins at once: the times of a track that begins later would be wrong.
     if suffix is None or not track.copyable or track.offset > GAP or (most and likely > most):
         return None
-    size, seconds = copied_size(upload, track.index)
+    copied = copied_size(upload, track.index)
+    if copied is None:
+        return None
+    size, seconds = copied
     if is_short(track.declared, seconds):
         raise _short(upload, seconds, track)
     if most and size * _PACKET_OVERHEAD + HEADER_BYTES > most:
@@ -154,6 +157,8 @@ def _encoded(
     multi_channel: bool,
     extract: bool,
 ) -> MediaPlan:
+    if track.codec is None:
+        raise refused(upload, "has audio of a codec that is not known here. Convert it, to FLAC for example.")
     channels = track.channels if multi_channel else 1
     if channels > MOST_CHANNELS:
         raise refused(

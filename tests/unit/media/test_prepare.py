@@ -1,6 +1,8 @@
 """Files of all kinds, planned and prepared for real."""
 
 import io
+import os
+import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -32,6 +34,7 @@ from tests.media_files import (
     watched,
     wav,
 )
+from tests.paths import ROOT
 
 ALWAYS = MediaSettings(extract_audio="always")
 CUT = MediaSettings(max_part_seconds=10)
@@ -492,6 +495,39 @@ def test_a_temporary_folder_that_is_not_there_is_named(tmp_path):
     ):
         pass
     assert caught.value.argument == "media.temporary_folder"
+
+
+FULL_DISK = """
+import resource, sys
+from airflow_provider_laplas.errors import LaplasStorageError
+from airflow_provider_laplas.media import MediaSettings, plan_media, prepared
+from tests.media_files import mp4, speech, upload
+
+source = upload(mp4(speech()))
+for settings in (MediaSettings(), MediaSettings(max_part_seconds=10), MediaSettings(max_part_seconds=10, codec="flac")):
+    plan = plan_media(source, settings)
+    with prepared(source, plan, 0, settings) as part:
+        size = part.size
+    # Full at once, in the middle, and with the last bytes.
+    for limit in (0, size // 2, size - 10):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            with prepared(source, plan, 0, settings) as part:
+                sys.exit(f"{limit} of {size}: {part.size}")
+        except LaplasStorageError:
+            pass
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+
+
+def test_a_part_for_which_there_is_no_space_is_an_error_of_the_storage(tmp_path):
+    # Like a full disk, but for one process.
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_DISK], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert left_in(tmp_path) == []
 
 
 def test_an_error_of_the_storage_is_passed_on():
