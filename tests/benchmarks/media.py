@@ -125,7 +125,10 @@ CASES = {
     "its audio fits: copied": {"max_upload_bytes": 50_000_000},
     "its audio does not: encoded": {"max_upload_bytes": CAP},
     "the same, in parts of 10 minutes at most": {"max_upload_bytes": CAP, "max_part_seconds": 600},
-    "the same, without silence": {"max_upload_bytes": CAP, "trim_silence": True},
+    "the same, searched for long silences, of which it has none": {
+        "max_upload_bytes": CAP,
+        "trim_silence": True,
+    },
 }
 
 

@@ -34,7 +34,7 @@ from tests.media_files import (
     watched,
     wav,
 )
-from tests.paths import ROOT
+from tests.paths import RECORDINGS, ROOT
 
 ALWAYS = MediaSettings(extract_audio="always")
 CUT = MediaSettings(max_part_seconds=10)
@@ -64,6 +64,11 @@ def refusal(source, settings=ALWAYS, **options):
     with pytest.raises(LaplasArgumentError) as caught:
         sent(source, settings, **options)
     return caught.value
+
+
+def packets(content):
+    with av.open(io.BytesIO(content)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
 
 
 def correlation(one, other):
@@ -102,7 +107,8 @@ def test_of_a_video_only_the_audio_is_sent(kind):
     with av.open(io.BytesIO(content)) as container:
         assert [stream.type for stream in container.streams] == ["audio"]
     assert plan.seconds == pytest.approx(11.0, abs=0.1)
-    assert len(decoded(content)) / RATE == pytest.approx(11.0, abs=0.1)
+    # What an encoder puts in front is left out by some versions of FFmpeg.
+    assert len(decoded(content)) / RATE == pytest.approx(11.0, abs=0.15)
 
 
 @pytest.mark.parametrize(
@@ -125,11 +131,7 @@ def test_audio_that_fits_is_copied_without_loss(kind, codec, suffix):
     original = FORMATS[kind](speech())
     plan, [(_, _, content)] = sent(upload(original), ALWAYS)
     assert (plan.kind, plan.codec, plan.suffix) == ("copy", codec, suffix)
-    before, after = decoded(original), decoded(content)
-    # What a codec needs to begin with may be skipped or not.
-    assert abs(len(before) - len(after)) < 0.1 * RATE
-    if kind not in {"webm", "avi"}:
-        assert np.array_equal(before[:RATE], after[:RATE])
+    assert packets(content) == packets(original)
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))
@@ -160,6 +162,19 @@ def test_what_is_cut_is_cut_in_a_silence():
     cut = first.pieces[-1].end
     around = speech()[round((cut - 0.15) * RATE) : round((cut + 0.15) * RATE)].astype(float)
     assert np.abs(around).mean() < np.abs(speech().astype(float)).mean() / 4
+
+
+def test_a_reading_is_cut_between_its_phrases():
+    content = (RECORDINGS / "two_cities.ogg").read_bytes()
+    plan = plan_media(upload(content, "two_cities.ogg"), MediaSettings(max_part_seconds=20))
+    heard = decoded(content).astype(float)
+    cuts = [part.pieces[-1].end for part in plan.parts[:-1]]
+    assert len(cuts) == 3
+    for part, cut in zip(plan.parts, cuts, strict=False):
+        assert "silence" in part.why
+        around = heard[round((cut - 0.1) * RATE) : round((cut + 0.1) * RATE)]
+        assert np.abs(around).mean() < np.abs(heard).mean() / 5
+    assert all(part.overlap == 0 for part in plan.parts)
 
 
 def test_where_nobody_pauses_a_second_is_in_both_parts(settings):
@@ -220,7 +235,7 @@ def test_a_cover_makes_no_video():
     out = io.BytesIO()
     with av.open(io.BytesIO(cover)) as container, av.open(out, "w", format="mp4") as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in container.streams}
-        streams[container.streams.video[0].index].disposition = av.stream.Disposition.attached_pic
+        streams[container.streams.video[0].index].disposition = av.stream.Disposition.attached_pic.value
         done = False
         for packet in container.demux():
             picture = packet.stream.type == "video"
