@@ -24,6 +24,8 @@ _Frames: TypeAlias = Iterator[tuple[float | None, Any]]
 _SEEKABLE = frozenset({"mov", "matroska", "wav"})
 # Seconds that a decoder needs until what it gives is right.
 _PREROLL = 2.0
+# Seconds that are believed to be missing where the container does not say how long it is.
+_LONGEST_GAP = 60.0
 _TOLERANCE_SECONDS = 0.5
 _TOLERANCE_SHARE = 0.01
 
@@ -132,11 +134,11 @@ def _blocks(
     """
     import numpy as np  # noqa: PLC0415 - heavy
 
-    latest = (container.duration or 0) / 1_000_000
+    length = (container.duration or 0) / 1_000_000
     clock, written, resampler, kind, width = begin, round(begin * rate), None, None, 1
     for moment, frame in frames:
         # A moment beyond the end is no gap, but a jump in a file that was put together.
-        tolerated = GAP if kind else 0.0
+        tolerated, latest = GAP if kind else 0.0, length or clock + _LONGEST_GAP
         late = moment if moment is not None and clock + tolerated < moment <= latest else None
         # The format may change mid-stream, as it does in concatenated files.
         this = (frame.format.name, frame.layout.name, frame.sample_rate)

@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
 from airflow_provider_laplas.media import MediaSettings, Piece, plan_media, prepared
+from airflow_provider_laplas.media.probing import probe
 from tests.media_files import (
     FORMATS,
     RATE,
@@ -22,6 +23,7 @@ from tests.media_files import (
     encrypted_mp4,
     front_mp4,
     left_in,
+    live_webm,
     lying_wav,
     media,
     mp3,
@@ -106,7 +108,7 @@ def test_of_a_video_only_the_audio_is_sent(kind):
     assert content_type == {".m4a": "audio/mp4", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}[plan.suffix]
     with av.open(io.BytesIO(content)) as container:
         assert [stream.type for stream in container.streams] == ["audio"]
-    assert plan.seconds == pytest.approx(11.0, abs=0.1)
+    assert plan.seconds == pytest.approx(11.0, abs=0.15)
     # What an encoder puts in front is left out by some versions of FFmpeg.
     assert len(decoded(content)) / RATE == pytest.approx(11.0, abs=0.15)
 
@@ -255,6 +257,45 @@ def test_times_are_those_of_a_video_whose_audio_begins_late():
     heard = decoded(content)
     assert np.abs(heard[: round(1.9 * RATE)]).max() < 100
     assert correlation(heard[2 * RATE :], speech()) > 0.5
+
+
+def test_a_recording_of_a_browser_that_does_not_say_how_long_it_is_can_be_cut():
+    source = upload(live_webm(np.tile(speech(), 2), late=1.0), "talk.webm")
+    assert probe(source).seconds == 0
+    plan, parts = sent(source, MediaSettings(max_part_seconds=15, codec="flac"))
+    assert plan.seconds == pytest.approx(23, abs=0.1)
+    for part, (_, _, content) in zip(plan.parts, parts, strict=True):
+        assert len(decoded(content)) / RATE == pytest.approx(part.seconds, abs=ROUNDING)
+    assert np.abs(decoded(parts[0][2])[: round(0.9 * RATE)]).max() < 100
+
+
+def gap_in_time():
+    """Return a recording in which four seconds are missing, and whose times say so."""
+    spoken, out = speech(), io.BytesIO()
+    with av.open(out, "w", format="matroska") as file:
+        stream = file.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for at in range(0, len(spoken), RATE // 10):
+            frame = av.AudioFrame.from_ndarray(spoken[at : at + RATE // 10].reshape(1, -1), "s16", "mono")
+            frame.sample_rate, frame.pts = RATE, at + (4 * RATE if at >= 5 * RATE else 0)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return out.getvalue()
+
+
+def test_what_is_missing_in_a_recording_is_silence_so_that_all_after_it_is_in_its_place(settings):
+    plan, parts = sent(upload(gap_in_time(), "talk.mka"), settings(max_part_seconds=10, codec="flac"))
+    assert plan.seconds == pytest.approx(15, abs=0.01)
+    heard = np.concatenate([decoded(content) for _, _, content in parts])
+    spoken = speech()
+    assert np.array_equal(heard[: 4 * RATE], spoken[: 4 * RATE])
+    assert not heard[round(5.1 * RATE) : round(8.9 * RATE)].any()
+    assert np.array_equal(heard[10 * RATE : 14 * RATE], spoken[6 * RATE : 10 * RATE])
+
+
+@pytest.mark.parametrize("kind", ["wav", "mp4"])
+def test_what_is_never_to_be_extracted_is_cut_nevertheless(kind):
+    settings = MediaSettings(extract_audio="never", max_part_seconds=20)
+    assert len(plan_media(upload(FORMATS[kind](np.tile(speech(), 2))), settings).parts) == 2
 
 
 def two_tracks():
