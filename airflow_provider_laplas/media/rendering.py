@@ -161,10 +161,9 @@ def _encoder(
 ) -> "tuple[Callable[[NDArray[np.int16], int], None], Callable[[], None]]":
     import av  # noqa: PLC0415 - heavy
 
-    # Opus takes more than two channels for those of a cinema, and of one of them the low tones only.
-    apart = {"mapping_family": "255"} if channels > _STEREO else {}
-    opus = {"vbr": "off", "application": "voip", **apart}
-    name, options = ("libopus", opus) if codec == "opus" else ("flac", {})
+    # By FFmpeg's default, no channel is taken for that of a cinema's low tones.
+    constant = {"vbr": "off", "application": "voip"}
+    name, options = ("libopus", constant) if codec == "opus" else ("flac", {})
     layout = LAYOUTS[channels]
     stream = out.add_stream(name, rate=rate, layout=layout, options={**options, "flags": "+bitexact"})
     if codec == "opus":
