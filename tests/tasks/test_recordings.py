@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from airflow_provider_laplas.decorators import transcribe_task
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasBatchError, LaplasQualityError
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOperator
 from airflow_provider_laplas.results import load_transcript
@@ -195,3 +196,24 @@ def test_settings_are_checked_when_the_dag_is_parsed():
     assert caught.value.argument == "media.codec"
     with pytest.raises(LaplasArgumentError, match="has no setting `max_size`"):
         transcribe("a.mp4", media={"max_size": 1})
+
+
+def test_the_recording_of_a_decorated_function_is_submitted_in_parts_too(api, dag, run_dag, talk, out):
+    @transcribe_task(results_path=str(out), media=MEDIA, poke_interval=1, defer_after=0)
+    def find():
+        return talk
+
+    find()
+    run = run_dag(dag)
+    assert run.xcom("find")["text"].split() == list(WORDS) * PARTS
+    assert run_dag.clear(dag).xcom("find") == run.xcom("find")
+    assert api.count("POST") == PARTS
+
+
+def test_each_mapped_task_has_the_parts_of_its_own_recording(api, dag, run_dag, talk, film, out):
+    TranscribeOperator.partial(
+        task_id="transcribe", results_path=str(out), media=MEDIA, poke_interval=1
+    ).expand(audio=[talk, str(film)])
+    run = run_dag(dag)
+    texts = [run.xcom("transcribe", map_index=index)["text"].split() for index in range(2)]
+    assert texts == [list(WORDS) * PARTS, list(WORDS) * (api.count("POST") - PARTS)]
