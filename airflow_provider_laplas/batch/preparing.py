@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest.files import FileRecord
-from airflow_provider_laplas.manifest.parts import part_records
+from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.media.plan import MediaPlan
 from airflow_provider_laplas.media.preparation import Preparation
@@ -28,13 +27,22 @@ class _Download:
     """
     What a web URL has led to.
 
-    :ivar uses: how many uploads are still to be made of it
+    :ivar users: how many uploads are being made of it
     """
 
     files: ExitStack = field(default_factory=ExitStack)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     upload: Upload | None = None
-    uses: int = 1
+    users: int = 0
+
+
+def not_prepared(argument: str) -> LaplasArgumentError:
+    """Return the error for a part that cannot be made: the recording must not be sent in its place."""
+    return LaplasArgumentError(
+        f"`{argument}` is not set any more, but the recording was cut into parts, of which some are not submitted yet. "
+        "Set it as it was, and clear the task.",
+        argument=argument,
+    )
 
 
 class PreparedAudio:
@@ -71,6 +79,8 @@ class PreparedAudio:
         """
         if isinstance(audio, str):
             if not self._preparation.settings.fetch:
+                if record.part is not None:
+                    raise not_prepared("media.fetch")
                 return audio
             audio = await self._download(stack, record, audio)
         if record.part is not None:
@@ -87,11 +97,7 @@ class PreparedAudio:
     async def _plan(self, record: FileRecord, changed: str, audio: Upload) -> MediaPlan:
         plan = await self._run(self._preparation.plan, audio)
         if not plan.is_whole:
-            record.fingerprint = changed
-            fields = plan.to_fields()
-            self._state.split(record, fields, part_records(record, fields))
-            if record.output in self._downloads:
-                self._downloads[record.output].uses += len(plan.parts)
+            self._state.split(record, changed, plan.to_fields())
             log.info("%s is submitted in %d parts.", redacted(record.source), len(plan.parts))
         return plan
 
@@ -102,18 +108,25 @@ class PreparedAudio:
                 "`audio` changed after it was cut into parts. Clear the task: it is cut anew then.",
                 argument="audio",
             )
-        return MediaPlan.from_fields(file.plan)
+        try:
+            return MediaPlan.from_fields(file.plan)
+        except ValueError as error:
+            raise LaplasArgumentError(
+                f"`audio` was cut into parts by another version of this package: {error}", argument="audio"
+            ) from None
 
     async def _download(self, stack: AsyncExitStack, record: FileRecord, url: str) -> Upload:
         output = record.part_of or record.output
         download = self._downloads.setdefault(output, _Download())
 
         async def used() -> None:
-            download.uses -= 1
-            if download.uses <= 0:
-                self._downloads.pop(output, None)
+            download.users -= 1
+            # Those parts that are about to be submitted are made of the same download.
+            if not download.users and not self._has_pending_parts(output):
+                del self._downloads[output]
                 await asyncio.to_thread(download.files.close)
 
+        download.users += 1
         stack.push_async_callback(used)
         async with download.lock:
             if download.upload is None:
@@ -121,6 +134,9 @@ class PreparedAudio:
                 upload: Upload = await self._run(download.files.enter_context, fetched)
                 download.upload = upload
             return download.upload
+
+    def _has_pending_parts(self, output: str) -> bool:
+        return any(part.part_of == output for part in self._state.having(FileState.PENDING))
 
     async def _enter(self, stack: AsyncExitStack, context: AbstractContextManager[Upload]) -> Upload:
         entering = asyncio.ensure_future(self._run(context.__enter__))

@@ -16,7 +16,7 @@ from airflow_provider_laplas.audio.fingerprint import fingerprint
 from airflow_provider_laplas.audio.sources import is_web_url, open_listed
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.batch.notes import Notes, end
-from airflow_provider_laplas.batch.preparing import PreparedAudio
+from airflow_provider_laplas.batch.preparing import PreparedAudio, not_prepared
 from airflow_provider_laplas.batch.progress import Progress
 from airflow_provider_laplas.client.rate_limited import RateLimitedClient
 from airflow_provider_laplas.errors import (
@@ -234,6 +234,8 @@ class Submissions:
         # The file may have changed since it was listed.
         changed = fingerprint(record.fingerprint, audio)
         if self._prepared is None:
+            if record.part is not None:
+                raise not_prepared("media")
             self._accepted(record, await self._submit_once_or_twice(record, changed, audio))
             return
         async with AsyncExitStack() as stack:

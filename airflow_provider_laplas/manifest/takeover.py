@@ -10,6 +10,7 @@ from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.backends import FileInfo
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import (
+    FAILED_STATES,
     MOST_OTHER_IDS,
     TRANSCRIBED,
     UNFINISHED,
@@ -72,7 +73,32 @@ def take_over(
         _part_after(old, listed.get(str(old.part_of)), occasion, policy, lease, stored=old.output in outputs)
         for old in earlier.parts
     ]
+    for output, reported in _lacking_as_before(earlier, listed, parts).items():
+        listed[output] = reported
     return [*listed.values(), *unlisted, *parts]
+
+
+def _lacking_as_before(
+    earlier: Manifest, listed: Mapping[str, FileRecord], parts: Iterable[FileRecord]
+) -> dict[str, FileRecord]:
+    """Return the files that have failed for want of parts, about which nothing is done now: that was reported before."""
+    failed = {
+        old.output: old
+        for old in (*earlier.entries, *earlier.unlisted)
+        if old.state is FileState.FAILED
+        and old.plan is not None
+        and old.output in listed
+        and listed[old.output].state is FileState.SPLIT
+    }
+    states: dict[str, set[FileState]] = {output: set() for output in failed}
+    for part in parts:
+        if part.part_of in failed and part.listed:
+            states[part.part_of].add(part.state)
+    return {
+        output: old if old.listed else replace(old, listed=True)
+        for output, old in failed.items()
+        if not states[output] & UNFINISHED and (states[output] & FAILED_STATES or not states[output])
+    }
 
 
 def _begin_anew(entry: FileRecord, old: FileRecord) -> None:
@@ -128,7 +154,8 @@ def _facts(old: FileRecord, state: FileState, occasion: Occasion, lease: int) ->
 def _same_work(entry: FileRecord, old: FileRecord) -> bool:
     """Return whether both are the same request, ignoring the version of audio that can no longer be read."""
     if entry.state is FileState.FAILED:
-        begun = old.generation_id is not None or old.state in {FileState.INTENT, FileState.AMBIGUOUS}
+        under_way = {FileState.INTENT, FileState.AMBIGUOUS, FileState.SPLIT}
+        begun = old.generation_id is not None or old.state in under_way
         known = begun or old.state in TRANSCRIBED | {FileState.FAILED}
         return known and old.fingerprint.startswith(entry.fingerprint)
     return old.fingerprint == entry.fingerprint
@@ -169,7 +196,8 @@ def state_after(record: FileRecord, occasion: Occasion, policy: ResumePolicy, *,
 
     :param stored: whether its transcript is in the folder
     """
-    if record.state is FileState.SPLIT:
+    if record.state is FileState.SPLIT or (record.state is FileState.FAILED and record.plan is not None):
+        # What is to be done is decided for each of its parts.
         return FileState.SPLIT
     earlier = _earlier(record, stored=stored)
     match resume(earlier, occasion, policy):
