@@ -177,6 +177,7 @@ class Airflow:
         def run() -> Any:
             batch_task = task.batch_task()
             writer.asked_stop = batch_task.on_kill
+            writer.policy = batch_task.policy
             return step(batch_task)
 
         writer = Writer(name, task, run, self._worker_ended, phase, task.tries)

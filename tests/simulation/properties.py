@@ -33,7 +33,7 @@ def check_payments(airflow: Airflow) -> None:
 
 def _may_follow(earlier: Post, later: Post, airflow: Airflow) -> bool:
     """Tell whether a file that was submitted may be submitted again."""
-    policy = later.writer.task.settings.policy
+    policy = later.writer.policy
     if earlier.fails and later.sent_at >= earlier.ready_at:
         return True
     if policy.on_expired == "resubmit" and earlier.state(later.sent_at) == "gone":

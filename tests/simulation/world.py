@@ -70,6 +70,7 @@ class Writer:
     :ivar main: a trigger's coroutine, which is what is cancelled
     :ivar asked_stop: what a signal's handler calls
     :ivar lease_at: when it took its lease
+    :ivar policy: what it does about ambiguous and expired submissions
     """
 
     name: str
@@ -88,6 +89,7 @@ class Writer:
     main: "asyncio.Task[Any] | None" = None
     asked_stop: Callable[[], object] | None = None
     lease_at: float = -1.0
+    policy: Any = None
     token: int = 0
 
 
