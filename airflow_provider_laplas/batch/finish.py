@@ -4,7 +4,7 @@ import time
 
 from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest.files import TRANSCRIBED, FileRecord, FileState
+from airflow_provider_laplas.manifest.files import TRANSCRIBED, WITHOUT_TRANSCRIPT, FileRecord, FileState
 from airflow_provider_laplas.manifest.journal import Segment
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.parts import part_outputs
@@ -18,7 +18,7 @@ MOST_UNLISTED = 10_000
 
 
 _LACKING = {FileState.FAILED, FileState.SPLIT}
-_OPEN = {FileState.INTENT, FileState.SUBMITTED, FileState.AMBIGUOUS, FileState.TIMED_OUT, FileState.GONE}
+_OPEN = WITHOUT_TRANSCRIPT | {FileState.INTENT, FileState.AMBIGUOUS}
 
 
 def gather(state: BatchState) -> tuple[Manifest, list[Segment]]:

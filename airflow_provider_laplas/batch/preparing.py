@@ -46,11 +46,7 @@ def not_prepared(argument: str) -> LaplasArgumentError:
 
 
 class PreparedAudio:
-    """
-    Prepares the audio of a batch's files.
-
-    :ivar planning: the files that may turn out to be submitted in parts
-    """
+    """Prepares the audio of a batch's files."""
 
     def __init__(self, state: BatchState, preparation: Preparation) -> None:
         self._state = state
@@ -58,7 +54,6 @@ class PreparedAudio:
         # As many as there are cores: it is work, and not waiting.
         self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="laplas-media")
         self._downloads: dict[str, _Download] = {}
-        self.planning: set[asyncio.Future[MediaPlan]] = set()
 
     def close(self) -> None:
         """Delete what was downloaded. What is being prepared is not waited for."""
@@ -86,10 +81,7 @@ class PreparedAudio:
         if record.part is not None:
             plan = self._plan_of(record, changed)
             return await self._enter(stack, self._preparation.prepared(audio, plan, record.part))
-        planning = asyncio.ensure_future(self._plan(record, changed, audio))
-        self.planning.add(planning)
-        planning.add_done_callback(self.planning.discard)
-        plan = await planning
+        plan = await self._plan(record, changed, audio)
         if not plan.is_whole:
             return None
         return await self._enter(stack, self._preparation.prepared(audio, plan, 0))

@@ -14,11 +14,12 @@ from airflow_provider_laplas.manifest.files import (
     MOST_OTHER_IDS,
     TRANSCRIBED,
     UNFINISHED,
+    WITHOUT_TRANSCRIPT,
     FileRecord,
     FileState,
 )
 from airflow_provider_laplas.manifest.manifest import Manifest
-from airflow_provider_laplas.manifest.parts import part_outputs
+from airflow_provider_laplas.manifest.parts import part_outputs, part_records
 
 
 def take_over(
@@ -73,9 +74,18 @@ def take_over(
         _part_after(old, listed.get(str(old.part_of)), occasion, policy, lease, stored=old.output in outputs)
         for old in earlier.parts
     ]
+    if occasion is Occasion.CLEAR:
+        parts += _unknown_parts(listed.values(), parts)
     for output, reported in _lacking_as_before(earlier, listed, parts).items():
         listed[output] = reported
     return [*listed.values(), *unlisted, *parts]
+
+
+def _unknown_parts(files: Iterable[FileRecord], known: Iterable[FileRecord]) -> list[FileRecord]:
+    """Return those parts of files of which nothing is known: what had noted them was deleted."""
+    outputs = {part.output for part in known}
+    split = (file for file in files if file.state is FileState.SPLIT and file.plan is not None)
+    return [part for file in split for part in part_records(file, file.plan) if part.output not in outputs]
 
 
 def _lacking_as_before(
@@ -105,7 +115,7 @@ def _begin_anew(entry: FileRecord, old: FileRecord) -> None:
     """Have another submission be made: what late writers still note of the one before is told apart by its number."""
     entry.attempt = old.attempt + (0 if _same_work(entry, old) else 1)
     entry.other_ids = old.other_ids
-    if old.generation_id is not None and old.state in {FileState.SUBMITTED, FileState.GONE}:
+    if old.generation_id is not None and old.state in WITHOUT_TRANSCRIPT:
         entry.other_ids = [*(old.other_ids or ()), old.generation_id][-MOST_OTHER_IDS:]
 
 

@@ -61,7 +61,9 @@ def main() -> int:
         seeds = [history.seed for history in found if str(history.broken).startswith(why)]
         print(f"{count} break '{why}': seeds {', '.join(map(str, seeds[:10]))}")
     print(f"Above, the shortest: seed {shortest.seed}: {shortest.broken}")
-    print(f"Again: python -m tests.simulation --histories 1 --seed {shortest.seed}{' --parts' if given.parts else ''}")
+    print(
+        f"Again: python -m tests.simulation --histories 1 --seed {shortest.seed}{' --parts' if given.parts else ''}"
+    )
     return 1
 
 

@@ -97,7 +97,13 @@ def _happen(world: World, airflow: Airflow, *, parts: bool) -> None:
         airflow.edit,
     ]
     if parts:
-        events += [airflow.set_cuts, airflow.set_policy, airflow.change_audio, airflow.change_audio, airflow.relist]
+        events += [
+            airflow.set_cuts,
+            airflow.set_policy,
+            airflow.change_audio,
+            airflow.change_audio,
+            airflow.relist,
+        ]
     for _ in range(rng.choice([0, 1, 1, 2, 3])):
         event, task = rng.choice(events), rng.choice(tasks)
         world.at(

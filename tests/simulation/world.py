@@ -381,7 +381,11 @@ class SimulatedStorage(Storage):
         elif uri == MANIFEST:
             content = json.loads(text)
             ambiguous = frozenset(
-                (record.get("part_of", record["output"]), record.get("part"), version_of(record["fingerprint"]))
+                (
+                    record.get("part_of", record["output"]),
+                    record.get("part"),
+                    version_of(record["fingerprint"]),
+                )
                 for record in (*content["entries"], *content["unlisted"], *content.get("parts", ()))
                 if record["state"] == "ambiguous"
             )
