@@ -160,9 +160,15 @@ class BatchState:
         self.tally.add(record)
         self._changed.setdefault(record.output, (record, set()))[1].update(names)
 
-    def split(self, record: FileRecord, plan: Mapping[str, Any], parts: Iterable[FileRecord]) -> None:
-        """Have a file be submitted in parts, which are pending from here on. It is noted by the next :meth:`note`."""
-        self.transition(record, FileState.SPLIT, plan=dict(plan))
+    def split(
+        self, record: FileRecord, plan: Mapping[str, Any], parts: Iterable[FileRecord], *, fingerprint: str
+    ) -> None:
+        """
+        Have a file be submitted in parts, which are pending from here on. It is noted by the next :meth:`note`.
+
+        :param fingerprint: of the audio that was cut
+        """
+        self.transition(record, FileState.SPLIT, plan=dict(plan), fingerprint=fingerprint)
         for part in parts:
             self.tally.add(part)
             self.add(part)
