@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from airflow_provider_laplas.api.calls import Upload
+from airflow_provider_laplas.audio.sources import is_web_url
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
@@ -79,7 +80,7 @@ class PreparedAudio:
                 return audio
             audio = await self._download(stack, record, audio)
         if record.part is not None:
-            plan = self._plan_of(record, changed)
+            plan = self._plan_of(record, changed, audio)
             return await self._enter(stack, self._preparation.prepared(audio, plan, record.part))
         plan = await self._plan(record, changed, audio)
         if not plan.is_whole:
@@ -89,15 +90,23 @@ class PreparedAudio:
     async def _plan(self, record: FileRecord, changed: str, audio: Upload) -> MediaPlan:
         plan = await self._run(self._preparation.plan, audio)
         if not plan.is_whole:
-            self._state.split(record, changed, plan.to_fields())
+            # The fingerprint of a URL does not change with its content.
+            version = {"version": audio.version} if is_web_url(record.source) else {}
+            self._state.split(record, changed, plan.to_fields() | version)
             log.info("%s is submitted in %d parts.", redacted(record.source), len(plan.parts))
         return plan
 
-    def _plan_of(self, part: FileRecord, changed: str) -> MediaPlan:
+    def _plan_of(self, part: FileRecord, changed: str, audio: Upload) -> MediaPlan:
         file = self._state.find(str(part.part_of))
         if file is None or file.plan is None or changed != part.fingerprint:
             raise LaplasArgumentError(
                 "`audio` changed after it was cut into parts. Clear the task: it is cut anew then.",
+                argument="audio",
+            )
+        if audio.version != file.plan.get("version", audio.version):
+            raise LaplasArgumentError(
+                "`audio`: what the URL leads to has changed after it was cut into parts. Run the task once with "
+                "durable=False: it is cut anew then, and all of it is submitted.",
                 argument="audio",
             )
         try:

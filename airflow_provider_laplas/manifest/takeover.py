@@ -76,8 +76,7 @@ def take_over(
     ]
     if occasion is Occasion.CLEAR:
         parts += _unknown_parts(listed.values(), parts)
-    for output, reported in _lacking_as_before(earlier, listed, parts).items():
-        listed[output] = reported
+    listed.update(_lacking_as_before(earlier, listed, parts))
     return [*listed.values(), *unlisted, *parts]
 
 
@@ -85,7 +84,7 @@ def _unknown_parts(files: Iterable[FileRecord], known: Iterable[FileRecord]) -> 
     """Return those parts of files of which nothing is known: what had noted them was deleted."""
     outputs = {part.output for part in known}
     split = (file for file in files if file.state is FileState.SPLIT and file.plan is not None)
-    return [part for file in split for part in part_records(file, file.plan) if part.output not in outputs]
+    return [part for file in split for part in part_records(file) if part.output not in outputs]
 
 
 def _lacking_as_before(

@@ -2,12 +2,10 @@
 
 import importlib.util
 import logging
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from airflow_provider_laplas.api.calls import Upload
@@ -35,6 +33,7 @@ from airflow_provider_laplas.media.rendering import (
 )
 from airflow_provider_laplas.media.settings import SHORTEST_PART, MediaSettings
 from airflow_provider_laplas.media.silence import Measured, measure
+from airflow_provider_laplas.media.temporary import temporary_file
 from airflow_provider_laplas.redaction import shown
 
 log = logging.getLogger(__name__)
@@ -251,7 +250,7 @@ def prepared(upload: Upload, plan: MediaPlan, part: int, settings: MediaSettings
     """
     Give a part of a recording as an upload, which can be used until the context ends.
 
-    Its audio is in a temporary file, which is deleted whatever happens.
+    Its audio is in a temporary file, which is gone afterwards, and when the process ends, however it does.
 
     :param upload: the file that the plan is of
     :param part: its number, from 0
@@ -270,30 +269,28 @@ def prepared(upload: Upload, plan: MediaPlan, part: int, settings: MediaSettings
         return
     _check_installed()
     wanted = plan.parts[part]
-    with _temporary_file(settings.temporary_folder) as file:
+
+    def write(file: BinaryIO) -> None:
         _write(upload, plan, part, settings, file)
-        size = file.stat().st_size
-        if settings.max_upload_bytes is not None and size > settings.max_upload_bytes:
+
+    with temporary_file(settings.temporary_folder, write) as file:
+        if settings.max_upload_bytes is not None and file.size > settings.max_upload_bytes:
             raise refused(
                 upload,
-                f"has a part of {wanted.seconds:.0f} s that takes {size:,} bytes, more than "
+                f"has a part of {wanted.seconds:.0f} s that takes {file.size:,} bytes, more than "
                 f"{settings.max_upload_bytes:,}. Lower `media.max_part_seconds`.",
             )
         number = f".part{part + 1}of{len(plan.parts)}" if len(plan.parts) > 1 else ""
         yield replace(
             upload,
             name=f"{PurePosixPath(upload.name).stem}{number}{plan.suffix}",
-            size=size,
+            size=file.size,
             content_type=CONTENT_TYPES[str(plan.suffix)],
-            open=lambda: _open(file),
+            open=file.open,
         )
 
 
-def _open(file: Path) -> BinaryIO:
-    return file.open("rb")
-
-
-def _write(upload: Upload, plan: MediaPlan, part: int, settings: MediaSettings, file: Path) -> None:
+def _write(upload: Upload, plan: MediaPlan, part: int, settings: MediaSettings, file: BinaryIO) -> None:
     track, codec, suffix = plan.track, plan.codec, plan.suffix
     if track is None or codec is None or suffix is None:
         raise ValueError("The plan does not say which track is sent, and how.")
@@ -310,21 +307,3 @@ def _write(upload: Upload, plan: MediaPlan, part: int, settings: MediaSettings, 
         channels=plan.channels,
         suffix=suffix,
     )
-
-
-@contextmanager
-def _temporary_file(folder: str | None) -> Iterator[Path]:
-    try:
-        handle, name = tempfile.mkstemp(prefix="laplas-", dir=folder)
-    except OSError as error:
-        raise LaplasArgumentError(
-            f"No temporary file can be made: {error.strerror}. Name a folder that the worker can write to in "
-            "`media.temporary_folder`.",
-            argument="media.temporary_folder",
-        ) from None
-    os.close(handle)
-    file = Path(name)
-    try:
-        yield file
-    finally:
-        file.unlink(missing_ok=True)

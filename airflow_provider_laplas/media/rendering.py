@@ -1,17 +1,15 @@
 """Writes what is sent of a recording to a file: its packets as they are, or encoded anew."""
 
-import errno
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_laplas.api.calls import Upload
-from airflow_provider_laplas.errors import LaplasStorageError
 from airflow_provider_laplas.media.decoding import LAYOUTS, samples, select
 from airflow_provider_laplas.media.plan import Piece
 from airflow_provider_laplas.media.probing import damaged, opened
+from airflow_provider_laplas.media.temporary import reopened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +53,6 @@ _OGG_OVERHEAD = 50 + 27 + 23
 _FLAC_OVERHEAD = 1.01
 _STEREO = 2
 _LOST_SECONDS = 0.5
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def bytes_per_second(codec: str, sample_rate: int, channels: int) -> float:
@@ -87,13 +84,13 @@ def copied_size(upload: Upload, track: int) -> tuple[int, float] | None:
     return size, end
 
 
-def copy(upload: Upload, track: int, suffix: str, file: Path) -> None:
+def copy(upload: Upload, track: int, suffix: str, file: BinaryIO) -> None:
     """
     Write a track's packets as they are.
 
     :param suffix: of :data:`SUFFIXES`
     :raises LaplasArgumentError: naming ``audio``, if the file is damaged
-    :raises LaplasStorageError: if there is no space for it
+    :raises OSError: if there is no space for it
     """
     with _read(upload) as container, _written(file, suffix) as out:
         stream = select(container, track)
@@ -110,7 +107,7 @@ def encode(
     upload: Upload,
     track: int,
     pieces: Sequence[Piece],
-    file: Path,
+    file: BinaryIO,
     *,
     codec: str,
     rate: int,
@@ -125,7 +122,7 @@ def encode(
     :param codec: opus or flac
     :param channels: 1 for a mix of all
     :raises LaplasArgumentError: naming ``audio``, if the file is damaged, or has become shorter
-    :raises LaplasStorageError: if there is no space for it
+    :raises OSError: if there is no space for it
     """
     wanted = sum(round(piece.end * rate) - round(piece.start * rate) for piece in pieces)
     encoded = 0
@@ -194,18 +191,17 @@ def _read(upload: Upload) -> Iterator[Any]:
 
 
 @contextmanager
-def _written(file: Path, suffix: str) -> Iterator[Any]:
+def _written(file: BinaryIO, suffix: str) -> Iterator[Any]:
     import av  # noqa: PLC0415 - heavy
 
     # The same input gives the same bytes.
     options = {"fflags": "+bitexact", **({"movflags": "+faststart"} if suffix == ".m4a" else {})}
-    try:
-        with av.open(str(file), "w", format=_FORMATS[suffix], container_options=options) as out:
-            yield out
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise LaplasStorageError(
-            "There is no space for the audio that is taken out of a recording. Free some on the worker, "
-            "or name another folder in `media.temporary_folder`."
-        ) from None
+    with av.open(
+        file,
+        "w",
+        format=_FORMATS[suffix],
+        container_options=options,
+        # To move its index to the beginning, what is written is read once more.
+        io_open=lambda *_: reopened(file),
+    ) as out:
+        yield out

@@ -39,7 +39,10 @@ class MediaSettings:
         at each side of speech
     :ivar max_upload_bytes: what the API takes in one upload. Default: no limit is known
     :ivar max_part_seconds: the longest recording that is to be one generation. Default: no limit
-    :ivar fetch: whether the worker downloads a web URL, to treat it as a file
+    :ivar fetch: whether the worker downloads a web URL, to treat it as a file. Default: the API fetches it, as it is
+    :ivar max_fetch_bytes: the most that is downloaded of a URL. Default 8 GiB
+    :ivar allow_private_urls: whether URLs may lead to addresses that are not on the public internet. Whoever chooses
+        them then reads what the worker can
     :ivar temporary_folder: where parts are written to until they are sent. Default: the system's
     :raises LaplasArgumentError: naming the invalid setting
     """
@@ -53,12 +56,14 @@ class MediaSettings:
     max_upload_bytes: int | None = None
     max_part_seconds: float | None = None
     fetch: bool = False
+    max_fetch_bytes: int = 8 * 1024**3
+    allow_private_urls: bool = False
     temporary_folder: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("media.extract_audio", self.extract_audio, EXTRACT)
         check_choice("media.codec", self.codec, CODECS)
-        for name in ("split", "trim_silence", "fetch"):
+        for name in ("split", "trim_silence", "fetch", "allow_private_urls"):
             check_flag(f"media.{name}", getattr(self, name))
         if isinstance(self.sample_rate, bool) or self.sample_rate not in SAMPLE_RATES:
             raise LaplasArgumentError(
@@ -76,6 +81,12 @@ class MediaSettings:
         _check_limit(
             "max_upload_bytes", self.max_upload_bytes, SMALLEST_UPLOAD, _LARGEST_UPLOAD, "bytes", whole=True
         )
+        if not is_number(self.max_fetch_bytes, 1, _LARGEST_UPLOAD, whole=True):
+            raise LaplasArgumentError(
+                f"`media.max_fetch_bytes` must be a number of bytes from 1 to {_LARGEST_UPLOAD:,}, "
+                f"not {shown(self.max_fetch_bytes)}.",
+                argument="media.max_fetch_bytes",
+            )
         _check_limit("max_part_seconds", self.max_part_seconds, SHORTEST_PART, LONGEST, "seconds")
         if self.temporary_folder is not None:
             check_text("media.temporary_folder", self.temporary_folder)

@@ -7,7 +7,6 @@ import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from airflow_provider_laplas.local.running import serve_in_thread
 from airflow_provider_laplas.local.settings import Settings
 from airflow_stack.processes import await_condition
 from tests.clock import Clock
+from tests.origin import Origin
 
 KEY = "key-of-the-tests"
 MODEL = "#g1_whisper-medium"
@@ -206,40 +206,7 @@ def shared_api(tmp_path_factory) -> Iterator[Api]:
         yield Api(url)
 
 
-class Origin(ThreadingHTTPServer):
-    """A web server whose pages a test writes: path -> (status, headers, body)."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _OriginHandler)
-        self.pages: dict[str, tuple[int, dict[str, str], bytes]] = {}
-        self.asked: list[str] = []
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class _OriginHandler(BaseHTTPRequestHandler):
-    server: Origin
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        status, headers, body = self.server.pages.get(self.path.partition("?")[0], (404, {}, b""))
-        self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            if value:
-                self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with Origin.running() as server:
         yield server
-        server.shutdown()
-        thread.join()

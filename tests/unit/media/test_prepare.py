@@ -2,6 +2,7 @@
 
 import io
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -522,38 +523,42 @@ def test_a_file_that_ends_early_while_a_part_is_made_is_refused(settings, tmp_pa
     assert left_in(tmp_path) == []
 
 
-def test_the_temporary_file_is_there_until_the_context_ends(settings, tmp_path):
+def test_a_part_can_be_read_until_the_context_ends(settings, tmp_path):
     source = upload(mp4(speech()))
     plan = plan_media(source, settings())
     with prepared(source, plan, 0, settings()) as part:
-        assert len(left_in(tmp_path)) == 1
+        # Its file has no name, so that none is left behind by a process that is killed.
+        assert left_in(tmp_path) == []
         # More than once, as for a repeated request.
         assert content_of(part) == content_of(part)
-    assert left_in(tmp_path) == []
+    with pytest.raises(ValueError, match="closed"):
+        part.open()
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, GeneratorExit])
 def test_the_temporary_file_is_gone_after_an_error(error, settings, tmp_path):
     source = upload(mp4(speech()))
     plan = plan_media(source, settings(max_part_seconds=10))
-    with pytest.raises(error), prepared(source, plan, 1, settings(max_part_seconds=10)):
+    with pytest.raises(error), prepared(source, plan, 1, settings(max_part_seconds=10)) as part:
         raise error
+    with pytest.raises(ValueError, match="closed"):
+        part.open()
     assert left_in(tmp_path) == []
 
 
-def test_the_temporary_file_is_gone_when_a_generator_that_uses_it_is_closed(settings, tmp_path):
+def test_a_part_for_which_there_is_no_space_names_the_folder(settings):
     source = upload(mp4(speech()))
     plan = plan_media(source, settings())
-
-    def read():
-        with prepared(source, plan, 0, settings()) as part:
-            yield part.size
-
-    reading = read()
-    assert next(reading)
-    assert left_in(tmp_path)
-    reading.close()
-    assert left_in(tmp_path) == []
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with (
+            pytest.raises(LaplasStorageError, match="temporary_folder"),
+            prepared(source, plan, 0, settings()),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_temporary_folder_that_is_not_there_is_named(tmp_path):
@@ -648,10 +653,14 @@ def test_nothing_that_is_shown_has_the_query_of_a_name():
 
 
 def test_the_default_folder_is_the_systems(monkeypatch, tmp_path):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     source = upload(mp4())
-    with prepared(source, plan_media(source, MediaSettings()), 0, MediaSettings()):
-        assert len(left_in(tmp_path)) == 1
+    plan = plan_media(source, MediaSettings())
+    with (
+        pytest.raises(LaplasArgumentError, match="temporary_folder"),
+        prepared(source, plan, 0, MediaSettings()),
+    ):
+        pass
 
 
 def test_the_plan_of_a_whole_recording_has_one_piece():
