@@ -76,16 +76,16 @@ def take_over(
     ]
     if occasion is Occasion.CLEAR:
         parts += _unknown_parts(listed.values(), parts)
-    for output, reported in _lacking_as_before(earlier, listed, parts).items():
-        listed[output] = reported
+    listed |= _lacking_as_before(earlier, listed, parts)
     return [*listed.values(), *unlisted, *parts]
 
 
 def _unknown_parts(files: Iterable[FileRecord], known: Iterable[FileRecord]) -> list[FileRecord]:
     """Return those parts of files of which nothing is known: what had noted them was deleted."""
     outputs = {part.output for part in known}
-    split = (file for file in files if file.state is FileState.SPLIT and file.plan is not None)
-    return [part for file in split for part in part_records(file, file.plan) if part.output not in outputs]
+    plans = ((file, file.plan) for file in files if file.state is FileState.SPLIT)
+    parts = (part for file, plan in plans if plan is not None for part in part_records(file, plan))
+    return [part for part in parts if part.output not in outputs]
 
 
 def _lacking_as_before(

@@ -84,11 +84,11 @@ class Preparation:
 
     def plan(self, upload: Upload) -> MediaPlan:
         self._work(f"plan {upload.name}")
-        drawn = random.Random(f"{upload.name} {_version(upload)}")  # noqa: S311
+        drawn = random.Random(f"{upload.name} {_version(upload)}")
         count = drawn.choice([1, 2, 3, 4, 5])
         ends = [SECONDS]
         if count > 1:
-            drawn = random.Random(f"{self.cuts} {upload.name} {_version(upload)}")  # noqa: S311
+            drawn = random.Random(f"{self.cuts} {upload.name} {_version(upload)}")
             ends = [*sorted(drawn.sample(range(100, 900), count - 1 + self.cuts)), SECONDS]
         parts = tuple(MediaPart((Piece(*each),), "") for each in pairwise([0.0, *map(float, ends)]))
         return MediaPlan("encode", 0, "opus", ".ogg", 1, SECONDS, upload.size, parts)
