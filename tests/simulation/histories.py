@@ -11,6 +11,7 @@ from tests.simulation.airflow import Airflow, Settings, Task
 from tests.simulation.faults_back import put_back
 from tests.simulation.properties import (
     check_end,
+    check_failures,
     check_ids,
     check_payments,
     check_transcripts,
@@ -143,6 +144,7 @@ def _calm_down(world: World, airflow: Airflow) -> None:
     check_payments(airflow)
     manifest = check_ids(airflow)
     check_transcripts(airflow, manifest)
+    check_failures(manifest)
     check_end(airflow, task, manifest)
 
 
