@@ -200,6 +200,10 @@ class Manifest:
             if record is not None:
                 older = FileRecord.from_fields(content) if "source" in content else record.changed(content)
                 records[record.output] = merge(older, record)
+            elif "source" in content and "part_of" in content:
+                part = FileRecord.from_fields(content)
+                if part.part_of is not None:
+                    records[part.output] = part
         for content in read_lines([s for s in new if s.lease >= newest], storage):
             if "output" in content:
                 apply(records, content)

@@ -65,3 +65,10 @@ def test_a_file_in_parts_whose_audio_cannot_be_read_now_keeps_them():
     file, *taken = take_over([unreadable], earlier, (), policy, Occasion.RETRY, mine=True, lease=2)
     assert (file.state, file.attempt, file.plan) == (FileState.SPLIT, 0, PLAN)
     assert [(part.listed, part.state) for part in taken] == [(True, FileState.SUBMITTED)] * 2
+
+
+def test_who_did_not_know_that_a_file_is_cut_does_not_hide_its_parts():
+    cut = FileRecord("a", "f-1", "a.json", FileState.SPLIT, plan=PLAN)
+    assert merge(cut, FileRecord("a", "f-1", "a.json")) == cut
+    anew = FileRecord("a", "f-2", "a.json", attempt=1)
+    assert merge(cut, anew) == anew
