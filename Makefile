@@ -79,6 +79,7 @@ pins: $(UV) ## choose again the packages that each version of Airflow is tested 
 N := 100000
 simulate: $(DEV) ## run the batch code in simulated worlds full of faults, and print a seed that breaks it: make simulate N=1000
 	$(RUN) tests.simulation --histories $(N)
+	$(RUN) tests.simulation --histories $(N) --parts
 
 bench: $(DEV) ## compare with a bare loop, other providers' triggers, mapped tasks and curl, and draw the plot
 	$(RUN) tests.benchmarks

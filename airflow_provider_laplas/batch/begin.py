@@ -21,6 +21,7 @@ from airflow_provider_laplas.manifest.journal import Segment
 from airflow_provider_laplas.manifest.lease import Lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
 from airflow_provider_laplas.manifest.names import fits, legacy_output_name
+from airflow_provider_laplas.manifest.parts import counted
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.manifest.summary import check_version_1, keep, leave, write_summary
 from airflow_provider_laplas.manifest.takeover import adopt_outputs, take_over
@@ -90,10 +91,8 @@ class Beginning:
         if self.limits.deduplicate:
             content.mark_duplicates([record for record in listed if record.part_of is None])
         tally = Tally(self._began_lease(earlier))
-        for record in records:
-            # Parts of a file that is done are billed, too.
-            if record.listed or (record.part_of is not None and record.state in TRANSCRIBED):
-                tally.add(record)
+        for record in counted(records, tally.began_lease):
+            tally.add(record)
         # Parts are always open. Their file was within the limits when it was cut.
         pending = [r for r in listed if r.state is FileState.PENDING and r.part_of is None]
         self._check_limits(pending, content, tally)

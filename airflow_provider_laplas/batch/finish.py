@@ -4,7 +4,7 @@ import time
 
 from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest.files import TRANSCRIBED, WITHOUT_TRANSCRIPT, FileRecord, FileState
+from airflow_provider_laplas.manifest.files import WITHOUT_TRANSCRIPT, FileRecord, FileState
 from airflow_provider_laplas.manifest.journal import Segment
 from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.manifest.parts import part_outputs
@@ -107,7 +107,6 @@ def _take_up_files(state: BatchState, manifest: Manifest, outputs: set[str]) -> 
 def tally_of(manifest: Manifest) -> Tally:
     """Count a manifest's files."""
     tally = Tally(manifest.began_lease, stopped=manifest.stopped)
-    for record in (*manifest.entries, *manifest.parts):
-        if record.part_of is None or record.listed or record.state in TRANSCRIBED:
-            tally.add(record)
+    for record in manifest.counted():
+        tally.add(record)
     return tally

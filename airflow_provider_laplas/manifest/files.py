@@ -188,10 +188,13 @@ def merge(older: FileRecord, newer: FileRecord) -> FileRecord:
     that the newer one does not know are kept in :attr:`FileRecord.other_ids`: they are paid for.
     """
     theirs = older.generation_id
+    unaware = older.attempt == newer.attempt and newer.state in _UNKNOWN
+    if unaware and older.plan is not None and newer.plan is None:
+        # Whoever wrote the newer one had not seen that the file is cut: its parts may be paid for.
+        return _with_ids(older, newer.other_ids)
     if theirs is None and not older.other_ids:
         return newer
-    same = older.attempt == newer.attempt and newer.generation_id is None and newer.state in _UNKNOWN
-    if theirs is not None and same:
+    if theirs is not None and unaware and newer.generation_id is None:
         return _with_ids(older, newer.other_ids)
     # One that is finished is superseded where the audio changed, but not where the same was submitted twice.
     twice = older.fingerprint == newer.fingerprint and older.state is not FileState.FAILED

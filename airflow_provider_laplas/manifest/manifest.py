@@ -30,6 +30,7 @@ from airflow_provider_laplas.manifest.journal import (
     write_snapshot,
 )
 from airflow_provider_laplas.manifest.lease import Lease, check_lease
+from airflow_provider_laplas.manifest.parts import counted
 from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage, object_storage
@@ -199,6 +200,10 @@ class Manifest:
             if record is not None:
                 older = FileRecord.from_fields(content) if "source" in content else record.changed(content)
                 records[record.output] = merge(older, record)
+            elif "source" in content and "part_of" in content:
+                part = FileRecord.from_fields(content)
+                if part.part_of is not None:
+                    records[part.output] = part
         for content in read_lines([s for s in new if s.lease >= newest], storage):
             if "output" in content:
                 apply(records, content)
@@ -300,13 +305,17 @@ class Manifest:
         """The owner, for people: the DAG's, the run's and the task's id."""
         return "/".join(str(self.owner.get(name)) for name in ("dag_id", "run_id", "task_id"))
 
+    def counted(self) -> Iterator[FileRecord]:
+        """Iterate over the files and parts that counts and figures are of."""
+        return counted(chain(self.entries, self.parts), self.began_lease)
+
     def audio_seconds(self) -> float:
         """Return the seconds of finished audio, as they are billed."""
-        return sum(record.billed_seconds for record in chain(self.entries, self.parts))
+        return sum(record.billed_seconds for record in self.counted())
 
     def new_audio_seconds(self) -> float:
         """Return the seconds of audio that were transcribed, and billed, in the owner's DAG run."""
-        records = chain(self.entries, self.parts)
+        records = self.counted()
         return sum(record.billed_seconds for record in records if record.lease >= self.began_lease)
 
     def new(self, *states: FileState) -> list[FileRecord]:

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from airflow_provider_laplas.manifest.files import FileRecord
+from airflow_provider_laplas.manifest.files import TRANSCRIBED, FileRecord
 
 FOLDER = ".parts"
 """Below the folder of the outputs: where the replies of the parts lie."""
@@ -25,6 +25,22 @@ def part_outputs(file: FileRecord, plan: Mapping[str, Any] | None = None) -> lis
     count = len(plan["parts"])
     stem = file.output.removesuffix(".json")
     return [f"{FOLDER}/{stem}/{digest}-{number}of{count}.json" for number in range(1, count + 1)]
+
+
+def counted(records: Iterable[FileRecord], began_lease: int) -> Iterator[FileRecord]:
+    """
+    Return the files and parts that a batch's counts and figures are of.
+
+    They are those that are listed, and parts that were transcribed and paid for: of a listed file, or by this run.
+
+    :param began_lease: the number of the lease with which this run began
+    """
+    records = list(records)
+    split = {record.output for record in records if record.listed and record.plan is not None}
+    for record in records:
+        paid = record.part_of is not None and record.state in TRANSCRIBED
+        if record.listed or (paid and (record.part_of in split or record.lease >= began_lease)):
+            yield record
 
 
 def part_records(file: FileRecord, plan: Mapping[str, Any] | None = None) -> list[FileRecord]:

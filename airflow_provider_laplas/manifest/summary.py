@@ -108,7 +108,7 @@ def _write(content: Mapping[str, Any], lease: Lease, storage: Storage) -> None:
 
 def keep(lease: Lease, storage: Storage) -> None:
     """Say that the holder of a lease is at work, if nobody has said so for some seconds. Blocking."""
-    summary = read_summary(lease.manifest, storage) or {}
+    summary = read_summary(lease.manifest, storage) or _counts(Tally(lease.number), None)
     if summary.get("lease") != lease.number or time.time() - summary["changed_at"] >= WRITE_EVERY:
         _write({**summary, **_facts(lease, active=True)}, lease, storage)
 

@@ -8,7 +8,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-from tests.simulation.faults_back import FAULTS
+from tests.simulation.faults_back import FAULTS, PART_FAULTS
 from tests.simulation.histories import History, prepared, run
 
 CHUNK = 250
@@ -29,9 +29,10 @@ def _run_chunk(start: int, fault: str | None, stop: int, *, parts: bool) -> tupl
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    names = ", ".join(FAULTS | PART_FAULTS)
     parser.add_argument("--histories", type=int, default=2000, metavar="N")
     parser.add_argument("--seed", type=int, default=0, help="of the first one")
-    parser.add_argument("--faults-back", choices=FAULTS, metavar="NAME", help=f"one of {', '.join(FAULTS)}")
+    parser.add_argument("--faults-back", choices=FAULTS | PART_FAULTS, metavar="NAME", help=f"one of {names}")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--parts", action="store_true", help="recordings that are submitted in parts")
     given = parser.parse_args()

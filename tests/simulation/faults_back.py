@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 from airflow_provider_laplas.api.resume import Earlier
+from airflow_provider_laplas.batch import finish, joining
 from airflow_provider_laplas.batch.notes import Notes
 from airflow_provider_laplas.manifest import files, journal, manifest, takeover
 from airflow_provider_laplas.manifest import lease as lease_module
@@ -104,6 +105,50 @@ def _taken_twice() -> Any:
     return mock.patch.object(BatchState, "next_pending", next_pending)
 
 
+def _cut_unnoted() -> Any:
+    """It is not noted which version of the audio was cut, where that is newer than the one that was listed."""
+    split = BatchState.split
+
+    def split_silently(self: BatchState, record: FileRecord, fingerprint: str, plan: Any) -> None:
+        record.fingerprint = fingerprint
+        split(self, record, fingerprint, plan)
+
+    return mock.patch.object(BatchState, "split", split_silently)
+
+
+def _cut_anew() -> Any:
+    """A recording is cut anew by each try."""
+    return mock.patch.object(takeover, "_same_work", _differs_if_split)
+
+
+def _differs_if_split(entry: FileRecord, old: FileRecord) -> bool:
+    return entry.fingerprint == old.fingerprint and old.plan is None
+
+
+def _joined_early() -> Any:
+    """A recording is joined while parts of it are waited for."""
+    return mock.patch.object(joining, "UNFINISHED", frozenset())
+
+
+def _part_unlisted() -> Any:
+    """A part is only known while its file is listed."""
+    remembered = finish._remembered
+
+    def remember(found: Manifest) -> list[FileRecord]:
+        listed = {entry.output for entry in found.entries}
+        return [part for part in remembered(found) if part.part_of in listed]
+
+    return mock.patch.object(finish, "_remembered", remember)
+
+
+PART_FAULTS = {
+    "cut-unnoted": _cut_unnoted,
+    "cut-anew": _cut_anew,
+    "joined-early": _joined_early,
+    "part-unlisted": _part_unlisted,
+}
+"""What can be put back, by name, in histories with parts."""
+
 FAULTS = {
     "taken-twice": _taken_twice,
     "shared-lease": _shared_lease,
@@ -121,5 +166,5 @@ FAULTS = {
 @contextmanager
 def put_back(name: str) -> Iterator[None]:
     """Put a fault back."""
-    with FAULTS[name]():
+    with (FAULTS | PART_FAULTS)[name]():
         yield

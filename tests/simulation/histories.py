@@ -11,6 +11,7 @@ from tests.simulation.airflow import Airflow, Settings, Task
 from tests.simulation.faults_back import put_back
 from tests.simulation.properties import (
     check_end,
+    check_failures,
     check_ids,
     check_payments,
     check_transcripts,
@@ -77,7 +78,12 @@ def _happen(world: World, airflow: Airflow, *, parts: bool) -> None:
     settings = Settings.drawn(world)
     world.most_files = len(urls) + 1
     if parts:
-        settings = replace(settings, cuts=rng.choice([0, 0, 0, 1]))
+        limits = replace(
+            settings.limits,
+            deduplicate=rng.random() < 0.2,
+            max_audio_seconds=rng.choice([None, None, None, 10.0]),
+        )
+        settings = replace(settings, cuts=rng.choice([0, 0, 0, 1]), limits=limits)
         for url in (*urls, f"{place}/new.mp3"):
             world.storage.record(url)
     first = airflow.add("A", list(urls), settings)
@@ -127,7 +133,8 @@ def _calm_down(world: World, airflow: Airflow) -> None:
     world.outage_until = -1.0
     world.elapsed += 400.0
     task = _last(airflow)
-    task.settings = replace(task.settings, limits=replace(task.settings.limits, max_files=None))
+    limits = replace(task.settings.limits, max_files=None, max_audio_seconds=None)
+    task.settings = replace(task.settings, limits=limits)
     for _ in range(3):
         task.phase += 1
         airflow.start_try(task)
@@ -137,6 +144,7 @@ def _calm_down(world: World, airflow: Airflow) -> None:
     check_payments(airflow)
     manifest = check_ids(airflow)
     check_transcripts(airflow, manifest)
+    check_failures(manifest)
     check_end(airflow, task, manifest)
 
 

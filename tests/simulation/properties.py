@@ -4,8 +4,9 @@ import math
 from typing import Any
 
 from airflow_provider_laplas.errors import LaplasStorageError
-from airflow_provider_laplas.manifest.files import UNFINISHED, FileRecord, FileState
+from airflow_provider_laplas.manifest.files import TRANSCRIBED, UNFINISHED, FileRecord, FileState
 from airflow_provider_laplas.manifest.manifest import Manifest
+from airflow_provider_laplas.manifest.parts import part_outputs
 from airflow_provider_laplas.task.outcome import Done
 from tests.simulation.airflow import Airflow, Task
 from tests.simulation.api import Post
@@ -149,6 +150,18 @@ def check_transcripts(airflow: Airflow, manifest: Manifest | None) -> None:
                 sent = Sent(record.source, version_of(record.fingerprint), start, end, number)
                 if str(sent) not in text:
                     raise BrokenPropertyError(f"a transcript is joined of all parts: {sent} is not in it")
+
+
+def check_failures(manifest: Manifest | None) -> None:
+    """A recording in parts fails for want of a part, and for nothing else."""
+    records = _records(manifest)
+    for file in records.values():
+        if file.state is FileState.FAILED and file.plan is not None and file.listed:
+            parts = [records[output] for output in part_outputs(file) if output in records]
+            if len(parts) == len(file.plan["parts"]) and all(p.state in TRANSCRIBED for p in parts):
+                raise BrokenPropertyError(
+                    f"a transcript is joined of all parts: {file.output} failed: {file.error}"
+                )
 
 
 def _is_of(record: FileRecord, sent: Sent) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation.faults_back import FAULTS
+from tests.simulation.faults_back import FAULTS, PART_FAULTS
 from tests.simulation.histories import prepared, run
 
 HISTORIES, PARTS = 2000, 8
@@ -19,6 +19,21 @@ def test_the_properties_hold_in_every_history(part):
     with prepared():
         broken = [history for seed in seeds if (history := run(seed)).broken]
     assert not broken, "\n".join([f"{broken[0].broken}, seed {broken[0].seed}:", *broken[0].trace])
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_properties_hold_where_recordings_are_submitted_in_parts(part):
+    seeds = range(part * HISTORIES // PARTS // 2, (part + 1) * HISTORIES // PARTS // 2)
+    with prepared():
+        broken = [history for seed in seeds if (history := run(seed, parts=True)).broken]
+    assert not broken, "\n".join([f"{broken[0].broken}, seed {broken[0].seed}:", *broken[0].trace])
+
+
+@pytest.mark.parametrize("fault", PART_FAULTS)
+def test_a_fault_of_parts_that_is_put_back_is_found(fault):
+    with prepared(fault):
+        found = next((seed for seed in range(HISTORIES) if run(seed, parts=True).broken), None)
+    assert found is not None, f"{fault} is not found in {HISTORIES} histories"
 
 
 @pytest.mark.parametrize("fault", OFTEN)

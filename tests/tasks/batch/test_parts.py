@@ -237,16 +237,26 @@ def test_parts_of_one_recording_are_submitted_at_the_same_time(api, dag, run_dag
     there = []
 
     async def wait_for_another(api, request):
-        there.append(request)
-        try:
-            async with asyncio.timeout(20):
-                while len(there) < 2:  # noqa: ASYNC110 - other requests are what it waits for.
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            await reply(422)(api, request)
-        else:
-            await answer_healthily(api, request)
+        there.append(asyncio.Event())
+        for event in there[:-1]:
+            event.set()
+        if len(there) == 1:
+            try:
+                await asyncio.wait_for(there[0].wait(), 20)
+            except TimeoutError:
+                await reply(422)(api, request)
+                return
+        await answer_healthily(api, request)
 
     batch(out, audio=str(inbox), media=MEDIA, retries=0)
     api.script("POST", wait_for_another, wait_for_another)
     assert run_dag(dag).state == "success"
+
+
+def test_figures_are_of_the_recordings_that_are_listed(api, dag, run_dag, long, inbox, out):
+    run_dag(dag)
+    (inbox / "talk.ogg").unlink()
+    shutil.copy(ROOT / "demo" / "recordings" / "jfk.mp3", inbox / "short.mp3")
+    later = run_dag(dag)
+    assert (later.xcom("batch")["files"], later.xcom("batch")["counts"]) == (1, {"completed": 1})
+    assert later.xcom("batch")["audio_seconds"] == pytest.approx(len(WORDS) / 2)

@@ -9,6 +9,7 @@ from airflow_provider_laplas.manifest import FileState, Manifest
 from airflow_provider_laplas.manifest.journal import PAGE
 from airflow_provider_laplas.manifest.parts import part_outputs
 from airflow_provider_laplas.manifest.state import BatchState
+from airflow_provider_laplas.manifest.summary import keep, read_summary
 from tests.unit.manifest.conftest import files
 
 MANY = [f"{n:04}.json" for n in range(2 * PAGE + 7)]
@@ -125,3 +126,10 @@ def test_a_file_that_is_cut_is_noted_with_the_version_of_the_audio_that_was_cut(
     # By their names a later try knows which parts belong to the file as it was cut.
     assert part_outputs(entry) == [part.output for part in manifest.parts]
     assert (state.tally.total, state.tally.counts()) == (1, {"split": 1})
+
+
+def test_a_summary_has_its_counts_from_the_beginning(take, storage):
+    lease = take()
+    keep(lease, storage)
+    summary = read_summary(lease.manifest, storage)
+    assert (summary["files"], summary["counts"], summary["active"]) == (0, {}, True)

@@ -6,6 +6,7 @@ from airflow_provider_laplas.api.resume import Occasion, ResumePolicy
 from airflow_provider_laplas.batch.wait import seconds_of
 from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
 from airflow_provider_laplas.manifest.files import merge
+from airflow_provider_laplas.manifest.parts import part_records
 from airflow_provider_laplas.manifest.takeover import adopt_outputs, take_over
 from tests.fake_api import transcript_reply
 
@@ -48,3 +49,26 @@ def test_the_id_of_a_generation_that_took_too_long_is_kept_where_the_audio_chang
     (record,) = take_over([new], earlier, (), ResumePolicy(), Occasion.LATER_RUN, mine=False, lease=2)
     assert (record.state, record.other_ids) == (FileState.PENDING, ["paid"])
     assert merge(old, new).other_ids == ["paid"]
+
+
+PLAN = {"parts": [{"pieces": [[0, 5]]}, {"pieces": [[5, 9]]}]}
+
+
+def test_a_file_in_parts_whose_audio_cannot_be_read_now_keeps_them():
+    old = FileRecord("a", "f-1", "a.json", FileState.SPLIT, plan=PLAN)
+    parts = part_records(old, PLAN)
+    for part in parts:
+        part.transition(FileState.SUBMITTED, generation_id=f"g{part.part}")
+    earlier = Manifest("out/manifest.json", {}, 0, [old], parts=parts)
+    unreadable = FileRecord("a", "f", "a.json", FileState.FAILED, error="It is not there.")
+    policy = ResumePolicy()
+    file, *taken = take_over([unreadable], earlier, (), policy, Occasion.RETRY, mine=True, lease=2)
+    assert (file.state, file.attempt, file.plan) == (FileState.SPLIT, 0, PLAN)
+    assert [(part.listed, part.state) for part in taken] == [(True, FileState.SUBMITTED)] * 2
+
+
+def test_who_did_not_know_that_a_file_is_cut_does_not_hide_its_parts():
+    cut = FileRecord("a", "f-1", "a.json", FileState.SPLIT, plan=PLAN)
+    assert merge(cut, FileRecord("a", "f-1", "a.json")) == cut
+    anew = FileRecord("a", "f-2", "a.json", attempt=1)
+    assert merge(cut, anew) == anew
