@@ -99,7 +99,9 @@ def test_a_later_run_does_not_submit_what_failed_again(api, dag, run_dag, long, 
     assert api.count("POST") == PARTS
 
 
-def test_a_part_without_an_answer_is_ambiguous_and_only_a_clear_submits_it_again(api, dag, run_dag, long, out):
+def test_a_part_without_an_answer_is_ambiguous_and_only_a_clear_submits_it_again(
+    api, dag, run_dag, long, out
+):
     api.script("POST", reset_after_body())
     assert run_dag(dag).state == "failed"
     assert [part.state for part in manifest_of(out).parts].count(FileState.AMBIGUOUS) == 1

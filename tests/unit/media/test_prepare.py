@@ -479,7 +479,10 @@ def test_a_part_for_which_there_is_no_space_names_the_folder(settings):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
     try:
-        with pytest.raises(LaplasStorageError, match="temporary_folder"), prepared(source, plan, 0, settings()):
+        with (
+            pytest.raises(LaplasStorageError, match="temporary_folder"),
+            prepared(source, plan, 0, settings()),
+        ):
             pass
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -547,7 +550,10 @@ def test_the_default_folder_is_the_systems(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     source = upload(mp4())
     plan = plan_media(source, MediaSettings())
-    with pytest.raises(LaplasArgumentError, match="temporary_folder"), prepared(source, plan, 0, MediaSettings()):
+    with (
+        pytest.raises(LaplasArgumentError, match="temporary_folder"),
+        prepared(source, plan, 0, MediaSettings()),
+    ):
         pass
 
 

@@ -113,9 +113,7 @@ def test_a_redirect_is_followed_as_it_is_written(origin):
 )
 def test_what_a_url_does_wrong_is_said_without_its_signature(origin, page, reason, tmp_path):
     origin.pages["/a"] = page
-    settings = MediaSettings(
-        allow_private_urls=True, max_fetch_bytes=100_000, temporary_folder=str(tmp_path)
-    )
+    settings = MediaSettings(allow_private_urls=True, max_fetch_bytes=100_000, temporary_folder=str(tmp_path))
     message = refusal(f"{origin.url}/a?token=0123456789abcdef", settings)
     assert reason in message
     assert "0123456789abcdef" not in message
@@ -178,7 +176,16 @@ def test_every_hop_of_a_redirect_is_checked(origin, monkeypatch):
 @pytest.mark.parametrize(
     "address",
     [
-        *("10.1.2.3", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "::"),
+        *(
+            "10.1.2.3",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+        ),
         *("fe80::1", "fc00::1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::", "fec0::1", "5f00::1"),
         *("::127.0.0.1", "::ffff:0:7f00:1", "64:ff9b:1::7f00:1", "ff02::1", "fe80::1%eth0", "2130706433", ""),
     ],
