@@ -13,7 +13,6 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 from urllib.parse import unquote
@@ -137,26 +136,12 @@ class _Download:
             await self._stream(file)
         except _WriteError as error:
             raise error.cause from None
-        except aiohttp.ConnectionTimeoutError:
-            raise _FailedError(f"there was no connection within {CONNECT:g} s") from None
-        except TimeoutError:
-            raise _FailedError(f"nothing came for {STALL:g} s") from None
-        except aiohttp.TooManyRedirects:
-            raise _FailedError(f"it redirects more than {MOST_REDIRECTS} times") from None
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
-            raise _FailedError("it is, or redirects to, something that is not an http(s) URL") from None
-        except aiohttp.ClientPayloadError:
-            raise _FailedError("the connection was cut before the end") from None
-        except aiohttp.ClientConnectorDNSError:
-            raise _FailedError("its host name cannot be resolved") from None
-        except aiohttp.ClientSSLError:
-            raise _FailedError("its certificate is not trusted, or TLS failed") from None
-        except (aiohttp.ClientError, OSError, ValueError):
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             if self._gate.refused:
                 raise _FailedError(
                     "it leads to a private address, which only `media.allow_private_urls` allows"
                 ) from None
-            raise _FailedError("its host cannot be reached, or does not answer like a web server") from None
+            raise _FailedError(_why(error)) from None
 
     async def _stream(self, file: BinaryIO) -> None:
         # Without compression, so that the limit applies to the bytes that come.
@@ -193,6 +178,25 @@ class _Download:
     def _check_size(self, size: int) -> None:
         if size > self._most:
             raise _FailedError(f"it is larger than {self._most:,} bytes (`media.max_fetch_bytes`)")
+
+
+# The first that matches: some are of several of these classes.
+_REASONS = (
+    (aiohttp.ConnectionTimeoutError, "there was no connection within {connect:g} s"),
+    (TimeoutError, "nothing came for {stall:g} s"),
+    (aiohttp.TooManyRedirects, "it redirects more than {redirects} times"),
+    (aiohttp.InvalidURL, "it is, or redirects to, something that is not an http(s) URL"),
+    (aiohttp.NonHttpUrlClientError, "it is, or redirects to, something that is not an http(s) URL"),
+    (aiohttp.ClientPayloadError, "the connection was cut before the end"),
+    (aiohttp.ClientConnectorDNSError, "its host name cannot be resolved"),
+    (aiohttp.ClientSSLError, "its certificate is not trusted, or TLS failed"),
+    (Exception, "its host cannot be reached, or does not answer like a web server"),
+)
+
+
+def _why(error: Exception) -> str:
+    reason = next(text for kind, text in _REASONS if isinstance(error, kind))
+    return reason.format(connect=CONNECT, stall=STALL, redirects=MOST_REDIRECTS)
 
 
 class _WriteError(Exception):

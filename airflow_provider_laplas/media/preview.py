@@ -1,15 +1,12 @@
 """What would be sent of recordings, as plain JSON; nothing is encoded or submitted. Blocking."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.media.plan import MediaPlan
 from airflow_provider_laplas.media.preparation import Preparation
 from airflow_provider_laplas.transcript.usage import estimated_cost
-
-_ENCODED = "encode"
-_AS_IT_IS = "as_it_is"
 
 
 def preview(upload: Upload, preparation: Preparation) -> dict[str, Any]:
@@ -23,12 +20,28 @@ def preview(upload: Upload, preparation: Preparation) -> dict[str, Any]:
     :raises LaplasArgumentError: as :func:`~airflow_provider_laplas.media.prepare.plan_media`
     """
     plan = preparation.plan(upload)
+    size = _copied_size(upload, plan) if plan.kind == "copy" else None
+    return of_plan(plan, preparation, size=size)
+
+
+def of_plan(
+    plan: MediaPlan, preparation: Preparation, *, size: int | None = None, only: Collection[int] | None = None
+) -> dict[str, Any]:
+    """
+    Return the same of a plan that was made before.
+
+    :param size: bytes to be sent, if that is known
+    :param only: the numbers of the parts that are sent, from 0. Default: all
+    """
+    parts = [part for number, part in enumerate(plan.parts) if only is None or number in only]
+    if plan.kind == "encode":
+        size = _encoded_size(plan, sum(part.seconds for part in parts), preparation)
     return {
         "kind": plan.kind,
         "seconds": plan.seconds or None,
-        "bytes": upload.size,
-        "bytes_to_send": _bytes_to_send(upload, plan, preparation),
-        "estimated": plan.kind != _AS_IT_IS,
+        "bytes": plan.size,
+        "bytes_to_send": plan.size if size is None else size,
+        "estimated": plan.kind != "as_it_is",
         "parts": [
             {
                 "start": part.pieces[0].start,
@@ -36,7 +49,7 @@ def preview(upload: Upload, preparation: Preparation) -> dict[str, Any]:
                 "seconds": round(part.seconds, 3),
                 "why": part.why,
             }
-            for part in plan.parts
+            for part in parts
         ]
         if plan.seconds
         else [_unknown(plan.parts[0].why)],
@@ -50,7 +63,7 @@ def untouched(size: int | None, why: str) -> dict[str, Any]:
     :param size: in bytes; None for a URL, which the API fetches
     """
     return {
-        "kind": _AS_IT_IS,
+        "kind": "as_it_is",
         "seconds": None,
         "bytes": size,
         "bytes_to_send": size or 0,
@@ -65,8 +78,11 @@ def _unknown(why: str) -> dict[str, Any]:
 
 def totals(files: Iterable[Mapping[str, Any]], price_per_minute: float | None) -> dict[str, Any]:
     """
-    Return the sums of previews: ``files``, ``errors``, ``generations``, ``bytes``, ``bytes_to_send``, and ``seconds`` of audio
-    that are sent. With a price, ``estimated_cost``, unless the length of a file is unknown.
+    Return the sums of previews.
+
+    ``files``, ``errors``, ``generations``, ``bytes``, ``bytes_to_send``, ``seconds`` of audio that are sent,
+    ``unknown_lengths`` (generations whose seconds are not among these); with a price, ``estimated_cost``, unless there are
+    such.
     """
     files = list(files)
     sent = [file for file in files if "error" not in file]
@@ -86,19 +102,22 @@ def totals(files: Iterable[Mapping[str, Any]], price_per_minute: float | None) -
     return found if cost is None else found | {"estimated_cost": cost}
 
 
-def _bytes_to_send(upload: Upload, plan: MediaPlan, preparation: Preparation) -> int:
+def _encoded_size(plan: MediaPlan, seconds: float, preparation: Preparation) -> int:
     # Imported here to keep DAG parsing fast.
-    from airflow_provider_laplas.media.probing import probe  # noqa: PLC0415
-    from airflow_provider_laplas.media.rendering import bytes_per_second, copied_size  # noqa: PLC0415
+    from airflow_provider_laplas.media.rendering import bytes_per_second  # noqa: PLC0415
 
     settings = preparation.settings
-    if plan.kind == _ENCODED:
-        rate = bytes_per_second(settings.codec, settings.sample_rate, plan.channels)
-        return round(sum(part.seconds for part in plan.parts) * rate)
-    if plan.kind == _AS_IT_IS or plan.track is None:
-        return plan.size
+    return round(
+        seconds * bytes_per_second(plan.codec or settings.codec, settings.sample_rate, plan.channels)
+    )
+
+
+def _copied_size(upload: Upload, plan: MediaPlan) -> int:
+    from airflow_provider_laplas.media.probing import probe  # noqa: PLC0415
+    from airflow_provider_laplas.media.rendering import copied_size  # noqa: PLC0415
+
     found = probe(upload)
     track = next((each for each in found.tracks if each.index == plan.track), None) if found else None
     if track is not None and track.bit_rate:
         return round(track.bit_rate / 8 * plan.seconds)
-    return copied_size(upload, plan.track)[0]
+    return copied_size(upload, plan.track or 0)[0]

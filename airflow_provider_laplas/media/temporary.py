@@ -37,7 +37,7 @@ def temporary_file(folder: str | None, write: Callable[[BinaryIO], object]) -> I
     :raises LaplasStorageError: if there is no space for it
     """
     try:
-        raw = tempfile.TemporaryFile(dir=folder, buffering=0)
+        raw = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
     except OSError as error:
         raise LaplasArgumentError(
             f"No temporary file can be made: {error.strerror}. Name a folder that the worker can write to in "
