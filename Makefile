@@ -86,7 +86,7 @@ bench: $(DEV) ## compare with a bare loop, other providers' triggers, mapped tas
 bench-cluster: $(CLUSTER) ## measure thousands of deferred sensors on two triggerers of a cluster, for half an hour or more
 	$(RUN) tests.benchmarks.load
 
-figures: $(if $(filter cluster load,$(NAMES)),$(CLUSTER)) $(DEV) $(UV) ## measure again what the documentation's figures say, and write them there: make figures NAMES=versions
+figures: $(if $(filter cluster,$(NAMES)),$(CLUSTER)) $(if $(filter screenshots,$(NAMES)),chromium $(UI)) $(DEV) $(UV) ## measure again what the documentation's figures say, and write them there: make figures NAMES=versions
 	$(RUN) tests.docs.figures $(NAMES)
 
 lint: $(DEV) $(DOCS) $(CLUSTER) ## check style, format, types and which module may import which

@@ -161,6 +161,11 @@ def encrypted_mp4() -> bytes:
     return mp4().replace(b"mp4a", b"enca")
 
 
+def live_webm(samples: Samples, *, late: float = 0.0) -> bytes:
+    """Return a WebM as a browser records it, which does not say how long it is, and has no index."""
+    return mp4(samples, container="webm", codec="libopus", video="libvpx", late=late, options={"live": "1"})
+
+
 def wav(samples: Samples | None = None, **options: Any) -> bytes:
     given = {"container": "wav", "codec": "pcm_s16le", **options}
     return media([tone(3) if samples is None else samples], **given)

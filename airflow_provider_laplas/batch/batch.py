@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_provider_laplas.batch.begin import Beginning
 from airflow_provider_laplas.batch.finish import gather, take_late, tally_of, write
+from airflow_provider_laplas.batch.joining import ready_to_join
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.batch.publish import publish_completed
 from airflow_provider_laplas.batch.sources import Source, find_sources
@@ -237,10 +238,13 @@ class Batch:
         """
         Write the manifest, which holds all that was noted, and return it.
 
-        :return: the manifest, and whether an asset event is due; None if late answers of other writers were found, which
-            there is something to wait for now
+        :return: the manifest, and whether an asset event is due; None if there is something to do first: there are late
+            answers of other writers, or files whose parts are to be joined
         :raises LaplasArgumentError: if somebody else has taken the lease
         """
+        if ready_to_join(state):
+            # The last parts of a file were refused just now.
+            return None
         manifest, new = gather(state)
         if take_late(state, manifest, self.request.timeout):
             return None

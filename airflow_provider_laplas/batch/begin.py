@@ -130,8 +130,10 @@ class Beginning:
     ) -> tuple[Mapping[str, Source], list[FileRecord]]:
         """Return the files by their outputs as they are called from here on, and what is to be done about each."""
         sources = self._with_legacy_names(sources, known)
-        at_work = (part.output for part in earlier.parts if part.listed)
-        self.outputs.update(self._missed([*sources, *at_work], known))
+        self.outputs.update(self._missed(sources, known))
+        # Those of a file whose transcript is stored are not needed, and may be deleted.
+        needed = (p for p in earlier.parts if p.part_of in sources and p.part_of not in self.outputs)
+        self.outputs.update(self._missed([part.output for part in needed], known))
         asks = any(source.asks for source in sources.values())
         # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
         each = self.storage.map if asks else map
@@ -274,6 +276,9 @@ class Beginning:
             """Tell whether an output of which nothing is noted was made after the audio was changed last."""
             if record.state is not FileState.PENDING or record.output in known:
                 return False
+            if record.part_of is not None:
+                # Its name tells of which audio it is.
+                return True
             return sources[record.output].modified(self.storage) <= self.outputs[record.output].modified
 
         there = [record for record in records if record.output in self.outputs]

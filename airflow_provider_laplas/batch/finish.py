@@ -4,9 +4,10 @@ import time
 
 from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest.files import TRANSCRIBED, FileState
+from airflow_provider_laplas.manifest.files import TRANSCRIBED, WITHOUT_TRANSCRIPT, FileRecord, FileState
 from airflow_provider_laplas.manifest.journal import Segment
 from airflow_provider_laplas.manifest.manifest import Manifest
+from airflow_provider_laplas.manifest.parts import part_outputs
 from airflow_provider_laplas.manifest.state import BatchState, Tally
 from airflow_provider_laplas.manifest.summary import leave
 from airflow_provider_laplas.persistence import persistently
@@ -17,6 +18,7 @@ MOST_UNLISTED = 10_000
 
 
 _LACKING = {FileState.FAILED, FileState.SPLIT}
+_OPEN = WITHOUT_TRANSCRIPT | {FileState.INTENT, FileState.AMBIGUOUS}
 
 
 def gather(state: BatchState) -> tuple[Manifest, list[Segment]]:
@@ -46,10 +48,25 @@ def write(state: BatchState, manifest: Manifest, new: list[Segment]) -> None:
     # A file that was never submitted is forgotten once it is no longer listed; not the ids that are known of one.
     unlisted = [each for each in manifest.unlisted if each.state is not FileState.PENDING or each.other_ids]
     manifest.unlisted = unlisted[-MOST_UNLISTED:]
-    files = {record.output for record in (*manifest.entries, *manifest.unlisted)}
-    manifest.parts = [part for part in manifest.parts if part.part_of in files]
+    if manifest.parts:
+        manifest.parts = _remembered(manifest)
     manifest.fold(new, state.lease, state.storage)
     leave(state.lease, state.storage, state.tally)
+
+
+def _remembered(manifest: Manifest) -> list[FileRecord]:
+    """Return the parts that belong to a file as it is now; of others what is open, unknown or of this run."""
+    files = {record.output: record for record in (*manifest.entries, *manifest.unlisted)}
+    wanted = {
+        output
+        for name in {str(part.part_of) for part in manifest.parts} & files.keys()
+        for output in part_outputs(files[name])
+    }
+    return [
+        part
+        for part in manifest.parts
+        if part.output in wanted or part.state in _OPEN or part.lease >= manifest.began_lease
+    ]
 
 
 def take_late(state: BatchState, manifest: Manifest, timeout: float) -> bool:
@@ -65,7 +82,7 @@ def take_late(state: BatchState, manifest: Manifest, timeout: float) -> bool:
     state.tally = tally_of(manifest)
     _take_up_files(state, manifest, {record.part_of for record in late if record.part_of is not None})
     for record in late:
-        state.add(record)
+        state.replace(record)
         if record.generation_id is None:
             error = ambiguous_submission("Another try was cut off before the generation's id was saved.")
             state.transition(record, FileState.AMBIGUOUS, error=error.message, completed_at=time.time())
@@ -80,11 +97,11 @@ def _take_up_files(state: BatchState, manifest: Manifest, outputs: set[str]) -> 
         each.output: each for each in manifest.entries if each.output in outputs and each.state in _LACKING
     }
     for file in files.values():
-        state.add(file)
+        state.replace(file)
         state.transition(file, FileState.SPLIT, error=None, completed_at=None)
     for part in manifest.parts:
         if part.part_of in files and part.listed:
-            state.add(part)
+            state.replace(part)
 
 
 def tally_of(manifest: Manifest) -> Tally:

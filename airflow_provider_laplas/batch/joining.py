@@ -23,12 +23,7 @@ def join_parts(state: BatchState) -> None:
     A file waits for all of its parts, so that each has its chance. The replies of the parts stay where they are: a Clear
     submits only those again that have failed.
     """
-    parts = state.open_parts()
-    ready = [
-        (file, parts.get(file.output, []))
-        for file in state.having(FileState.SPLIT)
-        if all(part.state not in UNFINISHED for part in parts.get(file.output, []))
-    ]
+    ready = ready_to_join(state)
     results = state.storage.map(lambda each: persistently(_join, state, *each), ready)
     for (file, _), (result, facts) in zip(ready, results, strict=True):
         if facts.get("error"):
@@ -36,6 +31,15 @@ def join_parts(state: BatchState) -> None:
         state.transition(file, result, completed_at=time.time(), **facts)
     if ready:
         state.note()
+
+
+def ready_to_join(state: BatchState) -> list[tuple[FileRecord, list[FileRecord]]]:
+    """Return the files, and their parts, that wait for none of their parts any more."""
+    files = list(state.having(FileState.SPLIT))
+    # Most batches have none: looking for parts takes time that grows like the files.
+    parts = state.open_parts() if files else {}
+    found = [(file, parts.get(file.output, [])) for file in files]
+    return [each for each in found if all(part.state not in UNFINISHED for part in each[1])]
 
 
 def _join(state: BatchState, file: FileRecord, parts: list[FileRecord]) -> tuple[FileState, dict[str, Any]]:
@@ -60,6 +64,8 @@ def _join(state: BatchState, file: FileRecord, parts: list[FileRecord]) -> tuple
         reply = join_replies(replies, seconds=plan.seconds, media=plan.to_fields())
     except (LaplasArgumentError, LaplasMalformedReplyError) as error:
         return FileState.FAILED, {"error": error.message}
+    # Others may have transcribed newer audio meanwhile, whose transcript must not be replaced.
+    state.check()
     write_reply(state.uri_of(file), reply, state.storage)
     return FileState.COMPLETED, {"error": None, "formats": None, "audio_seconds": plan.seconds}
 

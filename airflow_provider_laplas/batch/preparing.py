@@ -6,14 +6,13 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.audio.sources import is_web_url
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.manifest.files import FileRecord
-from airflow_provider_laplas.manifest.parts import part_records
+from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.media.plan import MediaPlan
 from airflow_provider_laplas.media.preparation import Preparation
@@ -29,21 +28,26 @@ class _Download:
     """
     What a web URL has led to.
 
-    :ivar uses: how many uploads are still to be made of it
+    :ivar users: how many uploads are being made of it
     """
 
     files: ExitStack = field(default_factory=ExitStack)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     upload: Upload | None = None
-    uses: int = 1
+    users: int = 0
+
+
+def not_prepared(argument: str) -> LaplasArgumentError:
+    """Return the error for a part that cannot be made: the recording must not be sent in its place."""
+    return LaplasArgumentError(
+        f"`{argument}` is not set any more, but the recording was cut into parts, of which some are not submitted yet. "
+        "Set it as it was, and clear the task.",
+        argument=argument,
+    )
 
 
 class PreparedAudio:
-    """
-    Prepares the audio of a batch's files.
-
-    :ivar planning: the files that may turn out to be submitted in parts
-    """
+    """Prepares the audio of a batch's files."""
 
     def __init__(self, state: BatchState, preparation: Preparation) -> None:
         self._state = state
@@ -51,7 +55,6 @@ class PreparedAudio:
         # As many as there are cores: it is work, and not waiting.
         self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="laplas-media")
         self._downloads: dict[str, _Download] = {}
-        self.planning: set[asyncio.Future[MediaPlan]] = set()
 
     def close(self) -> None:
         """Delete what was downloaded. What is being prepared is not waited for."""
@@ -72,15 +75,14 @@ class PreparedAudio:
         """
         if isinstance(audio, str):
             if not self._preparation.settings.fetch:
+                if record.part is not None:
+                    raise not_prepared("media.fetch")
                 return audio
             audio = await self._download(stack, record, audio)
         if record.part is not None:
             plan = self._plan_of(record, changed, audio)
             return await self._enter(stack, self._preparation.prepared(audio, plan, record.part))
-        planning = asyncio.ensure_future(self._plan(record, changed, audio))
-        self.planning.add(planning)
-        planning.add_done_callback(self.planning.discard)
-        plan = await planning
+        plan = await self._plan(record, changed, audio)
         if not plan.is_whole:
             return None
         return await self._enter(stack, self._preparation.prepared(audio, plan, 0))
@@ -89,11 +91,8 @@ class PreparedAudio:
         plan = await self._run(self._preparation.plan, audio)
         if not plan.is_whole:
             # The fingerprint of a URL does not change with its content.
-            fields = plan.to_fields() | ({"version": audio.version} if is_web_url(record.source) else {})
-            parts = part_records(replace(record, fingerprint=changed), fields)
-            self._state.split(record, fields, parts, fingerprint=changed)
-            if record.output in self._downloads:
-                self._downloads[record.output].uses += len(plan.parts)
+            version = {"version": audio.version} if is_web_url(record.source) else {}
+            self._state.split(record, changed, plan.to_fields() | version)
             log.info("%s is submitted in %d parts.", redacted(record.source), len(plan.parts))
         return plan
 
@@ -110,18 +109,25 @@ class PreparedAudio:
                 "durable=False: it is cut anew then, and all of it is submitted.",
                 argument="audio",
             )
-        return MediaPlan.from_fields(file.plan)
+        try:
+            return MediaPlan.from_fields(file.plan)
+        except ValueError as error:
+            raise LaplasArgumentError(
+                f"`audio` was cut into parts by another version of this package: {error}", argument="audio"
+            ) from None
 
     async def _download(self, stack: AsyncExitStack, record: FileRecord, url: str) -> Upload:
         output = record.part_of or record.output
         download = self._downloads.setdefault(output, _Download())
 
         async def used() -> None:
-            download.uses -= 1
-            if download.uses <= 0:
-                self._downloads.pop(output, None)
+            download.users -= 1
+            # Those parts that are about to be submitted are made of the same download.
+            if not download.users and not self._has_pending_parts(output):
+                del self._downloads[output]
                 await asyncio.to_thread(download.files.close)
 
+        download.users += 1
         stack.push_async_callback(used)
         async with download.lock:
             if download.upload is None:
@@ -129,6 +135,9 @@ class PreparedAudio:
                 upload: Upload = await self._run(download.files.enter_context, fetched)
                 download.upload = upload
             return download.upload
+
+    def _has_pending_parts(self, output: str) -> bool:
+        return any(part.part_of == output for part in self._state.having(FileState.PENDING))
 
     async def _enter(self, stack: AsyncExitStack, context: AbstractContextManager[Upload]) -> Upload:
         entering = asyncio.ensure_future(self._run(context.__enter__))

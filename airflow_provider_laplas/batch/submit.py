@@ -16,7 +16,7 @@ from airflow_provider_laplas.audio.fingerprint import fingerprint
 from airflow_provider_laplas.audio.sources import is_web_url, open_listed
 from airflow_provider_laplas.batch import timing
 from airflow_provider_laplas.batch.notes import Notes, end
-from airflow_provider_laplas.batch.preparing import PreparedAudio
+from airflow_provider_laplas.batch.preparing import PreparedAudio, not_prepared
 from airflow_provider_laplas.batch.progress import Progress
 from airflow_provider_laplas.client.rate_limited import RateLimitedClient
 from airflow_provider_laplas.errors import (
@@ -110,6 +110,8 @@ class Submissions:
         self._over = False
         self._unreadable = 0
         self._prepared = PreparedAudio(state, request.preparation) if request.preparation else None
+        # Files of which it is not known yet whether they are submitted in parts.
+        self._undecided: dict[str, asyncio.Future[None]] = {}
         self._noting: asyncio.Task[Exception | None] | None = None
 
     async def run(self, client: Callable[[], RateLimitedClient]) -> None:
@@ -193,14 +195,20 @@ class Submissions:
             if not self._next:
                 return None
             self._room -= 1
-            return self._next.popleft()
+            record = self._next.popleft()
+            if self._prepared is not None and record.part is None:
+                self._undecided[record.output] = asyncio.get_running_loop().create_future()
+            return record
+
+    def _decided(self, record: FileRecord) -> None:
+        if (decided := self._undecided.pop(record.output, None)) is not None:
+            decided.set_result(None)
 
     async def _may_have_more(self) -> bool:
         """Wait for a recording that may be submitted in parts, and return whether there was one."""
-        planning = self._prepared.planning if self._prepared else None
-        if not planning or self._over or self._room <= 0 or self._stopped():
+        if not self._undecided or self._over or self._room <= 0 or self._stopped():
             return False
-        await asyncio.wait(planning, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*self._undecided.values()], return_when=asyncio.FIRST_COMPLETED)
         return True
 
     async def _submit(self, record: FileRecord) -> None:
@@ -225,6 +233,8 @@ class Submissions:
         except LaplasError:
             state.transition(record, FileState.PENDING)
             raise
+        finally:
+            self._decided(record)
         if record.state not in {FileState.SUBMITTED, FileState.AMBIGUOUS}:
             # What may have been accepted takes its room.
             self._room += 1
@@ -234,10 +244,13 @@ class Submissions:
         # The file may have changed since it was listed.
         changed = fingerprint(record.fingerprint, audio)
         if self._prepared is None:
+            if record.part is not None:
+                raise not_prepared("media")
             self._accepted(record, await self._submit_once_or_twice(record, changed, audio))
             return
         async with AsyncExitStack() as stack:
             ready = await self._prepared.enter(stack, record, changed, audio)
+            self._decided(record)
             # Else it is submitted in parts, which are pending now.
             if ready is not None:
                 self._accepted(record, await self._submit_once_or_twice(record, changed, ready))

@@ -155,7 +155,7 @@ class ClientFields(TypedDict, total=False):
     max_reply_bytes: int
     min_upload_bytes_per_second: float
     max_requests_per_second: float
-    max_upload_bytes: int
+    max_upload_bytes: int | None
 
 
 class SettingsSource(Protocol):

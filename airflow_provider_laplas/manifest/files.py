@@ -41,6 +41,9 @@ FAILED_STATES = frozenset(
 TRANSCRIBED = frozenset({FileState.COMPLETED, FileState.REJECTED, FileState.SKIPPED})
 """States of files whose transcript was billed and is stored."""
 
+WITHOUT_TRANSCRIPT = frozenset({FileState.SUBMITTED, FileState.TIMED_OUT, FileState.GONE})
+"""States of files whose generation was accepted, and is billed if it succeeds, but whose transcript is not stored."""
+
 _UNKNOWN = frozenset({FileState.PENDING, FileState.INTENT, FileState.AMBIGUOUS})
 
 
@@ -192,7 +195,7 @@ def merge(older: FileRecord, newer: FileRecord) -> FileRecord:
         return _with_ids(older, newer.other_ids)
     # One that is finished is superseded where the audio changed, but not where the same was submitted twice.
     twice = older.fingerprint == newer.fingerprint and older.state is not FileState.FAILED
-    if theirs is not None and (older.state is FileState.SUBMITTED or twice):
+    if theirs is not None and (older.state in WITHOUT_TRANSCRIPT or twice):
         return _with_ids(newer, [*(older.other_ids or ()), theirs])
     return _with_ids(newer, older.other_ids)
 

@@ -27,7 +27,7 @@ def part_outputs(file: FileRecord, plan: Mapping[str, Any] | None = None) -> lis
     return [f"{FOLDER}/{stem}/{digest}-{number}of{count}.json" for number in range(1, count + 1)]
 
 
-def part_records(file: FileRecord, plan: Mapping[str, Any]) -> list[FileRecord]:
+def part_records(file: FileRecord, plan: Mapping[str, Any] | None = None) -> list[FileRecord]:
     """Return the parts of a file that is to be submitted in parts, as new records."""
     return [
         FileRecord(file.source, file.fingerprint, output, part_of=file.output, part=number)

@@ -16,6 +16,7 @@ from airflow_provider_laplas.manifest.files import (
 from airflow_provider_laplas.manifest.journal import PAGE, Journal, read_lines
 from airflow_provider_laplas.manifest.lease import Lease, check_lease
 from airflow_provider_laplas.manifest.manifest import apply
+from airflow_provider_laplas.manifest.parts import part_records
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage
 
@@ -143,6 +144,12 @@ class BatchState:
         """Take a file in that something is to be done about. It is not counted."""
         self._open[record.state][record.output] = record
 
+    def replace(self, record: FileRecord) -> None:
+        """Take a file in, instead of what is known of it here. It is not counted."""
+        for files in self._open.values():
+            files.pop(record.output, None)
+        self.add(record)
+
     def close(self, record: FileRecord) -> None:
         """Forget a file that nothing more is to be done about."""
         self._open[record.state].pop(record.output, None)
@@ -160,16 +167,15 @@ class BatchState:
         self.tally.add(record)
         self._changed.setdefault(record.output, (record, set()))[1].update(names)
 
-    def split(
-        self, record: FileRecord, plan: Mapping[str, Any], parts: Iterable[FileRecord], *, fingerprint: str
-    ) -> None:
+    def split(self, record: FileRecord, fingerprint: str, plan: Mapping[str, Any]) -> None:
         """
         Have a file be submitted in parts, which are pending from here on. It is noted by the next :meth:`note`.
 
-        :param fingerprint: of the audio that was cut
+        :param fingerprint: of the audio that was planned, which may be newer than the one that was listed
+        :param plan: as a :class:`~airflow_provider_laplas.media.MediaPlan` says
         """
-        self.transition(record, FileState.SPLIT, plan=dict(plan), fingerprint=fingerprint)
-        for part in parts:
+        self.transition(record, FileState.SPLIT, fingerprint=fingerprint, plan=dict(plan))
+        for part in part_records(record, plan):
             self.tally.add(part)
             self.add(part)
             self._changed[part.output] = (part, set(ALL_FIELDS))

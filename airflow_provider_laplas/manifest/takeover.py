@@ -10,14 +10,16 @@ from airflow_provider_laplas.api.retry import ambiguous_submission
 from airflow_provider_laplas.backends import FileInfo
 from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import (
+    FAILED_STATES,
     MOST_OTHER_IDS,
     TRANSCRIBED,
     UNFINISHED,
+    WITHOUT_TRANSCRIPT,
     FileRecord,
     FileState,
 )
 from airflow_provider_laplas.manifest.manifest import Manifest
-from airflow_provider_laplas.manifest.parts import part_outputs
+from airflow_provider_laplas.manifest.parts import part_outputs, part_records
 
 
 def take_over(
@@ -72,14 +74,47 @@ def take_over(
         _part_after(old, listed.get(str(old.part_of)), occasion, policy, lease, stored=old.output in outputs)
         for old in earlier.parts
     ]
+    if occasion is Occasion.CLEAR:
+        parts += _unknown_parts(listed.values(), parts)
+    listed.update(_lacking_as_before(earlier, listed, parts))
     return [*listed.values(), *unlisted, *parts]
+
+
+def _unknown_parts(files: Iterable[FileRecord], known: Iterable[FileRecord]) -> list[FileRecord]:
+    """Return those parts of files of which nothing is known: what had noted them was deleted."""
+    outputs = {part.output for part in known}
+    split = (file for file in files if file.state is FileState.SPLIT and file.plan is not None)
+    return [part for file in split for part in part_records(file) if part.output not in outputs]
+
+
+def _lacking_as_before(
+    earlier: Manifest, listed: Mapping[str, FileRecord], parts: Iterable[FileRecord]
+) -> dict[str, FileRecord]:
+    """Return the files that have failed for want of parts, about which nothing is done now: that was reported before."""
+    failed = {
+        old.output: old
+        for old in (*earlier.entries, *earlier.unlisted)
+        if old.state is FileState.FAILED
+        and old.plan is not None
+        and old.output in listed
+        and listed[old.output].state is FileState.SPLIT
+    }
+    states: dict[str, set[FileState]] = {output: set() for output in failed}
+    for part in parts:
+        if part.part_of in failed and part.listed:
+            states[part.part_of].add(part.state)
+    return {
+        output: old if old.listed else replace(old, listed=True)
+        for output, old in failed.items()
+        if not states[output] & UNFINISHED and (states[output] & FAILED_STATES or not states[output])
+    }
 
 
 def _begin_anew(entry: FileRecord, old: FileRecord) -> None:
     """Have another submission be made: what late writers still note of the one before is told apart by its number."""
     entry.attempt = old.attempt + (0 if _same_work(entry, old) else 1)
     entry.other_ids = old.other_ids
-    if old.generation_id is not None and old.state in {FileState.SUBMITTED, FileState.GONE}:
+    if old.generation_id is not None and old.state in WITHOUT_TRANSCRIPT:
         entry.other_ids = [*(old.other_ids or ()), old.generation_id][-MOST_OTHER_IDS:]
 
 
@@ -128,7 +163,8 @@ def _facts(old: FileRecord, state: FileState, occasion: Occasion, lease: int) ->
 def _same_work(entry: FileRecord, old: FileRecord) -> bool:
     """Return whether both are the same request, ignoring the version of audio that can no longer be read."""
     if entry.state is FileState.FAILED:
-        begun = old.generation_id is not None or old.state in {FileState.INTENT, FileState.AMBIGUOUS}
+        under_way = {FileState.INTENT, FileState.AMBIGUOUS, FileState.SPLIT}
+        begun = old.generation_id is not None or old.state in under_way
         known = begun or old.state in TRANSCRIBED | {FileState.FAILED}
         return known and old.fingerprint.startswith(entry.fingerprint)
     return old.fingerprint == entry.fingerprint
@@ -169,7 +205,8 @@ def state_after(record: FileRecord, occasion: Occasion, policy: ResumePolicy, *,
 
     :param stored: whether its transcript is in the folder
     """
-    if record.state is FileState.SPLIT:
+    if record.state is FileState.SPLIT or (record.state is FileState.FAILED and record.plan is not None):
+        # What is to be done is decided for each of its parts.
         return FileState.SPLIT
     earlier = _earlier(record, stored=stored)
     match resume(earlier, occasion, policy):

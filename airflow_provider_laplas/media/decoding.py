@@ -1,6 +1,6 @@
 """The samples of an audio track, streamed: at every moment as the recording's clock says, gaps filled with silence."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,6 +24,8 @@ _Frames: TypeAlias = Iterator[tuple[float | None, Any]]
 _SEEKABLE = frozenset({"mov", "matroska", "wav"})
 # Seconds that a decoder needs until what it gives is right.
 _PREROLL = 2.0
+# Seconds that are believed to be missing where the container does not say how long it is.
+_LONGEST_GAP = 60.0
 _TOLERANCE_SECONDS = 0.5
 _TOLERANCE_SHARE = 0.01
 
@@ -48,7 +50,7 @@ def is_short(declared: float | None, seconds: float) -> bool:
 
 def samples(
     upload: Upload, track: int, *, rate: int, mono: bool, start: float = 0.0, tally: Tally | None = None
-) -> "Iterator[NDArray[np.int16]]":
+) -> "Generator[NDArray[np.int16]]":
     """
     Yield arrays of shape (samples, channels), which follow each other without a gap.
 
@@ -77,7 +79,7 @@ def select(container: Any, track: int) -> Any:
     import av.stream  # noqa: PLC0415 - heavy
 
     for stream in container.streams:
-        # Earlier versions of PyAV read all of the file.
+        # Earlier versions of PyAV cannot: they read them, too.
         if stream.index != track and hasattr(stream, "discard"):
             stream.discard = av.stream.Discard.all
     return container.streams[track]
@@ -95,7 +97,8 @@ def _frames(container: Any, stream: Any, tally: Tally) -> _Frames:
             if packet is None:
                 return
             decoded = packet.decode()
-        except (av.error.InvalidDataError, av.error.EOFError):
+        except av.FFmpegError:
+            # An error of the upload's own file is none of FFmpeg's, and ends it.
             tally.damaged += 1
             continue
         for frame in decoded:
@@ -131,11 +134,11 @@ def _blocks(
     """
     import numpy as np  # noqa: PLC0415 - heavy
 
-    latest = (container.duration or 0) / 1_000_000
+    length = (container.duration or 0) / 1_000_000
     clock, written, resampler, kind, width = begin, round(begin * rate), None, None, 1
     for moment, frame in frames:
         # A moment beyond the end is no gap, but a jump in a file that was put together.
-        tolerated = GAP if kind else 0.0
+        tolerated, latest = GAP if kind else 0.0, length or clock + _LONGEST_GAP
         late = moment if moment is not None and clock + tolerated < moment <= latest else None
         # The format may change mid-stream, as it does in concatenated files.
         this = (frame.format.name, frame.layout.name, frame.sample_rate)

@@ -86,6 +86,21 @@ def is_public(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast
 
 
+# The first one that fits counts.
+_REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+    (aiohttp.ConnectionTimeoutError, "there was no connection within {connect:g} s"),
+    (TimeoutError, "nothing came for {stall:g} s"),
+    (aiohttp.TooManyRedirects, "it redirects more than {redirects} times"),
+    (
+        (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
+        "it is, or redirects to, something that is not an http(s) URL",
+    ),
+    (aiohttp.ClientPayloadError, "the connection was cut before the end"),
+    (aiohttp.ClientConnectorDNSError, "its host name cannot be resolved"),
+    (aiohttp.ClientSSLError, "its certificate is not trusted, or TLS failed"),
+)
+
+
 class _Gate:
     """Creates the sockets of one download, only to public addresses unless ``allow_private``."""
 
@@ -137,11 +152,15 @@ class _Download:
         except _WriteError as error:
             raise error.cause from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            if self._gate.refused:
-                raise _FailedError(
-                    "it leads to a private address, which only `media.allow_private_urls` allows"
-                ) from None
-            raise _FailedError(_why(error)) from None
+            raise _FailedError(self._reason(error)) from None
+
+    def _reason(self, error: Exception) -> str:
+        reasons = (text for kinds, text in _REASONS if isinstance(error, kinds))
+        if (reason := next(reasons, None)) is not None:
+            return reason.format(connect=CONNECT, stall=STALL, redirects=MOST_REDIRECTS)
+        if self._gate.refused:
+            return "it leads to a private address, which only `media.allow_private_urls` allows"
+        return "its host cannot be reached, or does not answer like a web server"
 
     async def _stream(self, file: BinaryIO) -> None:
         # Without compression, so that the limit applies to the bytes that come.
@@ -178,25 +197,6 @@ class _Download:
     def _check_size(self, size: int) -> None:
         if size > self._most:
             raise _FailedError(f"it is larger than {self._most:,} bytes (`media.max_fetch_bytes`)")
-
-
-# The first that matches: some are of several of these classes.
-_REASONS = (
-    (aiohttp.ConnectionTimeoutError, "there was no connection within {connect:g} s"),
-    (TimeoutError, "nothing came for {stall:g} s"),
-    (aiohttp.TooManyRedirects, "it redirects more than {redirects} times"),
-    (aiohttp.InvalidURL, "it is, or redirects to, something that is not an http(s) URL"),
-    (aiohttp.NonHttpUrlClientError, "it is, or redirects to, something that is not an http(s) URL"),
-    (aiohttp.ClientPayloadError, "the connection was cut before the end"),
-    (aiohttp.ClientConnectorDNSError, "its host name cannot be resolved"),
-    (aiohttp.ClientSSLError, "its certificate is not trusted, or TLS failed"),
-    (Exception, "its host cannot be reached, or does not answer like a web server"),
-)
-
-
-def _why(error: Exception) -> str:
-    reason = next(text for kind, text in _REASONS if isinstance(error, kind))
-    return reason.format(connect=CONNECT, stall=STALL, redirects=MOST_REDIRECTS)
 
 
 class _WriteError(Exception):

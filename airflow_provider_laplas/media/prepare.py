@@ -34,6 +34,7 @@ from airflow_provider_laplas.media.rendering import (
 from airflow_provider_laplas.media.settings import SHORTEST_PART, MediaSettings
 from airflow_provider_laplas.media.silence import Measured, measure
 from airflow_provider_laplas.media.temporary import temporary_file
+from airflow_provider_laplas.redaction import shown
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,10 @@ def _copied(upload: Upload, settings: MediaSettings, track: Track) -> MediaPlan 
     # A copy begins at once: the times of a track that begins later would be wrong.
     if suffix is None or not track.copyable or track.offset > GAP or (most and likely > most):
         return None
-    size, seconds = copied_size(upload, track.index)
+    copied = copied_size(upload, track.index)
+    if copied is None:
+        return None
+    size, seconds = copied
     if is_short(track.declared, seconds):
         raise _short(upload, seconds, track)
     if most and size * _PACKET_OVERHEAD + HEADER_BYTES > most:
@@ -153,6 +157,8 @@ def _encoded(
     multi_channel: bool,
     extract: bool,
 ) -> MediaPlan:
+    if track.codec is None:
+        raise refused(upload, "has audio of a codec that is not known here. Convert it, to FLAC for example.")
     channels = track.channels if multi_channel else 1
     if channels > MOST_CHANNELS:
         raise refused(
@@ -182,7 +188,7 @@ def _encoded(
     parts = rounded(choose_cuts(pieces, measured.silences, measured.loudness, limit))
     if len(parts) > 1 and not settings.split:
         raise LaplasArgumentError(
-            f"{upload.name} has {seconds:.0f} s of audio, which is over the limits even without pictures, and may not be "
+            f"{shown(upload.name)} has {seconds:.0f} s of audio, which is over the limits even without pictures, and may not be "
             "cut. Allow `media.split`, or raise `media.max_part_seconds` or `media.max_upload_bytes`.",
             argument="media.split",
         )
@@ -254,7 +260,7 @@ def prepared(upload: Upload, plan: MediaPlan, part: int, settings: MediaSettings
     """
     if upload.size != plan.size:
         raise LaplasArgumentError(
-            f"`audio` has changed while it was at work: {upload.name} had {plan.size:,} bytes, and now has "
+            f"`audio` has changed since it was planned: {shown(upload.name)} had {plan.size:,} bytes, and now has "
             f"{upload.size:,}. Clear the task once it is complete.",
             argument="audio",
         )

@@ -1,7 +1,8 @@
 """Writes what is sent of a recording to a file: its packets as they are, or encoded anew."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_laplas.api.calls import Upload
@@ -61,17 +62,22 @@ def bytes_per_second(codec: str, sample_rate: int, channels: int) -> float:
     return sample_rate * channels * 2 * _FLAC_OVERHEAD + 1_000
 
 
-def copied_size(upload: Upload, track: int) -> tuple[int, float]:
+def copied_size(upload: Upload, track: int) -> tuple[int, float] | None:
     """
     Read a track's packets without decoding them, and return their bytes, and the second at which the last one ends.
 
+    :return: None if their times are not in order, so that no container takes them
     :raises LaplasArgumentError: naming ``audio``, if the file is damaged
     """
-    size, end = 0, 0.0
+    size, end, latest = 0, 0.0, -math.inf
     with _read(upload) as container:
         stream = select(container, track)
         for packet in container.demux(stream):
             size += packet.size
+            if packet.dts is not None:
+                if packet.dts <= latest:
+                    return None
+                latest = packet.dts
             if packet.pts is not None:
                 last = packet.pts + (packet.duration or 0) - (stream.start_time or 0)
                 end = max(end, float(last * packet.time_base))
@@ -118,10 +124,10 @@ def encode(
     :raises LaplasArgumentError: naming ``audio``, if the file is damaged, or has become shorter
     :raises OSError: if there is no space for it
     """
-    blocks = samples(upload, track, rate=rate, mono=channels == 1, start=pieces[0].start)
     wanted = sum(round(piece.end * rate) - round(piece.start * rate) for piece in pieces)
     encoded = 0
-    with _written(file, suffix) as out:
+    decoded = samples(upload, track, rate=rate, mono=channels == 1, start=pieces[0].start)
+    with closing(decoded) as blocks, _written(file, suffix) as out:
         add, end = _encoder(out, codec, rate, channels)
         for block in _within(blocks, pieces, rate):
             add(block, encoded)
@@ -152,10 +158,9 @@ def _encoder(
 ) -> "tuple[Callable[[NDArray[np.int16], int], None], Callable[[], None]]":
     import av  # noqa: PLC0415 - heavy
 
-    # Opus takes more than two channels for those of a cinema, and of one of them the low tones only.
-    apart = {"mapping_family": "255"} if channels > _STEREO else {}
-    opus = {"vbr": "off", "application": "voip", **apart}
-    name, options = ("libopus", opus) if codec == "opus" else ("flac", {})
+    # By FFmpeg's default, no channel is taken for that of a cinema's low tones.
+    constant = {"vbr": "off", "application": "voip"}
+    name, options = ("libopus", constant) if codec == "opus" else ("flac", {})
     layout = LAYOUTS[channels]
     stream = out.add_stream(name, rate=rate, layout=layout, options={**options, "flags": "+bitexact"})
     if codec == "opus":
@@ -181,7 +186,7 @@ def _read(upload: Upload) -> Iterator[Any]:
     try:
         with opened(upload) as container:
             yield container
-    except (av.error.InvalidDataError, av.error.EOFError):
+    except av.FFmpegError:
         raise damaged(upload) from None
 
 

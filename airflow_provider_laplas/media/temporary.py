@@ -14,6 +14,15 @@ from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageErr
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Tell whether an error, or what it came of, says that there is no space."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__context__
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """
@@ -37,7 +46,7 @@ def temporary_file(folder: str | None, write: Callable[[BinaryIO], object]) -> I
     :raises LaplasStorageError: if there is no space for it
     """
     try:
-        raw = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        raw = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - it is closed below.
     except OSError as error:
         raise LaplasArgumentError(
             f"No temporary file can be made: {error.strerror}. Name a folder that the worker can write to in "
@@ -50,8 +59,9 @@ def temporary_file(folder: str | None, write: Callable[[BinaryIO], object]) -> I
         try:
             write(file)
             file.flush()
-        except OSError as error:
-            if error.errno not in _FULL:
+        except Exception as error:
+            # PyAV has errors of its own for what fails in writing.
+            if not is_full(error):
                 raise
             raise LaplasStorageError(
                 "There is no space for the audio of a recording. Free some on the worker, or name another folder in "

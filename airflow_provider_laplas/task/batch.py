@@ -143,7 +143,12 @@ class BatchTask:
         state = self._load()
         if state is None:
             return self.start()
-        open_yet = [e for e in state.having(FileState.SUBMITTED) if (e.deadline or 0.0) > time.time()]
+        # Several parts of a file are one file.
+        open_yet = {
+            e.part_of or e.output
+            for e in state.having(FileState.SUBMITTED)
+            if (e.deadline or 0.0) > time.time()
+        }
         if open_yet and self.execution_timeout is not None:
             raise LaplasBatchError(
                 f"`execution_timeout` passed while waiting for {len(open_yet)} files. The API still transcribes and "

@@ -205,10 +205,9 @@ class GenerationTask:
 
         :param generation_ids: of the parts
         """
-        self._open_records(reference.rpartition("/")[0])
         with self._connected():
-            reply = load_reply(reference)
-            outcome = self._hand_on(generation_ids[0], reply, reference, self._output())
+            transcript = Transcript.from_reply(load_reply(reference))
+            outcome = self._publish(generation_ids[0], transcript, reference, self._output())
         if isinstance(outcome, Done):
             outcome.value["generation_ids"] = list(generation_ids)
         return outcome
@@ -334,11 +333,17 @@ class GenerationTask:
     def _hand_on(
         self, generation_id: str, reply: Mapping[str, Any], reference: Reference, output: Output
     ) -> Outcome:
-        """Check a stored reply's quality, write the other formats, emit asset events, and return the summary."""
+        """Remember where a reply is stored, and publish it."""
         fresh = self._remember(generation_id, reference, reply)
         transcript = Transcript.from_reply(reply)
         if fresh:
             METRICS.finished(transcript.duration)
+        return self._publish(generation_id, transcript, reference, output)
+
+    def _publish(
+        self, generation_id: str, transcript: Transcript, reference: Reference, output: Output
+    ) -> Outcome:
+        """Check a stored transcript, write its other formats, emit asset events, and return the summary."""
         # Before the checks, because it is billed whatever their result.
         self.context["ti"].xcom_push(key=USAGE_KEY, value=transcript_usage(transcript, self._price()))
         if why := check_quality(transcript, output.quality, generation_id, report=self._report_findings):

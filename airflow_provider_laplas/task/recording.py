@@ -13,6 +13,7 @@ from airflow_provider_laplas.manifest.files import FileRecord
 from airflow_provider_laplas.manifest.lease import find_lease
 from airflow_provider_laplas.manifest.manifest import NAME
 from airflow_provider_laplas.manifest.names import output_name
+from airflow_provider_laplas.manifest.parts import part_outputs
 from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.task.generation import GenerationTask
@@ -110,13 +111,15 @@ class RecordingTask:
         if not isinstance(outcome, Done) or manifest is None:
             return outcome
         file = manifest.entries[0]
-        parts = [part for part in manifest.parts if part.part_of == file.output and part.listed] or [file]
-        return self._noted(self.whole.hand_on(list(map(_id_of, parts)), manifest.uri_of(file)))
+        outputs = part_outputs(file)
+        parts = sorted((part for part in manifest.parts if part.output in outputs), key=_number)
+        ids = [str(record.generation_id) for record in parts or [file]]
+        return self._noted(self.whole.hand_on(ids, manifest.uri_of(file)))
 
     def _noted(self, outcome: Outcome) -> Outcome:
         self.written = self.whole.written
         return outcome
 
 
-def _id_of(record: FileRecord) -> str:
-    return str(record.generation_id)
+def _number(part: FileRecord) -> int:
+    return part.part or 0

@@ -8,6 +8,8 @@ module                  contents
 ``parts``               words, segments and paragraphs
 ``replies``             reading the API's reply formats
 ``values``              single values of a reply, made fit for every output
+``joining``             one reply of those of a recording that was sent in parts; not re-exported here
+``seams``               what two of these parts both have
 ``stored``              a transcript to JSON values and back
 ``views``               grouping words into sentences and paragraphs, and finding phrases
 ``text``                rules for spaces, ends of sentences and normalized words

@@ -18,7 +18,7 @@ from airflow_provider_laplas.storage import Storage
 from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.usage import estimated_cost
 from airflow_provider_laplas.ui.answers import not_there
-from airflow_provider_laplas.ui.facts import labelled, length, moment, percent
+from airflow_provider_laplas.ui.facts import labelled, length, number, percent
 
 PAGE = 100
 """Files on a page."""
@@ -101,7 +101,7 @@ def describe(record: FileRecord, transcript: Transcript) -> dict[str, Any]:
             "Length": length(record.audio_seconds),
             "Confidence": percent(transcript.confidence),
             "Generation": record.generation_id,
-            "Ended": moment(record.completed_at),
+            "Ended": number(record.completed_at),
         }
     )
     findings = [record.error] if record.error else []

@@ -1,13 +1,19 @@
 """Values as the page shows them, each with a label. Pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 
-def labelled(known: Mapping[str, Any]) -> list[list[str]]:
-    """Return each label and its text, without those of which nothing is known."""
-    return [[label, str(text)] for label, text in known.items() if text]
+def labelled(known: Mapping[str, Any]) -> list[list[str | float]]:
+    """
+    Return each label and its text, without those of which nothing is known.
+
+    A float is a moment, in epoch seconds: the page shows it in the time zone that Airflow's UI is set to.
+    """
+    return [
+        [label, found if isinstance(found, float) else str(found)] for label, found in known.items() if found
+    ]
 
 
 def number(value: Any) -> float | None:
@@ -31,9 +37,3 @@ def money(value: Any) -> str | None:
     """Return a cost in its own currency, as in 0.0125."""
     known = number(value)
     return None if known is None else f"{known:.4f}".rstrip("0").rstrip(".")
-
-
-def moment(epoch: Any) -> str | None:
-    """Return a moment, as in 2026-01-31 23:59:59 UTC."""
-    known = number(epoch)
-    return None if known is None else datetime.fromtimestamp(known, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

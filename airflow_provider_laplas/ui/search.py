@@ -189,16 +189,15 @@ def _row(hit: SearchHit, link: str | None) -> dict[str, Any]:
     }
 
 
-def _report(stats: CollectionStats) -> list[list[str]]:
+def _report(stats: CollectionStats) -> list[list[str | float]]:
     languages = ", ".join(each.language or "not known" for each in islice(stats.languages, 5))
+    newest = stats.newest[0].completed_at if stats.newest else None
     known = {
         "Transcripts": f"{stats.files:,}",
         "Hours of audio": f"{stats.hours:,.1f}",
         "Words": f"{stats.words:,}",
         "Estimated cost": None if stats.cost is None else f"{stats.cost:,.2f}",
         "Languages": languages,
-        "Newest": stats.newest[0].completed_at and f"{stats.newest[0].completed_at:%Y-%m-%d %H:%M UTC}"
-        if stats.newest
-        else None,
+        "Newest": newest and newest.timestamp(),
     }
     return labelled(known)

@@ -14,7 +14,7 @@ from airflow_provider_laplas.manifest.manifest import NAME
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey
 from airflow_provider_laplas.ui import wording
 from airflow_provider_laplas.ui.answers import not_there
-from airflow_provider_laplas.ui.facts import labelled, length, moment, money, number, percent
+from airflow_provider_laplas.ui.facts import labelled, length, money, number, percent
 from airflow_provider_laplas.ui.places import lies_below, own_reference, own_xcom, results_folder, shown_place
 from airflow_provider_laplas.ui.server import Instance, Value, connection_extra, find_instance, find_value
 
@@ -129,7 +129,12 @@ class TaskPage:
             raise not_there(
                 "Airflow does not know this batch's folder any more: it keeps it for some runs only."
             )
-        return f"{str(self.folder()).rstrip('/')}/{NAME}"
+        folder = str(self.folder())
+        # The parts of one recording have a folder of their own below it.
+        waited = self.instance.arguments.get("manifest")
+        if isinstance(waited, str) and lies_below(waited, folder):
+            return waited
+        return f"{folder.rstrip('/')}/{NAME}"
 
     def audio(self) -> str | None:
         """Return where its audio is, redacted; None if it is not a single place."""
@@ -147,8 +152,6 @@ class TaskPage:
             "generation_id": self._generation_id(),
             "since": number(ti.arguments.get("submitted_at")) or ti.deferred_at or ti.started_at,
             "deadline": number(ti.arguments.get("deadline")),
-            # The trigger keeps it in memory, and its log has it.
-            "last_status": None,
             "after_clear": self._after_clear(kind, state, error),
             "error": error and {"message": error["message"], "advice": error["advice"]},
             "source": self.audio(),
@@ -210,7 +213,7 @@ class TaskPage:
         found = self.value("findings")
         return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
-    def _labelled(self) -> list[list[str]]:
+    def _labelled(self) -> list[list[str | float]]:
         """Return what is known of it, each with a label."""
         returned, usage = self.returned(), self.value("usage")
         usage = usage if isinstance(usage, Mapping) else {}
@@ -222,8 +225,8 @@ class TaskPage:
             "Length": length(usage.get("audio_seconds", returned.get("duration"))),
             "Confidence": percent(returned.get("confidence")),
             "Generation": self._generation_id(),
-            "Begun": moment(self.instance.started_at),
-            "Ended": moment(self.instance.ended_at),
+            "Begun": self.instance.started_at,
+            "Ended": self.instance.ended_at,
             "Estimated cost": money(usage.get("estimated_cost")),
             "Tokens": ", ".join(f"{name} {count}" for name, count in tokens.items())
             if isinstance(tokens, Mapping)

@@ -18,14 +18,14 @@ _BATCH = (
     "failed ones are submitted again."
 )
 
-_DURABLE = "With durable=False it always submits."
+_DURABLE = "With `durable=False` it always submits."
 
 _AFTER_ERROR = {
     "LaplasAmbiguousSubmitError": (
         "A Clear submits again, and pays twice if the first submission was accepted: look at the account's usage first."
     ),
     "LaplasGenerationFailedError": "A Clear submits again.",
-    "LaplasGenerationGoneError": 'A Clear fails again, unless the task has on_expired="resubmit": then it submits again.',
+    "LaplasGenerationGoneError": 'A Clear fails again, unless the task has `on_expired="resubmit"`: then it submits again.',
     "LaplasGenerationTimeoutError": "A Clear takes up the same generation, with a new deadline.",
     "LaplasQualityError": "A Clear checks the stored transcript again, and does not pay.",
     "LaplasValidationError": _SUBMITS,

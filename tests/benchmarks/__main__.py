@@ -12,6 +12,7 @@ from tests.benchmarks.common import machine
 from tests.benchmarks.imports import compare_imports
 from tests.benchmarks.latency import compare_latency
 from tests.benchmarks.masking import compare_masking
+from tests.benchmarks.media import compare_media
 from tests.benchmarks.plot import draw
 from tests.benchmarks.upload import compare_upload
 from tests.benchmarks.waits import compare_budget, compare_lateness, compare_waits
@@ -25,6 +26,7 @@ COMPARISONS = {
     "batches": compare_batches,
     "latency": compare_latency,
     "upload": compare_upload,
+    "media": compare_media,
     "imports": compare_imports,
     "masking": compare_masking,
 }

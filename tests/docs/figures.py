@@ -1,6 +1,7 @@
 """
 Measure what the documentation's figures say, and write them there: ``make figures``, or some of them, as with
-``make figures NAMES=versions``. Those of the cluster have to be named (``NAMES='cluster load'``), and take an hour.
+``make figures NAMES=versions``. Those of the cluster have to be named (``NAMES=cluster``), and take half an hour; so have
+the pictures (``NAMES=screenshots``), which need Chromium.
 
 Nothing else writes into the repository. A figure stands between two marks, ``<!-- figures: NAME -->`` and
 ``<!-- end -->``, in whichever page it is read.
@@ -21,6 +22,7 @@ from tests.paths import ROOT
 from tests.versions.matrix import matrix
 
 PLOT = ROOT / "docs" / "waits.svg"
+PICTURES = ROOT / "docs" / "images"
 
 
 def main(names: Sequence[str]) -> None:
@@ -46,22 +48,25 @@ def measure_cluster(file: Path) -> str:
     return table(headings, rows)
 
 
-def measure_load(file: Path) -> str:
-    run("tests.benchmarks.load", "--json", str(file))
-    return bench_tables(json.loads(file.read_text()))
-
-
 def measure_versions(file: Path) -> str:
     run("tests.versions", "--json", str(file))
     return matrix(json.loads(file.read_text()))
+
+
+def measure_screenshots(_: Path) -> str:
+    # Playwright is installed for this one only.
+    from tests.ui.browser.documented import PICTURES as SHOWN  # noqa: PLC0415
+
+    run("tests.ui.browser.documented", str(PICTURES))
+    return pictures(SHOWN)
 
 
 MEASURE = {
     "bench": measure_bench,
     "faults": measure_faults,
     "cluster": measure_cluster,
-    "load": measure_load,
     "versions": measure_versions,
+    "screenshots": measure_screenshots,
 }
 
 
@@ -79,6 +84,11 @@ def bench_tables(figures: Mapping[str, Any]) -> str:
 def faults_table(figures: Mapping[str, int]) -> str:
     """The suite's counts as Markdown, in the order in which it names them."""
     return table(["counted", ""], [[name, f"{count:,}"] for name, count in figures.items()])
+
+
+def pictures(shown: Mapping[str, str]) -> str:
+    """The pictures as Markdown, each below what it shows."""
+    return "\n\n".join(f"{text}:\n\n![{text}](images/{name}.png)" for name, text in shown.items())
 
 
 def pages() -> list[Path]:

@@ -68,6 +68,18 @@ def test_faults_keep_their_order():
     assert shown[2:] == ["| transcripts | 1,234 |", "| lost        | 0     |"]
 
 
+def test_a_picture_stands_below_what_it_shows():
+    assert figures.pictures({"a": "An apple", "b": "A pear"}).splitlines() == [
+        "An apple:",
+        "",
+        "![An apple](images/a.png)",
+        "",
+        "A pear:",
+        "",
+        "![A pear](images/b.png)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(0.012345, "0.0123"), (12.345, "12.3"), (1234.5, "1,234"), (10_000, "10,000"), ("", ""), (0.0, "0")],

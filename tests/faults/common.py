@@ -1,5 +1,6 @@
 """What a fault is done to, and what is counted of it: for one machine, and for a cluster."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from airflow_provider_laplas.manifest import Manifest
 from airflow_provider_laplas.results import load_transcript
-from tests.fake_api import TEXT, FakeAPI
+from tests.fake_api import TEXT, FakeAPI, Request
 from tests.faults.kill import Stopped
 
 RUN_SECONDS = 400
@@ -46,18 +47,20 @@ class Outcome:
         """
         Count; ``owed`` is how many transcripts have to arrive: all, but where a submission was left ambiguous.
 
-        Uploads count as one recording.
+        Uploads of the same name count as one recording.
         """
         # Of a client that is killed right before the body, only the headers come.
         whole = [request for request in api.requests if request.method == "POST" and request.body]
-        submitted = Counter(
-            request.json["url"]
-            if request.headers["content-type"].startswith("application/json")
-            else "upload"
-            for request in whole
-        )
+        submitted = Counter(map(submitted_name, whole))
         arrived = sum(text == TEXT for text in texts)
         return cls(len(whole), submitted.total() - len(submitted), arrived, owed - arrived)
+
+
+def submitted_name(request: Request) -> str:
+    """The URL that was submitted, or the name of the file."""
+    if request.headers["content-type"].startswith("application/json"):
+        return str(request.json["url"])
+    return re.search(rb'filename="([^"]*)"', request.body)[1].decode()
 
 
 @dataclass

@@ -14,12 +14,12 @@ from tests.simulation.histories import History, prepared, run
 CHUNK = 250
 
 
-def _run_chunk(start: int, fault: str | None, stop: int) -> tuple[list[History], int]:
+def _run_chunk(start: int, fault: str | None, stop: int, *, parts: bool) -> tuple[list[History], int]:
     begin, steps = start, 0
     found = []
     with prepared(fault):
         for seed in range(begin, min(begin + CHUNK, stop)):
-            history = run(seed)
+            history = run(seed, parts=parts)
             steps += history.steps
             if history.broken:
                 found.append(history)
@@ -33,10 +33,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first one")
     parser.add_argument("--faults-back", choices=FAULTS, metavar="NAME", help=f"one of {', '.join(FAULTS)}")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--parts", action="store_true", help="recordings that are submitted in parts")
     given = parser.parse_args()
     if given.histories == 1:
         with prepared(given.faults_back):
-            history = run(given.seed, trace=True)
+            history = run(given.seed, parts=given.parts, trace=True)
         print(*history.trace, sep="\n")
         print(f"Seed {given.seed}: {history.broken or 'all properties hold'}")
         return int(history.broken is not None)
@@ -45,7 +46,7 @@ def main() -> int:
     found: list[History] = []
     steps = 0
     with ProcessPoolExecutor(given.processes) as processes:
-        work = partial(_run_chunk, fault=given.faults_back, stop=stop)
+        work = partial(_run_chunk, fault=given.faults_back, stop=stop, parts=given.parts)
         for some, took in processes.map(work, range(given.seed, stop, CHUNK)):
             found += some
             steps += took
@@ -60,7 +61,9 @@ def main() -> int:
         seeds = [history.seed for history in found if str(history.broken).startswith(why)]
         print(f"{count} break '{why}': seeds {', '.join(map(str, seeds[:10]))}")
     print(f"Above, the shortest: seed {shortest.seed}: {shortest.broken}")
-    print(f"Again: python -m tests.simulation --histories 1 --seed {shortest.seed}")
+    print(
+        f"Again: python -m tests.simulation --histories 1 --seed {shortest.seed}{' --parts' if given.parts else ''}"
+    )
     return 1
 
 

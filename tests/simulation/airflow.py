@@ -17,6 +17,7 @@ from airflow_provider_laplas.results.output import Output
 from airflow_provider_laplas.task.batch import BatchTask
 from airflow_provider_laplas.task.outcome import Defer
 from tests.simulation.api import API, Client
+from tests.simulation.recordings import Preparation
 from tests.simulation.world import FOLDER, Killed, World, Writer, _world
 
 RETRIES = 2
@@ -27,6 +28,9 @@ class _BatchTask(BatchTask):
 
     def _price(self) -> None:
         return None
+
+    def _preparation(self) -> Any:
+        return self.preparation
 
 
 class Store:
@@ -62,17 +66,24 @@ class Settings:
     policy: ResumePolicy
     limits: BatchLimits
     timeout: float
+    cuts: int | None = None
+    """Where recordings are cut; None if they are submitted whole."""
 
     @classmethod
     def drawn(cls, world: World) -> "Settings":
         rng = world.rng
         return cls(
             rng.random() < 0.6,
-            ResumePolicy(
-                "resubmit" if rng.random() < 0.15 else "fail", "resubmit" if rng.random() < 0.2 else "fail"
-            ),
+            cls.policy_drawn(world),
             cls.limits_drawn(world),
             rng.choice([300.0, 3600.0]),
+        )
+
+    @staticmethod
+    def policy_drawn(world: World) -> ResumePolicy:
+        rng = world.rng
+        return ResumePolicy(
+            "resubmit" if rng.random() < 0.15 else "fail", "resubmit" if rng.random() < 0.2 else "fail"
         )
 
     @staticmethod
@@ -117,7 +128,7 @@ class Task:
         task = _BatchTask(
             context={"ti": ti, "task_state_store": self.store},
             conn_id="c",
-            audio=self.urls,
+            audio=list(self.urls),
             results_path=FOLDER,
             model="m",
             options={},
@@ -128,6 +139,7 @@ class Task:
             poll_interval=30.0,
             timeout=settings.timeout,
             durable=True,
+            preparation=Preparation(self.airflow.world, settings.cuts) if settings.cuts is not None else None,
             deferrable=settings.deferrable,
             execution_timeout=None,
             outlets=[],
@@ -165,6 +177,7 @@ class Airflow:
         def run() -> Any:
             batch_task = task.batch_task()
             writer.asked_stop = batch_task.on_kill
+            writer.policy = batch_task.policy
             return step(batch_task)
 
         writer = Writer(name, task, run, self._worker_ended, phase, task.tries)
@@ -318,6 +331,38 @@ class Airflow:
         limits = Settings.limits_drawn(self.world)
         self.world.note(f"[edit] {task.name}: {limits}")
         task.settings = replace(task.settings, limits=limits)
+
+    def set_cuts(self, task: Task) -> None:
+        """Change, or take away, the settings of the preparation in its DAG file."""
+        cuts = self.world.rng.choice([None, 0, 1, 2])
+        self.world.note(f"[cuts] {task.name}: {cuts}")
+        task.settings = replace(task.settings, cuts=cuts)
+
+    def set_policy(self, task: Task) -> None:
+        """Change what is done about ambiguous and expired submissions in its DAG file."""
+        policy = Settings.policy_drawn(self.world)
+        self.world.note(f"[policy] {task.name}: {policy}")
+        task.settings = replace(task.settings, policy=policy)
+
+    def change_audio(self, task: Task) -> None:
+        """Replace a recording."""
+        world = self.world
+        url = world.rng.choice(task.urls)
+        world.note(f"[audio changes] {url}")
+        world.storage.record(url)
+
+    def relist(self, task: Task) -> None:
+        """Take a file out of the list in its DAG file, and put it back later."""
+        world, url = self.world, self.world.rng.choice(task.urls)
+        if len(task.urls) < 2:
+            return
+        world.note(f"[unlisted] {url}")
+        task.urls.remove(url)
+        world.at(world.rng.random() * world.rng.choice([60.0, 1500.0]), lambda: self._list(task, url))
+
+    def _list(self, task: Task, url: str) -> None:
+        self.world.note(f"[listed] {url}")
+        task.urls.append(url)
 
     def clear(self, task: Task) -> None:
         """Clear it, as a user does."""

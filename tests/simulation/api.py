@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.api.poller import Poller
 from airflow_provider_laplas.api.responses import RETENTION, Generation, State
 from airflow_provider_laplas.api.retry import as_submit_error
@@ -16,6 +17,7 @@ from airflow_provider_laplas.errors import (
     LaplasTransportError,
     LaplasValidationError,
 )
+from tests.simulation.recordings import Sent
 from tests.simulation.world import World, Writer
 
 ATTEMPTS = 3
@@ -45,7 +47,7 @@ class Post:
     """
 
     generation_id: str
-    url: str
+    sent: Sent
     writer: Writer
     asked_at: float
     sent_at: float
@@ -53,6 +55,11 @@ class Post:
     ready_at: float
     fails: bool
     delivered_to: Writer | None = None
+
+    @property
+    def url(self) -> str:
+        """Of the file."""
+        return self.sent.url
 
     def state(self, now: float) -> str:
         if now >= self.accepted_at + RETENTION:
@@ -63,7 +70,7 @@ class Post:
 
     @property
     def reply(self) -> dict[str, Any]:
-        alternative = {"transcript": self.url, "confidence": 0.9, "words": []}
+        alternative = {"transcript": str(self.sent), "confidence": 0.9, "words": []}
         result = {"metadata": {"duration": 3.5}, "results": {"channels": [{"alternatives": [alternative]}]}}
         return {"status": "completed", "id": self.generation_id, "result": result}
 
@@ -78,12 +85,12 @@ class API:
         self.longest = world.rng.choice([10.0, 60.0, 600.0])
         self.failing = world.rng.choice([0.0, 0.0, 0.2])
 
-    def accept(self, url: str, writer: Writer, asked_at: float, sent_at: float) -> Post:
+    def accept(self, sent: Sent, writer: Writer, asked_at: float, sent_at: float) -> Post:
         rng, now = self.world.rng, self.world.elapsed
         takes = 5000.0 if not self.world.calm and rng.random() < 0.01 else rng.random() * self.longest
         post = Post(
             f"gen-{len(self.posts) + 1}",
-            url,
+            sent,
             writer,
             asked_at,
             sent_at,
@@ -93,7 +100,7 @@ class API:
         )
         self.posts.append(post)
         self.by_id[post.generation_id] = post
-        self.world.note(f"POST {url} accepted as {post.generation_id}", writer)
+        self.world.note(f"POST {sent} accepted as {post.generation_id}", writer)
         return post
 
 
@@ -109,7 +116,7 @@ class Client:
 
     async def submit(
         self,
-        audio: str,
+        audio: str | Upload,
         *,
         model: str,
         options: Mapping[str, Any],
@@ -121,19 +128,19 @@ class Client:
             asked_at = self._world.elapsed
             await before()
             try:
-                return await self._send(audio, asked_at)
+                return await self._send(Sent.read(audio), asked_at)
             except LaplasRateLimitError:
                 if attempt == ATTEMPTS:
                     raise
                 await asyncio.sleep(2.0)
         raise AssertionError
 
-    async def _send(self, url: str, asked_at: float) -> str:
+    async def _send(self, sent: Sent, asked_at: float) -> str:
         world, writer, rng = self._world, self._writer, self._world.rng
         sent_at = world.elapsed
         fault = rng.choice(POST_FAULTS) if world.trouble("POST") else ""
         if fault:
-            world.note(f"[{fault}] POST {url}")
+            world.note(f"[{fault}] POST {sent}")
             world.faults.append(fault)
         await asyncio.sleep(world.stand_still(5, 500) if fault == "very long" else world.latency())
         match fault:
@@ -145,7 +152,7 @@ class Client:
                 raise _response(LaplasValidationError, 422)
             case "403":
                 raise _response(LaplasCreditsError, 403)
-        post = self._api.accept(url, writer, asked_at, sent_at)
+        post = self._api.accept(sent, writer, asked_at, sent_at)
         if fault == "kill":
             world.at(world.latency() * rng.random(), lambda: world.kill(writer))
         await asyncio.sleep(

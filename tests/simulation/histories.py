@@ -16,7 +16,7 @@ from tests.simulation.properties import (
     check_transcripts,
     read_as_a_user,
 )
-from tests.simulation.world import BrokenPropertyError, Patches, World, Writer, inhabited
+from tests.simulation.world import INBOX, BrokenPropertyError, Patches, World, Writer, inhabited
 
 
 @dataclass(frozen=True)
@@ -51,31 +51,41 @@ def prepared(fault: str | None = None) -> Iterator[None]:
         yield
 
 
-def run(seed: int, *, trace: bool = False) -> History:
-    """Run one history."""
+def run(seed: int, *, parts: bool = False, trace: bool = False) -> History:
+    """
+    Run one history.
+
+    :param parts: whether its files are recordings, some of which are submitted in parts, and may change
+    """
     if seed % 20 == 0:
         gc.collect()
     with inhabited(seed) as world:
         airflow = world.airflow = Airflow(world)  # type: ignore[attr-defined]
         broken = None
         try:
-            _happen(world, airflow)
+            _happen(world, airflow, parts=parts)
         except BrokenPropertyError as error:
             broken = str(error)
         lines = [f"{at:10.3f}  {who:<8} {what}" for at, who, what in world.trace] if trace or broken else []
         return History(seed, broken, world.steps, len(world.faults), len(airflow.api.posts), lines)
 
 
-def _happen(world: World, airflow: Airflow) -> None:
+def _happen(world: World, airflow: Airflow, *, parts: bool) -> None:
     rng = world.rng
-    urls = [f"https://example.com/{n}.mp3" for n in range(rng.randint(2, 6))]
+    place = INBOX if parts else "https://example.com"
+    urls = [f"{place}/{n}.mp3" for n in range(rng.randint(2, 6))]
     settings = Settings.drawn(world)
-    first = airflow.add("A", urls, settings)
+    world.most_files = len(urls) + 1
+    if parts:
+        settings = replace(settings, cuts=rng.choice([0, 0, 0, 1]))
+        for url in (*urls, f"{place}/new.mp3"):
+            world.storage.record(url)
+    first = airflow.add("A", list(urls), settings)
     tasks = [first]
     world.at(0.0, lambda: airflow.start_try(first))
     if rng.random() < 0.3:
         other = airflow.add(
-            "B", [*urls[rng.randint(0, 1) :], *["https://example.com/new.mp3"][: rng.randint(0, 1)]], settings
+            "B", [*urls[rng.randint(0, 1) :], *[f"{place}/new.mp3"][: rng.randint(0, 1)]], settings
         )
         tasks.append(other)
         world.at(rng.random() * rng.choice([0.1, 30.0, 900.0]), lambda: airflow.start_try(other))
@@ -86,6 +96,14 @@ def _happen(world: World, airflow: Airflow) -> None:
         airflow.stop,
         airflow.edit,
     ]
+    if parts:
+        events += [
+            airflow.set_cuts,
+            airflow.set_policy,
+            airflow.change_audio,
+            airflow.change_audio,
+            airflow.relist,
+        ]
     for _ in range(rng.choice([0, 1, 1, 2, 3])):
         event, task = rng.choice(events), rng.choice(tasks)
         world.at(

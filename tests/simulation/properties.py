@@ -1,7 +1,7 @@
 """What must be true of every history."""
 
 import math
-from itertools import pairwise
+from typing import Any
 
 from airflow_provider_laplas.errors import LaplasStorageError
 from airflow_provider_laplas.manifest.files import UNFINISHED, FileRecord, FileState
@@ -9,27 +9,31 @@ from airflow_provider_laplas.manifest.manifest import Manifest
 from airflow_provider_laplas.task.outcome import Done
 from tests.simulation.airflow import Airflow, Task
 from tests.simulation.api import Post
-from tests.simulation.world import FOLDER, MANIFEST, BrokenPropertyError, Writer
+from tests.simulation.recordings import Sent
+from tests.simulation.world import FOLDER, MANIFEST, BrokenPropertyError, Writer, version_of
 
 
 def check_payments(airflow: Airflow) -> None:
-    """No file is accepted twice unless its ambiguity was shown and consented."""
+    """No audio, of a file or of a part of one, is accepted twice unless its ambiguity was shown and consented."""
     by_url: dict[str, list[Post]] = {}
     for post in airflow.api.posts:
         by_url.setdefault(post.url, []).append(post)
     for posts in by_url.values():
         posts.sort(key=lambda post: post.asked_at)
-        for earlier, later in pairwise(posts):
-            if not _may_follow(earlier, later, airflow):
-                raise BrokenPropertyError(
-                    f"no file is accepted twice: {earlier.url} as {earlier.generation_id} by "
-                    f"{earlier.writer.name}, then as {later.generation_id} by {later.writer.name}"
-                )
+        for number, later in enumerate(posts):
+            # Of each stretch that was submitted before, the last time.
+            before = {post.sent: post for post in posts[:number] if post.sent.overlaps(later.sent)}
+            for earlier in before.values():
+                if not _may_follow(earlier, later, airflow):
+                    raise BrokenPropertyError(
+                        f"no file is accepted twice: {earlier.sent} as {earlier.generation_id} by "
+                        f"{earlier.writer.name}, then {later.sent} as {later.generation_id} by {later.writer.name}"
+                    )
 
 
 def _may_follow(earlier: Post, later: Post, airflow: Airflow) -> bool:
     """Tell whether a file that was submitted may be submitted again."""
-    policy = later.writer.task.settings.policy
+    policy = later.writer.policy
     if earlier.fails and later.sent_at >= earlier.ready_at:
         return True
     if policy.on_expired == "resubmit" and earlier.state(later.sent_at) == "gone":
@@ -49,9 +53,9 @@ def _consented(post: Post, writer: Writer, airflow: Airflow) -> bool:
     A try knows that there was a Clear, and not when: what was shown after the Clear, and before the first try after it has
     begun, counts as shown before it.
     """
-    output, task = _output(post.url), writer.task
+    work, task = (_output(post.url), post.sent.part, post.sent.version), writer.task
     shown = min(
-        (at for at, outputs in airflow.world.storage.shown if output in outputs and at >= post.asked_at),
+        (at for at, ambiguous in airflow.world.storage.shown if work in ambiguous and at >= post.asked_at),
         default=math.inf,
     )
     tries: dict[int, float] = {}
@@ -85,6 +89,9 @@ def check_ids(airflow: Airflow) -> Manifest | None:
         if post.fails and world.elapsed >= post.ready_at:
             # What could not be transcribed is not billed.
             continue
+        if post.generation_id in storage.stored and not _is_newest(post, airflow):
+            # Its transcript is stored, and the recording has changed since.
+            continue
         if not any(post.generation_id in text for text in world.said):
             raise BrokenPropertyError(
                 f"every id is kept: {post.generation_id} of {post.url}, {'noted' if noted else 'told'}, is not in the "
@@ -103,7 +110,8 @@ def read_as_a_user(airflow: Airflow) -> None:
         return
     for generation_id in noted - _ids(manifest):
         post = airflow.api.by_id[generation_id]
-        if not (post.fails and world.elapsed >= post.ready_at):
+        superseded = post.generation_id in world.storage.stored and not _is_newest(post, airflow)
+        if not superseded and not (post.fails and world.elapsed >= post.ready_at):
             world.broken(f"every id is kept: {generation_id} of {post.url}, noted, is not found by a reader")
 
 
@@ -113,20 +121,38 @@ def _ids(manifest: Manifest | None) -> set[str | None]:
 
 
 def _records(manifest: Manifest | None) -> dict[str, FileRecord]:
-    return {record.output: record for record in (*manifest.entries, *manifest.unlisted)} if manifest else {}
+    return {record.output: record for record in manifest.records()} if manifest else {}
+
+
+def _is_newest(post: Post, airflow: Airflow) -> bool:
+    """Tell whether the recording is still as it was submitted."""
+    found = airflow.world.storage.files.get(post.url)
+    return found is None or post.sent.version == f"{len(found[0])}-{found[2]}"
 
 
 def check_transcripts(airflow: Airflow, manifest: Manifest | None) -> None:
-    """Every finished transcript is stored or reported."""
+    """What is completed is stored: a transcript of the audio that it is of, with all of its parts."""
     storage = airflow.world.storage
     records = _records(manifest)
     for post in airflow.api.posts:
         record = records.get(_output(post.url))
-        if record is None:
+        if record is None or record.state is not FileState.COMPLETED or not _is_of(record, post.sent):
             continue
         stored = storage.files.get(f"{FOLDER}/{record.output}")
-        if record.state is FileState.COMPLETED and (stored is None or post.url not in stored[0]):
-            raise BrokenPropertyError(f"what is completed is stored: {post.url}")
+        if stored is None or post.url not in stored[0]:
+            raise BrokenPropertyError(f"what is completed is stored: {post.sent}")
+    for record in records.values():
+        if record.state is FileState.COMPLETED and record.plan is not None and record.listed:
+            text = storage.files[f"{FOLDER}/{record.output}"][0]
+            for number, part in enumerate(record.plan["parts"]):
+                ((start, end),) = part["pieces"]
+                sent = Sent(record.source, version_of(record.fingerprint), start, end, number)
+                if str(sent) not in text:
+                    raise BrokenPropertyError(f"a transcript is joined of all parts: {sent} is not in it")
+
+
+def _is_of(record: FileRecord, sent: Sent) -> bool:
+    return version_of(record.fingerprint) == sent.version
 
 
 def check_end(airflow: Airflow, task: Task, manifest: Manifest | None) -> None:
@@ -137,7 +163,19 @@ def check_end(airflow: Airflow, task: Task, manifest: Manifest | None) -> None:
         entries = manifest.entries if manifest else []
         if left := [record for record in entries if record.state in UNFINISHED]:
             raise BrokenPropertyError(f"a batch ends: {left[0].output} is {left[0].state}")
+        _check_summary(task.outcome.value, entries, task)
         return
     said = airflow.world.said[-1] if airflow.world.said else ""
     if "max_failed" not in said:
         raise BrokenPropertyError(f"a batch ends: {task.name} is {task.state}: {said}")
+
+
+def _check_summary(summary: dict[str, Any], entries: list[FileRecord], task: Task) -> None:
+    """What a task returns counts files, and not their parts."""
+    listed = {_output(url) for url in task.urls}
+    if not listed <= {entry.output for entry in entries}:
+        raise BrokenPropertyError("a batch ends: a file is not in the manifest")
+    if any(entry.part_of is not None for entry in entries) or sum(summary["counts"].values()) != len(entries):
+        raise BrokenPropertyError(f"a summary counts files, and no parts: {summary['counts']}")
+    if summary["files"] != len(entries):
+        raise BrokenPropertyError(f"a summary counts files, and no parts: {summary['files']} files")

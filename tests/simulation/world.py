@@ -21,8 +21,9 @@ from asyncio import events
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 from unittest import mock
 
 from greenlet import greenlet
@@ -34,11 +35,18 @@ from airflow_provider_laplas.storage import Storage
 EPOCH = 1_800_000_000.0
 FOLDER = "memory://bucket/out"
 MANIFEST = f"{FOLDER}/manifest.json"
+SUMMARY = f"{FOLDER}/.manifest/summary.json"
+INBOX = "memory://bucket/in"
 MOST_STEPS = 30_000
 FOCUSES = ("/leases/", "/journal/", "/snapshots/", "/manifest.json", "/plan/", "-checkpoint.json", "POST")
 """Where faults meet, in some histories."""
 
 _ID = re.compile(r"gen-\d+")
+
+
+def version_of(fingerprint: str) -> str:
+    """Return the version of the audio that a fingerprint is of; none for a web URL."""
+    return fingerprint.partition("-")[2]
 
 
 class Killed(BaseException):
@@ -62,6 +70,7 @@ class Writer:
     :ivar main: a trigger's coroutine, which is what is cancelled
     :ivar asked_stop: what a signal's handler calls
     :ivar lease_at: when it took its lease
+    :ivar policy: what it does about ambiguous and expired submissions
     """
 
     name: str
@@ -80,6 +89,7 @@ class Writer:
     main: "asyncio.Task[Any] | None" = None
     asked_stop: Callable[[], object] | None = None
     lease_at: float = -1.0
+    policy: Any = None
     token: int = 0
 
 
@@ -131,6 +141,7 @@ class World:
         self.storage = SimulatedStorage(self)
         self.outage_until = -1.0
         self.violation: str | None = None
+        self.most_files = 0
         self.missed: Callable[[Writer], object] = lambda _: None
         self._heap: list[tuple[float, int, Any, int]] = []
         self._order = count()
@@ -301,7 +312,8 @@ class SimulatedStorage(Storage):
         self.world = world
         self.files: dict[str, tuple[str, float, str]] = {}
         self.noted_at: dict[str, float] = {}
-        self.shown: list[tuple[float, frozenset[str]]] = []
+        self.stored: set[str] = set()
+        self.shown: list[tuple[float, frozenset[tuple[str, int | None, str]]]] = []
         self._versions = count(1)
 
     def _operate(self, what: str, uri: str, effect: Callable[[], Any], *, writes: bool = False) -> Any:
@@ -369,11 +381,26 @@ class SimulatedStorage(Storage):
         elif uri == MANIFEST:
             content = json.loads(text)
             ambiguous = frozenset(
-                record["output"]
-                for record in (*content["entries"], *content["unlisted"])
+                (
+                    record.get("part_of", record["output"]),
+                    record.get("part"),
+                    version_of(record["fingerprint"]),
+                )
+                for record in (*content["entries"], *content["unlisted"], *content.get("parts", ()))
                 if record["state"] == "ambiguous"
             )
             self.shown.append((world.elapsed, ambiguous))
+        elif uri == SUMMARY:
+            counts = json.loads(text)["counts"]
+            if any(number < 0 for number in counts.values()) or sum(counts.values()) > world.most_files:
+                world.broken(f"a summary counts files, and no parts: {counts} of {world.most_files}")
+        elif "/.manifest/" not in uri and uri.startswith(FOLDER):
+            self.stored.update(_ID.findall(text))
+
+    def record(self, uri: str) -> None:
+        """Put a recording where it is to be transcribed, or replace it."""
+        content = f"recording {self.world.rng.randint(0, 9)}"
+        self.files[uri] = (content, self.world.time(), str(next(self._versions)))
 
     def read_text(self, uri: str) -> str:
         def read() -> str:
@@ -435,8 +462,8 @@ class SimulatedStorage(Storage):
         text, modified, version = self.files[uri]
         return FileInfo(len(text), modified, version)
 
-    def open(self, uri: str, info: FileInfo | None = None) -> NoReturn:
-        raise AssertionError("the files of these batches are URLs")
+    def open(self, uri: str, info: FileInfo | None = None) -> BinaryIO:
+        return BytesIO(self.read_text(uri).encode())
 
     def map(self, function: Callable[..., Any], *items: Any) -> list[Any]:
         return list(map(function, *items))
@@ -483,6 +510,21 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         elif world.current is not None and world.current.dead:
             raise Killed
         return ()
+
+    def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> Any:
+        """Run a function as in a thread: when its turn comes, while the loop goes on."""
+        return self.create_task(self._run_as_in_a_thread(func, args))
+
+    async def _run_as_in_a_thread(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        world = _world()
+        writer = world.current
+        assert writer is not None
+        await asyncio.sleep(world.latency())
+        writer.off_loop += 1
+        try:
+            return func(*args)
+        finally:
+            writer.off_loop -= 1
 
     def _process_events(self, event_list: object) -> None:
         pass

@@ -1,56 +1,26 @@
 """The tab's data in a real Airflow of four processes, with its plugin loaded as Airflow loads plugins."""
 
-import json
-import os
-import shutil
-from pathlib import Path
-
 import pytest
 import requests
 
-from airflow_stack.processes import await_condition
-from airflow_stack.stack import AirflowStack
-from tests.fake_api import TEXT, FakeAPI
-from tests.paths import JFK_MP3, ROOT
+from tests.fake_api import TEXT
+from tests.paths import JFK_MP3
 from tests.ui.auth import USERS
-from tests.ui.conftest import Site, settings_of_users
+from tests.ui.conftest import Site
+from tests.ui.real_airflow import airflow_with_pages, passwords_of, run_pages
 
 pytestmark = pytest.mark.airflow
 
-HERE = Path(__file__).parent
-TIMEOUT = 300
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pages")
-    (folder / "inbox").mkdir()
-    for name in ("talk.mp3", "inbox/a.mp3", "inbox/b.mp3"):
-        shutil.copy(JFK_MP3, folder / name)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def stack(folder, tmp_path_factory):
-    dags = tmp_path_factory.mktemp("dags")
-    shutil.copy(HERE / "dags" / "pages.py", dags)
-    with FakeAPI() as api, FakeAPI(polls_until_done=10**9) as slow:
-        refused = json.loads(api.connection()) | {"password": "another-key"}
-        environment = {
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
-            "PAGES_FOLDER": str(folder),
-            "AIRFLOW_CONN_LAPLAS_DEFAULT": api.connection(),
-            "AIRFLOW_CONN_LAPLAS_SLOW": slow.connection(),
-            "AIRFLOW_CONN_LAPLAS_REFUSED": json.dumps(refused),
-            **settings_of_users(),
-        }
-        with AirflowStack(dags, environment=environment, start_timeout=TIMEOUT) as running:
-            yield running
+def stack(tmp_path_factory):
+    with airflow_with_pages(tmp_path_factory.mktemp("pages"), TEXT, {}) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def tokens(stack):
-    passwords = json.loads((stack.home / "simple_auth_manager_passwords.json.generated").read_text())
+    passwords = passwords_of(stack)
 
     def ask(user):
         body = {"username": user, "password": passwords[user]}
@@ -66,22 +36,7 @@ def pages(stack, tokens):
 
 @pytest.fixture(scope="module")
 def runs(stack):
-    """Run the DAGs: three to their end, one until both of its tasks wait."""
-    found = {
-        name: stack.trigger(name, timeout=TIMEOUT) for name in ("public_pages", "private_pages", "modules")
-    }
-    found["waiting_pages"] = stack.trigger("waiting_pages", timeout=TIMEOUT)
-    for name in ("public_pages", "private_pages", "modules"):
-        stack.wait(name, found[name], TIMEOUT)
-    await_condition(
-        lambda: (
-            {task.state for task in stack.task_states("waiting_pages", found["waiting_pages"])}
-            == {"deferred"}
-        ),
-        timeout=TIMEOUT,
-        what="two deferred tasks",
-    )
-    return found
+    return run_pages(stack)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The page "Transcripts": hits DAG by DAG, and the figures for those who may read all."""
 
 import json
+import time
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -60,7 +61,9 @@ def test_whoever_may_read_all_finds_all_and_sees_the_figures(site, world, databa
     found = search(site, "quick BROWN")
     assert (found["configured"], found["how"], found["total"], found["pages"]) == (True, None, 10, 1)
     assert all(hit["text"] == SAID for hit in found["hits"])
-    assert int(dict(found["report"])["Transcripts"]) >= 10
+    report = dict(found["report"])
+    assert int(report["Transcripts"]) >= 10
+    assert abs(time.time() - report["Newest"]) < 3600
     assert "https://in/elsewhere.mp3?***" in [hit["source"] for hit in found["hits"]]
     assert "abc" not in str(found)
 

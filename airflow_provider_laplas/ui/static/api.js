@@ -10,10 +10,10 @@ export class ApiError extends Error {
   }
 }
 
-const SENTENCES = {
-  401: "You are not signed in, or no longer. Sign in to Airflow, then open this tab again.",
-  403: "You may not see this task.",
-  404: "There is nothing here.",
+// Airflow's own are a word each.
+const REFUSALS = {
+  401: "You are not signed in, or no longer. Sign in to Airflow, then open this page again.",
+  403: "You may not read this: in Airflow, whoever may read the DAG's XComs and task instances may.",
 };
 
 /** Return the address of a route, with the task of the page and further parameters. */
@@ -29,12 +29,12 @@ export function address(route, parameters = {}) {
 
 async function sentence(response) {
   try {
-    const { detail } = await response.json();
-    if (typeof detail === "string" && detail) return detail;
+    const { detail } = await response.json(); // in any case: what is not read keeps its connection
+    if (typeof detail === "string" && detail && !(response.status in REFUSALS)) return detail;
   } catch {
     // A proxy's page, or nothing.
   }
-  return SENTENCES[response.status] ?? `Airflow answered with status ${response.status}.`;
+  return REFUSALS[response.status] ?? `Airflow answered with status ${response.status}.`;
 }
 
 async function request(url, options) {

@@ -2,7 +2,7 @@
 
 import { BatchView } from "./batch.js";
 import { ApiError, get } from "./api.js";
-import { announce, button, fill, h } from "./dom.js";
+import { announce, button, fill, h, prose } from "./dom.js";
 import { followTheme, fragment, onFragment } from "./frame.js";
 import { notice, head } from "./parts.js";
 import { SearchView } from "./search.js";
@@ -97,7 +97,7 @@ class TaskPage {
     } else {
       this.#shown?.close();
       this.#key = null;
-      fill(view, head("Transcript", null, back), notice("error", "This cannot be shown", h("p", {}, error.message), button("Try again", () => this.load())));
+      fill(view, head("Transcript", null, back), notice("error", "This cannot be shown", h("p", {}, prose(error.message)), button("Try again", () => this.load())));
     }
     if (error.status === 0 || error.status >= 500) this.#timer = setTimeout(() => this.load(), AGAIN * 1000);
   }

@@ -1,7 +1,7 @@
 /** The view of a batch: how far it is, and its files. A refresh costs one small request. */
 
 import { ApiError, get } from "./api.js";
-import { announce, fill, foreign, h } from "./dom.js";
+import { announce, fill, foreign, h, prose } from "./dom.js";
 import { FileTable } from "./files.js";
 import { count, counted, hours, lasting, moment } from "./format.js";
 import { facts, findings, head, notice, section } from "./parts.js";
@@ -56,7 +56,7 @@ export class BatchView {
 
   #nothingYet(task, error) {
     const sentence = task.state === "waiting" ? "The batch has begun. How far it is, is shown here in a moment." : error.message;
-    fill(this.#top, head("Batch", h("p", { class: "line" }, h("span", { class: "state" }, task.airflow_state ?? task.state))), problem(task), h("p", { class: "lead" }, sentence));
+    fill(this.#top, head("Batch", h("p", { class: "line" }, h("span", { class: "state" }, task.airflow_state ?? task.state))), problem(task), h("p", { class: "lead" }, prose(sentence)));
   }
 
   #show(task, batch) {
@@ -67,7 +67,7 @@ export class BatchView {
     fill(
       this.#below,
       section("About the batch", { class: "card" }, facts([["Manifest", batch.manifest], ...(task.facts ?? [])])),
-      task.after_clear && section("If you clear this task", { class: "card" }, h("p", {}, foreign(task.after_clear))),
+      task.after_clear && section("If you clear this task", { class: "card" }, h("p", {}, prose(task.after_clear))),
     );
   }
 
@@ -81,7 +81,7 @@ export class BatchView {
 }
 
 const problem = (task) =>
-  task.error && notice("error", "What happened", h("p", {}, foreign(task.error.message)), task.error.advice && [h("h3", {}, "What to do"), h("p", {}, foreign(task.error.advice))]);
+  task.error && notice("error", "What happened", h("p", {}, prose(task.error.message)), task.error.advice && [h("h3", {}, "What to do"), h("p", {}, prose(task.error.advice))]);
 
 function progress({ files, counts }) {
   const states = inOrder(counts);
@@ -105,9 +105,9 @@ function figures({ files, counts, per_hour: hourly, seconds_left: left, audio_se
   const shown = [
     ["Done", count(done), `of ${count(files)}`],
     ["Failed", count(bad), null],
-    ["An hour", typeof hourly === "number" ? count(Math.round(hourly)) : null, "files"],
-    ["Time left", typeof left === "number" && done < files ? lasting(left) : null, "about"],
-    ["Audio", typeof audio === "number" ? hours(audio) : null, "transcribed"],
+    ["Files an hour", typeof hourly === "number" ? count(Math.round(hourly)) : null, null],
+    ["Time left, about", typeof left === "number" && done < files ? lasting(left) : null, null],
+    ["Transcribed", typeof audio === "number" ? hours(audio) : null, "of audio"],
     ["Cost", cost, null],
   ].filter(([, value]) => value !== null && value !== undefined);
   return h("dl", { class: "figures" }, shown.map(([label, value, note]) => h("div", {}, h("dt", {}, label), h("dd", {}, foreign(value), note && h("small", {}, note)))));

@@ -35,6 +35,15 @@ export function h(tag, properties = {}, ...children) {
 /** Return foreign text that keeps its direction, and whatever overrides of it there are, to itself. */
 export const foreign = (text, properties = {}) => h("bdi", { dir: "auto", ...properties }, String(text));
 
+/** Return a foreign sentence, in which names are between backticks. */
+export const prose = (text) =>
+  h("bdi", { dir: "auto" }, String(text).split(/`([^`\n]+)`/u).map((part, index) => (index % 2 ? h("code", {}, part) : part)));
+
+const MAY_BE_CUT = 120; // characters
+
+/** Return a text as the title of an element that may cut it off, null where it is too short for that. */
+export const uncut = (text) => (String(text).length > MAY_BE_CUT ? text : null);
+
 /** Return an icon, which screen readers do not see. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");

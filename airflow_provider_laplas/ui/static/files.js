@@ -1,7 +1,7 @@
 /** The table of a batch's files: searched, filtered, sorted and divided into pages by the server. */
 
 import { ApiError, get } from "./api.js";
-import { button, debounced, fill, foreign, h } from "./dom.js";
+import { button, debounced, fill, foreign, h, uncut } from "./dom.js";
 import { clock, count, counted, lastPart } from "./format.js";
 import { called, inOrder, look } from "./states.js";
 
@@ -31,6 +31,7 @@ export class FileTable {
     this.#page.addEventListener("change", () => this.#turn(Number(this.#page.value) - 1));
     this.#before = button("Previous", () => this.#turn(asked.page - 1), {});
     this.#after = button("Next", () => this.#turn(asked.page + 1), {});
+    this.#pager = h("nav", { class: "pager", "aria-label": "Pages of the table", hidden: true }, this.#before, h("span", {}, "Page ", this.#page, this.#of), this.#after);
     this.#body = h("tbody");
     this.root = h(
       "section",
@@ -39,7 +40,7 @@ export class FileTable {
       h("div", { class: "filters", role: "search" }, this.#search, this.#state, this.#matching, this.#new),
       h("table", { "aria-labelledby": "files" }, h("thead", {}, h("tr", {}, this.#heads)), this.#body),
       this.#trouble,
-      h("nav", { class: "pager", "aria-label": "Pages of the table" }, this.#before, h("span", {}, "Page ", this.#page, this.#of), this.#after),
+      this.#pager,
     );
     this.#load();
   }
@@ -50,6 +51,7 @@ export class FileTable {
   #heads;
   #body;
   #page;
+  #pager;
   #before;
   #after;
   #of = h("span");
@@ -128,12 +130,14 @@ export class FileTable {
     this.#options();
     this.#matching.textContent = matching === total ? counted(total, "file") : `${count(matching)} of ${counted(total, "file")}`;
     for (const [index, [sort]] of COLUMNS.entries()) {
-      if (sort === asked.sort) this.#heads[index].setAttribute("aria-sort", "ascending");
+      // The longest come first.
+      if (sort === asked.sort) this.#heads[index].setAttribute("aria-sort", sort === "length" ? "descending" : "ascending");
       else this.#heads[index].removeAttribute("aria-sort");
     }
     this.#page.value = page + 1;
     this.#page.max = Math.max(1, pages);
     this.#of.textContent = ` of ${count(Math.max(1, pages))}`;
+    this.#pager.hidden = pages <= 1 && page === 0;
     this.#before.disabled = page <= 0;
     this.#after.disabled = page >= pages - 1;
     const none = h("tr", {}, h("td", { colspan: COLUMNS.length, class: "muted" }, total ? "No file fits." : "There are no files yet."));
@@ -157,7 +161,7 @@ export class FileTable {
     return h(
       "tr",
       {},
-      h("td", { class: "name" }, link || foreign(name), folder && h("small", { class: "muted" }, foreign(folder)), error && h("small", { class: "error" }, foreign(error))),
+      h("td", { class: "name", title: source }, link || foreign(name), folder && h("small", { class: "muted" }, foreign(folder)), error && h("small", { class: "error", title: uncut(error) }, foreign(error))),
       h("td", { class: "state-of" }, h("span", { class: `state ${look(state)}` }, called(state))),
       h("td", { class: "length" }, typeof seconds === "number" ? clock(seconds) : "–"),
     );

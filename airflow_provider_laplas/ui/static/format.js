@@ -27,8 +27,8 @@ export function lasting(seconds) {
   return hours % 24 ? `${Math.floor(hours / 24)} d ${hours % 24} h` : `${hours / 24} d`;
 }
 
-/** Seconds of audio as hours, "1,234.5 hours". */
-export const hours = (seconds) => `${new Intl.NumberFormat("en", { maximumFractionDigits: 1 }).format(seconds / 3600)} h`;
+/** Seconds of audio as hours, "1,234.5 h"; less than one as "12 min". */
+export const hours = (seconds) => (seconds < 3600 ? lasting(seconds) : `${new Intl.NumberFormat("en", { maximumFractionDigits: 1 }).format(seconds / 3600)} h`);
 
 const pattern = { dateStyle: "medium", timeStyle: "medium" };
 

@@ -1,6 +1,6 @@
 /** What several views are made of: headings, facts, notices, and times. */
 
-import { foreign, h, icon } from "./dom.js";
+import { foreign, h, icon, prose, uncut } from "./dom.js";
 import { clock, fromNow, moment, percent } from "./format.js";
 
 /** The head of a view: what it is about, a line below it, and a way back where there is one. */
@@ -10,15 +10,17 @@ export function head(title, line = null, back = null) {
     "header",
     { class: "head" },
     back && h("a", { class: "back", href: back.href, on: back.click ? { click: back.click } : {} }, icon("back"), back.label),
-    h("h1", { dir: "auto", tabindex: "-1" }, title),
+    h("h1", { dir: "auto", tabindex: "-1", title: uncut(title) }, title),
     line,
   );
 }
 
-/** Facts as label and text. */
+const fact = (value) => (value instanceof Node ? value : typeof value === "number" ? moment(value) : foreign(value));
+
+/** Facts as label and text; a number is a moment. */
 export function facts(pairs) {
   const rows = pairs.filter(([, text]) => text !== null && text !== undefined && text !== "");
-  return rows.length ? h("dl", { class: "facts" }, rows.map(([label, text]) => h("div", {}, h("dt", {}, foreign(label)), h("dd", {}, text instanceof Node ? text : foreign(text))))) : null;
+  return rows.length ? h("dl", { class: "facts" }, rows.map(([label, text]) => h("div", {}, h("dt", {}, foreign(label)), h("dd", { title: text instanceof Node ? null : uncut(text) }, fact(text))))) : null;
 }
 
 /** A section with a heading. */
@@ -31,7 +33,7 @@ export function notice(kind, heading, ...content) {
 
 /** The findings of the quality checks, null where there are none. */
 export const findings = (sentences) =>
-  sentences?.length ? notice("warning", "Quality checks", h("ul", {}, sentences.map((sentence) => h("li", {}, foreign(sentence))))) : null;
+  sentences?.length ? notice("warning", "Quality checks", h("ul", {}, sentences.map((sentence) => h("li", {}, prose(sentence))))) : null;
 
 /** A moment: when it is, and how far away. */
 export function when(seconds) {

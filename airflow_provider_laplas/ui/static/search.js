@@ -1,7 +1,7 @@
 /** The page "Transcripts": search over what was loaded into the database, and the figures of its report. */
 
 import { ApiError, get } from "./api.js";
-import { announce, button, fill, foreign, h } from "./dom.js";
+import { announce, button, fill, foreign, h, prose } from "./dom.js";
 import { clock, count, counted, lastPart } from "./format.js";
 import { facts, head, notice, section } from "./parts.js";
 import { found, searchable } from "./words.js";
@@ -52,7 +52,7 @@ export class SearchView {
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof ApiError)) throw error;
-      fill(this.#results, notice("error", "This cannot be shown", h("p", {}, error.message), button("Try again", () => this.#load())));
+      fill(this.#results, notice("error", "This cannot be shown", h("p", {}, prose(error.message)), button("Try again", () => this.#load())));
       this.#view.setAttribute("aria-busy", "false");
       return;
     }
@@ -64,13 +64,13 @@ export class SearchView {
   #show({ configured, how, hits, total, page, pages, report }, q) {
     this.#form.hidden = !configured;
     if (!configured) {
-      fill(this.#results, notice("note", "Search is not set up", h("p", {}, foreign(how ?? "No connection is configured for it."))));
+      fill(this.#results, notice("note", "Search is not set up", h("p", {}, prose(how ?? "No connection is configured for it."))));
       return;
     }
     const heading = total ? `${counted(total, "hit")} for ` : "No hits for ";
     fill(
       this.#results,
-      q && h("section", { "aria-labelledby": "hits" }, h("h2", { id: "hits" }, heading, "“", foreign(q), "”"), h("ol", { class: "hits", start: page * 100 + 1 }, hits.map((hit) => this.#hit(hit, q))), pages > 1 && this.#pager(q, page, pages)),
+      q && h("section", { "aria-labelledby": "hits" }, h("h2", { id: "hits" }, heading, "“", foreign(q), "”"), h("ol", { class: "hits" }, hits.map((hit) => this.#hit(hit, q))), pages > 1 && this.#pager(q, page, pages)),
       report?.length ? section("In the database", { class: "card" }, facts(report)) : null,
     );
     if (q) announce(total ? `${count(total)} hits` : "No hits");
@@ -102,6 +102,8 @@ export class SearchView {
         href ? h("a", { href }, name) : name,
         typeof start === "number" && h("span", {}, clock(start)),
         speaker && h("span", {}, foreign(speaker)),
+        // Files of several DAGs may have the same name.
+        href && h("span", {}, foreign(new URL(href, location.href).searchParams.get("dag_id") ?? "")),
       ),
       h("p", { class: "said", dir: "auto" }, marked(text, q)),
     );

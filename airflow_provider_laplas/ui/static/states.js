@@ -7,6 +7,7 @@ const LOOKS = {
   skipped: "kept",
   duplicate: "kept",
   submitted: "at-work",
+  split: "at-work",
   intent: "at-work",
   pending: "rest",
   rejected: "bad",
@@ -16,11 +17,13 @@ const LOOKS = {
   ambiguous: "bad",
 };
 
-const UNFINISHED = new Set(["submitted", "intent", "pending"]);
+const UNFINISHED = new Set(["submitted", "split", "intent", "pending"]);
 
 export const look = (state) => LOOKS[state] ?? "rest";
 
-export const called = (state) => (state === "intent" ? "being submitted" : words(state));
+const CALLED = { intent: "being submitted", split: "in parts" };
+
+export const called = (state) => CALLED[state] ?? words(state);
 
 /** State and number of files, of those that there are, in order. */
 export function inOrder(counts) {

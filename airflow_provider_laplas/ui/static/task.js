@@ -1,33 +1,33 @@
 /** The views of a task that has no transcript, or not yet: waiting, failed, submitted, not begun, not ours. */
 
-import { fill, foreign, h } from "./dom.js";
+import { fill, foreign, h, prose } from "./dom.js";
 import { words } from "./format.js";
 import { facts, findings, head, notice, section, when } from "./parts.js";
 
-const clearing = (task) => (task.after_clear ? section("If you clear this task", { class: "card" }, h("p", {}, foreign(task.after_clear))) : null);
+const clearing = (task) => (task.after_clear ? section("If you clear this task", { class: "card" }, h("p", {}, prose(task.after_clear))) : null);
 
 const known = (task) =>
   facts([
     ["Generation id", task.generation_id && h("code", {}, foreign(task.generation_id))],
-    ["Since", task.since !== null && task.since !== undefined ? when(task.since) : null],
-    ["Status last seen", task.last_status && words(task.last_status)],
-    ["Deadline", task.deadline !== null && task.deadline !== undefined ? when(task.deadline) : null],
+    ["Since", task.state === "waiting" && typeof task.since === "number" ? when(task.since) : null],
+    ["Deadline", typeof task.deadline === "number" ? when(task.deadline) : null],
     ["Audio", task.source],
-    ["Try", task.try_number],
-    ...(task.facts ?? []),
+    ["Try", String(task.try_number ?? "")],
+    // The generation is among the facts as well.
+    ...(task.facts ?? []).filter(([, text]) => text !== task.generation_id),
   ]);
 
 const state = (text, look = "") => h("p", { class: "line" }, h("span", { class: `state ${look}` }, text));
 
 const VIEWS = {
   waiting: (task) => [
-    head("Waiting for the transcript", state(words(task.last_status ?? task.airflow_state ?? "waiting"), "at-work")),
+    head("Waiting for the transcript", state(words(task.airflow_state ?? "waiting"), "at-work")),
     section("So far", { class: "card" }, known(task)),
     clearing(task),
   ],
   failed: (task) => [
     head("No transcript", state("failed", "bad")),
-    notice("error", "What happened", h("p", {}, foreign(task.error?.message ?? "The task failed. Its log says why.")), task.error?.advice && [h("h3", {}, "What to do"), h("p", {}, foreign(task.error.advice))]),
+    notice("error", "What happened", h("p", {}, prose(task.error?.message ?? "The task failed. Its log says why.")), task.error?.advice && [h("h3", {}, "What to do"), h("p", {}, prose(task.error.advice))]),
     findings(task.findings),
     section("What is known", { class: "card" }, known(task)),
     clearing(task),

@@ -134,6 +134,23 @@ for dag_id, operator, files, limits in BATCHES:
             **RETRY,
         )
 
+with DAG(
+    "in_parts",
+    schedule=None,
+    params=parameters(audio=Param(type="string"), results_path=Param(type="string")),
+    max_active_runs=32,
+):
+    TranscribeOperator(
+        task_id="transcribe",
+        audio=ANY,
+        media={"max_part_seconds": 10},
+        conn_id=CONN,
+        poke_interval=1,
+        defer_after=0,
+        results_path="{{ params.results_path }}",
+        **RETRY,
+    )
+
 with DAG("busy_pool", schedule=None, params=parameters(results_path=Param(type=["null", "string"]))):
     TranscribeOperator(
         task_id="transcribe",

@@ -1,5 +1,6 @@
 """Recordings that are over the limits of the API are submitted in parts, each of which is paid for once."""
 
+import asyncio
 import json
 import shutil
 
@@ -7,9 +8,9 @@ import pytest
 
 from airflow_provider_laplas.manifest import FileState
 from airflow_provider_laplas.results import load_transcript
-from tests.fake_api import WORDS, reply, reset_after_body, transcript_reply
+from tests.fake_api import WORDS, answer_healthily, reply, reset_after_body, transcript_reply
 from tests.paths import ROOT
-from tests.tasks.batch.conftest import batch, manifest_of
+from tests.tasks.batch.conftest import batch, manifest_of, rewrite
 
 SPEECH = ROOT / "demo" / "recordings" / "two_cities.ogg"
 """Some 44 seconds."""
@@ -150,3 +151,102 @@ def test_without_media_a_file_is_sent_as_it_is(api, dag, run_dag, inbox, out):
     batch(out, audio=str(inbox))
     assert run_dag(dag).state == "success"
     assert api.count("POST") == 1
+
+
+def test_where_all_parts_are_refused_the_file_fails_by_the_limit_of_failures(api, dag, run_dag, long, out):
+    api.script("POST", *[reply(422, {"error": "no such option"})] * PARTS)
+    finished = run_dag(dag)
+    assert finished.state == "failed"
+    file = only_file(out)
+    assert file.state is FileState.FAILED
+    assert f"Part 1 of {PARTS}" in file.error
+
+
+def test_a_later_run_succeeds_though_an_earlier_one_has_reported_a_file_without_a_part(
+    api, dag, run_dag, long, out
+):
+    api.script("GET", failed_reply())
+    assert run_dag(dag).state == "failed"
+    later = run_dag(dag)
+    assert later.state == "success"
+    assert (later.xcom("batch")["new_failed"], later.xcom("batch")["failed"]) == (0, 1)
+
+
+def test_a_part_is_never_sent_as_the_whole_recording_when_media_is_taken_away(api, dag, run_dag, long, out):
+    api.script("GET", failed_reply())
+    run_dag(dag)
+    long.media = None
+    assert run_dag.clear(dag).state == "failed"
+    assert api.count("POST") == PARTS
+    assert "`media` is not set any more" in only_file(out).error
+    long.media = MEDIA
+    assert run_dag.clear(dag).state == "success"
+    assert api.count("POST") == PARTS + 1
+
+
+def test_limits_that_change_do_not_cut_a_recording_anew_that_is_under_way(api, dag, run_dag, long, out):
+    api.script("GET", failed_reply())
+    run_dag(dag)
+    long.media = {"max_part_seconds": 10}
+    assert run_dag.clear(dag).state == "success"
+    assert api.count("POST") == PARTS + 1
+
+
+def test_parts_are_kept_while_their_recording_cannot_be_read(api, dag, run_dag, inbox, out):
+    batch(out, audio=[str(inbox / "talk.ogg")], media=MEDIA, retries=0)
+    api.script("GET", failed_reply())
+    run_dag(dag)
+    (inbox / "talk.ogg").rename(inbox / "away")
+    run_dag.clear(dag)
+    (inbox / "away").rename(inbox / "talk.ogg")
+    assert run_dag.clear(dag).state == "success"
+    assert api.count("POST") == PARTS + 1
+
+
+def test_replies_of_parts_may_be_deleted_once_they_are_joined(api, dag, run_dag, long, out):
+    run_dag(dag)
+    shutil.rmtree(out / ".parts")
+    later = run_dag(dag)
+    assert (later.state, later.xcom("batch")["completed"]) == ("success", 1)
+    assert api.count("POST") == PARTS
+
+
+def test_parts_that_nobody_remembers_are_found_by_their_replies(api, dag, run_dag, long, out):
+    run_dag(dag)
+    manifest = manifest_of(out)
+    manifest.parts = []
+    rewrite(manifest)
+    (out / "talk.ogg.json").unlink()
+    assert run_dag(dag).state == "failed"
+    assert "Clear the task" in only_file(out).error
+    assert run_dag.clear(dag).state == "success"
+    assert api.count("POST") == PARTS
+
+
+def test_parts_of_a_recording_that_changed_are_forgotten_by_a_later_run(api, dag, run_dag, long, inbox, out):
+    run_dag(dag)
+    shutil.copy(ROOT / "demo" / "recordings" / "jfk.mp3", inbox / "talk.ogg")
+    run_dag(dag)
+    run_dag(dag)
+    manifest = manifest_of(out)
+    assert manifest.parts == []
+    assert manifest.audio_seconds() == pytest.approx(len(WORDS) / 2)
+
+
+def test_parts_of_one_recording_are_submitted_at_the_same_time(api, dag, run_dag, inbox, out):
+    there = []
+
+    async def wait_for_another(api, request):
+        there.append(request)
+        try:
+            async with asyncio.timeout(20):
+                while len(there) < 2:  # noqa: ASYNC110 - other requests are what it waits for.
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            await reply(422)(api, request)
+        else:
+            await answer_healthily(api, request)
+
+    batch(out, audio=str(inbox), media=MEDIA, retries=0)
+    api.script("POST", wait_for_another, wait_for_another)
+    assert run_dag(dag).state == "success"

@@ -18,13 +18,13 @@ JFK_WORDS = [
 ]  # fmt: skip
 """Of the shipped recording: word, start, end, confidence."""
 
-FACTS = [
+FACTS: list[list[str | float]] = [
     ["Model", "whisper-medium"],
     ["Language", "English"],
     ["Length", "0:11"],
     ["Confidence", "94 %"],
     ["Generation id", "5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11"],
-    ["Finished", "2026-11-28 19:42:10 UTC"],
+    ["Ended", 1_795_894_930.0],
     ["Cost", "0.0012"],
 ]
 
@@ -63,7 +63,7 @@ class Answers:
             if query.get("q", "") in file["source"] and query.get("state") in {None, file["state"]}
         ]
         key = {"name": "source", "state": "state", "length": "audio_seconds"}[query.get("sort", "name")]
-        fit.sort(key=lambda file: (file[key] is None, file[key]))
+        fit.sort(key=lambda file: -(file[key] or 0) if key == "audio_seconds" else file[key])
         return {
             "total": len(self.files),
             "matching": len(fit),
@@ -96,7 +96,6 @@ def task(kind: str = "transcript", state: str = "finished", **further: Any) -> d
         "generation_id": None,
         "since": None,
         "deadline": None,
-        "last_status": None,
         "after_clear": None,
         "error": None,
         "source": None,
@@ -128,8 +127,12 @@ def waiting(**further: Any) -> Answers:
         "generation_id": "5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11",
         "since": time.time() - 754,
         "deadline": time.time() + 2846,
-        "last_status": "active",
         "source": "https://example.com/interviews/2026-11-27-morning.mp3",
+        "facts": [
+            ["Model", "whisper-medium"],
+            ["Generation", "5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11"],
+            ["Begun", time.time() - 760],
+        ],
         "after_clear": "The next try continues with this generation: nothing is submitted, and nothing is paid, again.",
         "refresh": 10,
     }
@@ -140,6 +143,8 @@ def failed(**further: Any) -> Answers:
     """Return the answers of a task that failed."""
     about = {
         "generation_id": "5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11",
+        "since": time.time() - 754,
+        "facts": [["Model", "whisper-medium"], ["Begun", time.time() - 754], ["Ended", time.time() - 12]],
         "source": "https://example.com/interviews/2026-11-27-morning.mp3",
         "error": {
             "message": "The API does not know the generation 5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11 any more: it keeps a "
@@ -298,9 +303,11 @@ def search(phrase: str, page: int) -> dict[str, Any]:
     found[2:] = [hit | {"transcript": None} for hit in found[2:]]
     report = [
         ["Transcripts", "1,204"],
+        ["Hours of audio", "301.2"],
         ["Words", "2,310,554"],
-        ["Audio", "301.2 h"],
-        ["Mean confidence", "93 %"],
+        ["Estimated cost", "108.43"],
+        ["Languages", "en, de, fr"],
+        ["Newest", 1_795_894_930.0],
     ]
     return {
         "configured": True,

@@ -11,15 +11,24 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from airflow_provider_laplas.ui import wording
 from tests.paths import JFK_MP3
 from tests.ui.browser import samples
 from tests.ui.browser.chromium import launched
 from tests.ui.browser.double import Double, running
 from tests.ui.browser.sound import hum
 
-FINDINGS = [
-    "12 % of the words are below a confidence of 50 %.",
-    "From 14:02 to 14:31 nothing was recognised.",
+FAILURE = "LaplasGenerationFailedError"
+FINDINGS = ["The mean confidence is 0.93, under the 0.95 that is asked for."]
+FACTS: list[list[str | float]] = [
+    ["Model", "whisper-medium"],
+    ["Language", "en"],
+    ["Length", "0:11:27"],
+    ["Confidence", "93%"],
+    ["Generation", "5f3b6c1e-8f0e-4c8e-9a57-0f4c2f0d6a11"],
+    ["Ended", 1_795_894_930.0],
+    ["Estimated cost", "0.0687"],
+    ["Stored in", "s3://transcripts/weekly/weekly-meeting.json"],
 ]
 MEETING = 1800  # words
 WINDOWS = {"": (1280, 800), "-small": (320, 640)}
@@ -58,6 +67,10 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
 """What is opened, and what is done there."""
 
 
+def _after_clear(state: str, error: str | None) -> str:
+    return wording.after_clear("transcript", state, error, sensor=False, in_xcom=False)
+
+
 def script(double: Double, recording: Path = JFK_MP3) -> None:
     """Give a double the answers for all of the views, and a recording for the long one."""
     meeting = samples.meeting(MEETING)
@@ -67,21 +80,29 @@ def script(double: Double, recording: Path = JFK_MP3) -> None:
         "duration": meeting["duration"],
         "confidence": 0.93,
     }
-    about = {"source": "s3://recordings/2026-11/weekly-meeting.mp3", "summary": summary, "findings": FINDINGS}
-    silence = "The address of this recording is signed, and the signature is kept by nobody."
+    about = {
+        "source": "s3://recordings/2026-11/weekly-meeting.mp3",
+        "summary": summary,
+        "facts": FACTS,
+        "findings": FINDINGS,
+    }
     double.tasks = {
         "finished": samples.finished(meeting, **about),
-        "silent": samples.finished(meeting, **about | {"audio": None, "no_audio": silence}),
-        "waiting": samples.waiting(),
-        "failed": samples.failed(),
+        "silent": samples.finished(meeting, **about | {"audio": None, "no_audio": wording.SIGNED}),
+        "waiting": samples.waiting(after_clear=_after_clear("waiting", None)),
+        "failed": samples.failed(
+            error={
+                "message": f"The API could not transcribe generation {FACTS[4][1]}: the file could not be fetched. "
+                "Correct what the reason names; clearing the task submits it again.",
+                "advice": wording.ADVICE[FAILURE],
+            },
+            after_clear=_after_clear("failed", FAILURE),
+        ),
         "batch": samples.batch(100_000),
         "other": samples.Answers(samples.task("none", "none")),
     }
-    unset = {
-        "configured": False,
-        "how": "Set [laplas] transcripts_conn_id to the connection of the database.",
-        "hits": [],
-    }
+    how = "Set `[laplas] transcripts_conn_id` of the API server to the connection of your transcripts' database."
+    unset = {"configured": False, "how": how, "hits": []}
     first = double.tasks["batch"].files[0]
     of_file = {
         "source": first["source"],
@@ -105,22 +126,37 @@ def address(double: Double, target: str) -> str:
 
 def draw(browser: Browser, double: Double, folder: Path) -> None:
     """Draw all of the views into a folder."""
-    for name, (target, act) in VIEWS.items():
+    for view in VIEWS:
         for scheme in ("light", "dark"):
-            for suffix, (width, height) in WINDOWS.items():
-                page = browser.new_page(
-                    viewport={"width": width, "height": height},
-                    color_scheme=scheme,
-                    reduced_motion="reduce",
-                    locale="en-GB",
-                )
-                page.goto(address(double, target))
-                expect(page.locator("main")).to_have_attribute("aria-busy", "false")
-                if "batch" in target and "file=" not in target:
-                    expect(page.locator("tbody tr")).to_have_count(100)
-                act(page)
-                page.screenshot(path=folder / f"{name}-{scheme}{suffix}.png")
-                page.close()
+            for suffix in WINDOWS:
+                draw_view(browser, double, folder, view, scheme, suffix)
+
+
+def draw_view(
+    browser: Browser, double: Double, folder: Path, view: str, scheme: str, suffix: str = "", height: int = 0
+) -> None:
+    """
+    Draw a view into a folder: ``finished-dark-small.png``.
+
+    :param height: of the window, in place of its own
+    """
+    target, act = VIEWS[view]
+    width, own_height = WINDOWS[suffix]
+    page = browser.new_page(
+        viewport={"width": width, "height": height or own_height},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        locale="en-GB",
+    )
+    page.goto(address(double, target))
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    if "batch" in target and "file=" not in target:
+        expect(page.locator("tbody tr")).to_have_count(100)
+    act(page)
+    # What was scrolled to is not painted at once.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.screenshot(path=folder / f"{view}-{scheme}{suffix}.png")
+    page.close()
 
 
 def main(folder: Path) -> None:

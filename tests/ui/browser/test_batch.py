@@ -40,9 +40,9 @@ def test_how_far_it_is_stands_in_words_and_figures(page, double):
         [
             "Done75,000of 100,000",
             "Failed12,500",
-            "An hour1,235files",
-            "Time left30 minabout",
-            "Audio4,688.9 htranscribed",
+            "Files an hour1,235",
+            "Time left, about30 min",
+            "Transcribed4,688.9 hof audio",
             "Cost12.40",
         ]
     )
@@ -68,8 +68,8 @@ def test_files_are_searched_filtered_sorted_and_paged_by_the_server(page, double
     page.get_by_label("Find a file").fill("")
     page.get_by_label("State").select_option("")
     page.get_by_role("button", name="Length").click()
-    expect(page.get_by_role("columnheader", name="Length")).to_have_attribute("aria-sort", "ascending")
-    expect(rows(page).first).to_contain_text("0:40")
+    expect(page.get_by_role("columnheader", name="Length")).to_have_attribute("aria-sort", "descending")
+    expect(rows(page).first).to_contain_text("10:37")
 
 
 def test_a_file_opens_in_the_same_page_and_the_way_back_leads_to_where_one_was(page, double):
@@ -189,3 +189,24 @@ def test_a_batch_that_failed_says_why_above_its_files(page, double):
         "12,500 of 100,000 files failed."
     )
     expect(rows(page)).to_have_count(20)
+
+
+def test_a_short_batch_is_counted_in_seconds_and_has_no_pages_to_turn(page, double):
+    double.tasks["batch"] = samples.batch(2)
+    opened(page, double)
+    expect(rows(page)).to_have_count(2)
+    expect(page.locator(".figures")).to_contain_text("1 min")
+    expect(page.get_by_role("navigation", name="Pages of the table")).to_be_hidden()
+
+
+def test_what_is_cut_off_is_there_as_a_title(page, double):
+    double.tasks["batch"] = samples.batch(8)
+    first, error = double.tasks["batch"].files[0], "The audio could not be decoded. " * 50
+    first |= {"source": f"s3://recordings/{'long-' * 200}name.mp3", "error": error}
+    double.tasks["batch"].by_file[first["output"]] |= {"source": first["source"]}
+    opened(page, double)
+    name = rows(page).filter(has_text="name.mp3").locator("td.name")
+    expect(name).to_have_attribute("title", first["source"])
+    expect(name.locator(".error")).to_have_attribute("title", error)
+    name.get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_attribute("title", f"{'long-' * 200}name.mp3")

@@ -113,7 +113,6 @@ def test_hostile_sentences_of_a_task_change_nothing_of_the_page(page, double, st
         samples.task(
             state=state,
             generation_id=text,
-            last_status=text,
             after_clear=text,
             source=text,
             error={"message": text, "advice": text},

@@ -1,12 +1,14 @@
 """
 Measure the page: python -m tests.ui.browser.timings [FILE]. The figures go to standard output, or into a file, as JSON.
 
-Two hours of 20,000 words, and a batch of 100,000 files, in the Chromium of the tests; the server is their double, on this
+What the plugin adds to the start of Airflow's API server, and the pages to their first request; two hours of 20,000 words, and a batch of 100,000 files, in the Chromium of the tests; the server is their double, on this
 machine. Times are milliseconds.
 """
 
 import json
+import os
 import random
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +27,21 @@ FILES = 100_000
 PAINTS = 5
 CLICKS = 20
 LISTENED = 60  # seconds
+STARTS = 5
+
+# In a process that has loaded all of Airflow's API server, and nothing of the provider.
+_STARTED = """
+import sys, time
+from airflow.api_fastapi.app import create_app
+create_app(apps="core")
+for name in [name for name in sys.modules if name.startswith("airflow_provider_laplas")]:
+    del sys.modules[name]
+begun = time.perf_counter()
+import airflow_provider_laplas.plugin
+loaded = time.perf_counter()
+import airflow_provider_laplas.ui.app
+print((loaded - begun) * 1000, (time.perf_counter() - loaded) * 1000)
+"""
 
 _PAINTED = """
   const selector = SELECTOR;
@@ -111,6 +128,22 @@ def _memory(browser: Browser, page: Page) -> dict[str, float]:
     }
 
 
+def _server() -> dict[str, Any]:
+    starts = []
+    for _ in range(STARTS):
+        with tempfile.TemporaryDirectory() as home:
+            run = subprocess.run(
+                [sys.executable, "-c", _STARTED],
+                env=os.environ | {"AIRFLOW_HOME": home},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        starts.append([float(figure) for figure in run.stdout.splitlines()[-1].split()])
+    plugin, pages = map(list, zip(*starts, strict=True))
+    return {"plugin_ms": _spread(plugin), "first_request_ms": _spread(pages)}
+
+
 def _spread(values: list[float]) -> dict[str, float]:
     ordered = sorted(values)
     return {
@@ -166,6 +199,7 @@ def measured() -> dict[str, Any]:
         figures = {
             "chromium": browser.version,
             "script_bytes": sum(scripts.values()),
+            "api_server": _server(),
             "long_transcript": _long(browser, double, Path(folder)),
             "batch": _batch(browser, double),
         }

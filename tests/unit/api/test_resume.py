@@ -141,6 +141,7 @@ def files_of(label):
 ACTIONS = {
     FileState.PENDING: Action.SUBMIT,
     FileState.SUBMITTED: Action.ATTACH,
+    FileState.SPLIT: Action.ATTACH,
     FileState.COMPLETED: Action.TAKE,
     FileState.DUPLICATE: Action.TAKE,
     FileState.AMBIGUOUS: Action.FAIL,

@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_laplas.manifest import FileState, Manifest
 from airflow_provider_laplas.manifest.journal import PAGE
+from airflow_provider_laplas.manifest.parts import part_outputs
 from airflow_provider_laplas.manifest.state import BatchState
 from tests.unit.manifest.conftest import files
 
@@ -108,3 +109,19 @@ def test_a_pending_file_is_taken_once_until_it_is_given_back(begin):
     assert state.next_pending(1) == [a]
     assert state.next_pending(16) == [b]
     assert state.next_pending(16) == []
+
+
+PLAN = {"parts": [{"pieces": [[0, 5]]}, {"pieces": [[5, 9]]}]}
+
+
+def test_a_file_that_is_cut_is_noted_with_the_version_of_the_audio_that_was_cut(begin, storage):
+    state = begin(*files("a.json"))
+    (a,) = state.next_pending(1)
+    state.split(a, "newer", PLAN)
+    state.note()
+    manifest = Manifest.load(state.uri, storage)
+    (entry,) = manifest.entries
+    assert (entry.state, entry.fingerprint) == (FileState.SPLIT, "newer")
+    # By their names a later try knows which parts belong to the file as it was cut.
+    assert part_outputs(entry) == [part.output for part in manifest.parts]
+    assert (state.tally.total, state.tally.counts()) == (1, {"split": 1})

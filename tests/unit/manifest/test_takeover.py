@@ -2,9 +2,11 @@
 
 import json
 
+from airflow_provider_laplas.api.resume import Occasion, ResumePolicy
 from airflow_provider_laplas.batch.wait import seconds_of
-from airflow_provider_laplas.manifest import FileRecord, FileState
-from airflow_provider_laplas.manifest.takeover import adopt_outputs
+from airflow_provider_laplas.manifest import FileRecord, FileState, Manifest
+from airflow_provider_laplas.manifest.files import merge
+from airflow_provider_laplas.manifest.takeover import adopt_outputs, take_over
 from tests.fake_api import transcript_reply
 
 
@@ -37,3 +39,12 @@ def test_one_reply_without_a_transcript_that_was_stored_holds_nobody_back(tmp_pa
         map,
     )
     assert [entry.audio_seconds for entry in entries] == [None, 3.5]
+
+
+def test_the_id_of_a_generation_that_took_too_long_is_kept_where_the_audio_changes():
+    old = FileRecord("a", "f-1", "a.json", FileState.TIMED_OUT, "paid")
+    earlier = Manifest("out/manifest.json", {}, 0, [old])
+    new = FileRecord("a", "f-2", "a.json")
+    (record,) = take_over([new], earlier, (), ResumePolicy(), Occasion.LATER_RUN, mine=False, lease=2)
+    assert (record.state, record.other_ids) == (FileState.PENDING, ["paid"])
+    assert merge(old, new).other_ids == ["paid"]

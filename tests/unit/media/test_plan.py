@@ -154,6 +154,15 @@ def test_without_silence_the_quietest_point_is_cut_and_a_second_is_in_both_parts
     assert "quietest" in first.why
 
 
+def test_a_part_with_its_overlap_is_within_the_limit_even_if_it_is_cut_as_far_out_as_possible():
+    # The quietest points are at the outer ends of where may be cut.
+    seconds = [number * WINDOW for number in range(int(221 / WINDOW))]
+    loudness = [at if at < 110.5 else -at for at in seconds]
+    _, middle, _ = cuts(221.0, [], 100.0, loudness)
+    assert middle.overlap == 1
+    assert 99 < middle.seconds <= 100
+
+
 def test_what_is_just_within_the_limit_is_not_cut():
     assert cuts(100.0, [], 100.0) == whole(100.0)
     assert cuts(100.0, [], None) == whole(100.0)

@@ -1,7 +1,9 @@
 """Files of all kinds, planned and prepared for real."""
 
 import io
+import os
 import resource
+import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -12,6 +14,7 @@ import pytest
 
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
 from airflow_provider_laplas.media import MediaSettings, Piece, plan_media, prepared
+from airflow_provider_laplas.media.probing import probe
 from tests.media_files import (
     FORMATS,
     RATE,
@@ -21,6 +24,7 @@ from tests.media_files import (
     encrypted_mp4,
     front_mp4,
     left_in,
+    live_webm,
     lying_wav,
     media,
     mp3,
@@ -33,6 +37,7 @@ from tests.media_files import (
     watched,
     wav,
 )
+from tests.paths import RECORDINGS, ROOT
 
 ALWAYS = MediaSettings(extract_audio="always")
 CUT = MediaSettings(max_part_seconds=10)
@@ -62,6 +67,11 @@ def refusal(source, settings=ALWAYS, **options):
     with pytest.raises(LaplasArgumentError) as caught:
         sent(source, settings, **options)
     return caught.value
+
+
+def packets(content):
+    with av.open(io.BytesIO(content)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
 
 
 def correlation(one, other):
@@ -99,8 +109,9 @@ def test_of_a_video_only_the_audio_is_sent(kind):
     assert content_type == {".m4a": "audio/mp4", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}[plan.suffix]
     with av.open(io.BytesIO(content)) as container:
         assert [stream.type for stream in container.streams] == ["audio"]
-    assert plan.seconds == pytest.approx(11.0, abs=0.1)
-    assert len(decoded(content)) / RATE == pytest.approx(11.0, abs=0.1)
+    assert plan.seconds == pytest.approx(11.0, abs=0.15)
+    # What an encoder puts in front is left out by some versions of FFmpeg.
+    assert len(decoded(content)) / RATE == pytest.approx(11.0, abs=0.15)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +134,7 @@ def test_audio_that_fits_is_copied_without_loss(kind, codec, suffix):
     original = FORMATS[kind](speech())
     plan, [(_, _, content)] = sent(upload(original), ALWAYS)
     assert (plan.kind, plan.codec, plan.suffix) == ("copy", codec, suffix)
-    before, after = decoded(original), decoded(content)
-    # What a codec needs to begin with may be skipped or not.
-    assert abs(len(before) - len(after)) < 0.1 * RATE
-    if kind not in {"webm", "avi"}:
-        assert np.array_equal(before[:RATE], after[:RATE])
+    assert packets(content) == packets(original)
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))
@@ -160,6 +167,19 @@ def test_what_is_cut_is_cut_in_a_silence():
     assert np.abs(around).mean() < np.abs(speech().astype(float)).mean() / 4
 
 
+def test_a_reading_is_cut_between_its_phrases():
+    content = (RECORDINGS / "two_cities.ogg").read_bytes()
+    plan = plan_media(upload(content, "two_cities.ogg"), MediaSettings(max_part_seconds=20))
+    heard = decoded(content).astype(float)
+    cuts = [part.pieces[-1].end for part in plan.parts[:-1]]
+    assert len(cuts) == 3
+    for part, cut in zip(plan.parts, cuts, strict=False):
+        assert "silence" in part.why
+        around = heard[round((cut - 0.1) * RATE) : round((cut + 0.1) * RATE)]
+        assert np.abs(around).mean() < np.abs(heard).mean() / 5
+    assert all(part.overlap == 0 for part in plan.parts)
+
+
 def test_where_nobody_pauses_a_second_is_in_both_parts(settings):
     # Speech without its pauses, twice.
     spoken = speech()
@@ -187,6 +207,17 @@ def test_parts_of_flac_are_within_the_limit_of_bytes_even_if_nothing_can_be_comp
     noise = np.random.default_rng(1).integers(-32_000, 32_000, 30 * RATE).astype(np.int16)
     _, parts = sent(upload(wav(noise), "noise.wav"), settings(max_upload_bytes=500_000, codec="flac"))
     assert all(len(content) <= 500_000 for _, _, content in parts)
+
+
+def test_every_second_of_opus_takes_the_same(settings):
+    noise = np.random.default_rng(1).integers(-32_000, 32_000, 20 * RATE).astype(np.int16)
+    sizes = []
+    for samples in (noise, np.tile(speech(), 2)[: 20 * RATE], tone(20)):
+        [(_, _, content)] = sent(
+            upload(wav(samples)), settings(extract_audio="always", max_upload_bytes=95_000)
+        )[1]
+        sizes.append(len(content))
+    assert max(sizes) - min(sizes) < 100
 
 
 def test_audio_that_is_too_large_is_encoded_and_not_cut_if_it_then_fits():
@@ -218,7 +249,7 @@ def test_a_cover_makes_no_video():
     out = io.BytesIO()
     with av.open(io.BytesIO(cover)) as container, av.open(out, "w", format="mp4") as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in container.streams}
-        streams[container.streams.video[0].index].disposition = av.stream.Disposition.attached_pic
+        streams[container.streams.video[0].index].disposition = av.stream.Disposition.attached_pic.value
         done = False
         for packet in container.demux():
             picture = packet.stream.type == "video"
@@ -238,6 +269,45 @@ def test_times_are_those_of_a_video_whose_audio_begins_late():
     heard = decoded(content)
     assert np.abs(heard[: round(1.9 * RATE)]).max() < 100
     assert correlation(heard[2 * RATE :], speech()) > 0.5
+
+
+def test_a_recording_of_a_browser_that_does_not_say_how_long_it_is_can_be_cut():
+    source = upload(live_webm(np.tile(speech(), 2), late=1.0), "talk.webm")
+    assert probe(source).seconds == 0
+    plan, parts = sent(source, MediaSettings(max_part_seconds=15, codec="flac"))
+    assert plan.seconds == pytest.approx(23, abs=0.1)
+    for part, (_, _, content) in zip(plan.parts, parts, strict=True):
+        assert len(decoded(content)) / RATE == pytest.approx(part.seconds, abs=ROUNDING)
+    assert np.abs(decoded(parts[0][2])[: round(0.9 * RATE)]).max() < 100
+
+
+def gap_in_time():
+    """Return a recording in which four seconds are missing, and whose times say so."""
+    spoken, out = speech(), io.BytesIO()
+    with av.open(out, "w", format="matroska") as file:
+        stream = file.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for at in range(0, len(spoken), RATE // 10):
+            frame = av.AudioFrame.from_ndarray(spoken[at : at + RATE // 10].reshape(1, -1), "s16", "mono")
+            frame.sample_rate, frame.pts = RATE, at + (4 * RATE if at >= 5 * RATE else 0)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return out.getvalue()
+
+
+def test_what_is_missing_in_a_recording_is_silence_so_that_all_after_it_is_in_its_place(settings):
+    plan, parts = sent(upload(gap_in_time(), "talk.mka"), settings(max_part_seconds=10, codec="flac"))
+    assert plan.seconds == pytest.approx(15, abs=0.01)
+    heard = np.concatenate([decoded(content) for _, _, content in parts])
+    spoken = speech()
+    assert np.array_equal(heard[: 4 * RATE], spoken[: 4 * RATE])
+    assert not heard[round(5.1 * RATE) : round(8.9 * RATE)].any()
+    assert np.array_equal(heard[10 * RATE : 14 * RATE], spoken[6 * RATE : 10 * RATE])
+
+
+@pytest.mark.parametrize("kind", ["wav", "mp4"])
+def test_what_is_never_to_be_extracted_is_cut_nevertheless(kind):
+    settings = MediaSettings(extract_audio="never", max_part_seconds=20)
+    assert len(plan_media(upload(FORMATS[kind](np.tile(speech(), 2))), settings).parts) == 2
 
 
 def two_tracks():
@@ -279,7 +349,7 @@ def test_a_track_is_taken_out_even_of_what_is_not_to_be_extracted():
 def surround():
     """Return six channels at 48 kHz, each with a tone of its own."""
     rate = 48_000
-    channels = [tone(3, rate=rate, hertz=200 * (number + 1), level=0.1) for number in range(6)]
+    channels = [tone(3, rate=rate, hertz=500 * (number + 1), level=0.1) for number in range(6)]
     return media(
         [np.stack(channels, axis=1).reshape(-1)],
         container="matroska",
@@ -310,8 +380,11 @@ def test_channels_that_are_transcribed_each_for_itself_stay_apart(codec):
         rate = container.streams.audio[0].rate
         packed = frames[0].shape[0] != 6
     samples = np.concatenate([one.reshape(-1, 6) if packed else one.T for one in frames]).astype(float)
-    loudest = np.abs(np.fft.rfft(samples, axis=0)).argmax(axis=0) * rate / len(samples)
-    assert loudest == pytest.approx([200 * (number + 1) for number in range(6)], abs=5)
+    heard = np.abs(np.fft.rfft(samples, axis=0))
+    loudest = heard.argmax(axis=0) * rate / len(samples)
+    assert loudest == pytest.approx([500 * (number + 1) for number in range(6)], abs=5)
+    # Of a cinema's channels, one has the low tones only.
+    assert heard.max(axis=0).min() > heard.max() / 2
 
 
 def test_silence_is_left_out(settings):
@@ -497,6 +570,39 @@ def test_a_temporary_folder_that_is_not_there_is_named(tmp_path):
     ):
         pass
     assert caught.value.argument == "media.temporary_folder"
+
+
+FULL_DISK = """
+import resource, sys
+from airflow_provider_laplas.errors import LaplasStorageError
+from airflow_provider_laplas.media import MediaSettings, plan_media, prepared
+from tests.media_files import mp4, speech, upload
+
+source = upload(mp4(speech()))
+for settings in (MediaSettings(), MediaSettings(max_part_seconds=10), MediaSettings(max_part_seconds=10, codec="flac")):
+    plan = plan_media(source, settings)
+    with prepared(source, plan, 0, settings) as part:
+        size = part.size
+    # Full at once, in the middle, and with the last bytes.
+    for limit in (0, size // 2, size - 10):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            with prepared(source, plan, 0, settings) as part:
+                sys.exit(f"{limit} of {size}: {part.size}")
+        except LaplasStorageError:
+            pass
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+
+
+def test_a_part_for_which_there_is_no_space_is_an_error_of_the_storage(tmp_path):
+    # Like a full disk, but for one process.
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_DISK], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert left_in(tmp_path) == []
 
 
 def test_an_error_of_the_storage_is_passed_on():

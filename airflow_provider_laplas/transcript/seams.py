@@ -1,0 +1,348 @@
+"""
+The words of one channel of a recording's parts: where they are in the recording, and which of them two parts both have.
+
+What parts have in common is left out at the end of one and at the begin of the next: see :meth:`Channel.agree_with`. Pure.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import NamedTuple
+
+from airflow_provider_laplas.transcript.parts import Segment, Word
+from airflow_provider_laplas.transcript.replies import ChannelOutline
+from airflow_provider_laplas.transcript.text import join_words, searchable, split_words
+
+TOLERANCE = 0.5
+"""
+Seconds by which the middles of a word differ at the most between the two parts that have it.
+
+It is no more than half of an overlap: then no repetition that was spoken is taken for a duplicate.
+"""
+
+MOST_COMPARED = 300
+"""The most words of an overlap that are compared, those around its middle: more than two minutes of speech."""
+
+FASTEST = 12
+"""The most words, or characters of Chinese and Japanese, in a second of speech."""
+
+
+class Timeline:
+    """Where the times of a part are in the recording."""
+
+    def __init__(self, pieces: Sequence[tuple[float, float]]) -> None:
+        self._pieces = pieces
+        # Of each piece in the part.
+        *self._begins, self.length = accumulate((end - begin for begin, end in pieces), initial=0.0)
+        self.has_seams = len(pieces) > 1
+
+    def of_word(self, start: float | None, end: float | None) -> tuple[float | None, float | None]:
+        """Return the times of a word, of which one or both may be unknown."""
+        if start is None or end is None:
+            return None if start is None else self.start(start), None if end is None else self.end(end)
+        return self.within(start, end)
+
+    def within(self, start: float, end: float) -> tuple[float, float]:
+        """Return the times of a word, within the piece of its middle: silence that was left out is in no word."""
+        index = bisect_right(self._begins, (start + end) / 2) - 1
+        begins = self._at(start, index)
+        return begins, max(begins, self._at(end, index))
+
+    def start(self, time: float) -> float:
+        """Return a start; at the seam of two pieces it is that of the second."""
+        return self._at(time, bisect_right(self._begins, time) - 1)
+
+    def end(self, time: float) -> float:
+        """Return an end; at the seam of two pieces it is that of the first."""
+        return self._at(time, max(bisect_left(self._begins, time) - 1, 0))
+
+    def _at(self, time: float, index: int) -> float:
+        begin, end = self._pieces[index]
+        return round(min(max(begin + time - self._begins[index], begin), end), 6)
+
+
+class _Heard(NamedTuple):
+    """A word in an overlap: its index in its channel, what is compared of it, and its times in the recording."""
+
+    at: int
+    text: str
+    start: float | None
+    end: float | None
+    speaker: str | None
+
+    @property
+    def middle(self) -> float | None:
+        return None if self.start is None or self.end is None else (self.start + self.end) / 2
+
+
+class Channel:
+    """
+    One channel of a part, of which words may be left out at the begin and at the end.
+
+    :ivar units: the texts of its words, or the words of its text if the reply has none
+    :ivar first: index of the first unit that is not left out
+    :ivar last: the index after the last one
+    """
+
+    def __init__(self, outline: ChannelOutline, words: Sequence[Word], timeline: Timeline, part: int) -> None:
+        self.text, self.language, self.confidence = outline
+        self.words = words
+        self.timeline = timeline
+        self.units = [word.text for word in words] if words else split_words(self.text)
+        self.first, self.last = 0, len(self.units)
+        self.has_times = any(word.start is not None for word in words)
+        self._part = part
+        self._names: dict[str, str] = {}
+        self._middles: list[float] | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether anything is left out."""
+        return self.first > 0 or self.last < len(self.units)
+
+    def name(self, speaker: str | None) -> str | None:
+        """Return the label of a speaker in the joined reply."""
+        if speaker is None or self._part == 1:
+            return speaker
+        shown = f"Speaker {speaker}" if len(speaker) <= 2 else speaker  # noqa: PLR2004 - as Transcript.voice
+        return self._names.get(speaker, f"Part {self._part} {shown}")
+
+    def kept_text(self) -> str:
+        """Return the text without what is left out."""
+        return _cut(self.text, self.units, self.first, self.last) if self.is_cut else self.text
+
+    def kept_words(self) -> Sequence[Word]:
+        """Return the words that are kept, with the times of the part."""
+        return self.words[self.first : self.last]
+
+    def placed_words(self) -> list[Word]:
+        """Return the words that are kept, with the times and the speakers of the joined reply."""
+        placed = []
+        for word in self.kept_words():
+            start, end = self.timeline.of_word(word.start, word.end)
+            placed.append(replace(word, start=start, end=end, speaker=self.name(word.speaker)))
+        return placed
+
+    def place(self, segment: Segment) -> Segment | None:
+        """Return a segment with the times and speakers of the joined reply; None if all of its words are left out."""
+        trimmed = self._trim(segment) if self.is_cut and self.has_times else segment
+        if trimmed is None:
+            return None
+        start, end = self._times_of(trimmed)
+        return replace(trimmed, start=start, end=end, speaker=self.name(segment.speaker))
+
+    def agree_with(self, before: "Channel", begin: float, end: float) -> None:
+        """
+        Leave out what this channel and that of the part before both have of an overlap, and name the speakers of both.
+
+        :param begin: of the overlap, in seconds of the recording
+        :param end: the same
+        """
+        if self.has_times and before.has_times:
+            self._agree_by_times(before, begin, end)
+        else:
+            most = math.ceil((end - begin) * FASTEST)
+            left_out, begins = _common_run(before.keys(), self.keys(), most)
+            before.last -= left_out
+            self.first += begins
+
+    def _agree_by_times(self, before: "Channel", begin: float, end: float) -> None:
+        earlier, later = before.heard_after(begin), self.heard_before(end)
+        middle = (begin + end) / 2
+        agreed = _agreements(
+            _around(earlier, middle), _around(later, middle), min(TOLERANCE, (end - begin) / 2)
+        )
+        self._name_speakers(before, agreed)
+        if agreed:
+            one, other = min(agreed, key=lambda pair: abs((pair[0].middle or 0.0) - middle))
+            before.last, self.first = one.at + 1, other.at + 1
+            return
+        ends = max((word.end for word in earlier if word.end is not None), default=begin)
+        begins = min((word.start for word in later if word.start is not None), default=end)
+        if ends <= begins:
+            # Nothing was heard by both.
+            return
+        before.last = next(
+            (w.at for w in earlier if w.middle is not None and w.middle >= middle), before.last
+        )
+        self.first = next(
+            (w.at + 1 for w in reversed(later) if w.middle is not None and w.middle < middle), self.first
+        )
+
+    def _name_speakers(self, before: "Channel", agreed: Iterable[tuple[_Heard, _Heard]]) -> None:
+        votes = Counter((other.speaker, before.name(one.speaker)) for one, other in agreed)
+        for (speaker, name), _ in votes.most_common():
+            if speaker and name and speaker not in self._names and name not in self._names.values():
+                self._names[speaker] = name
+
+    def heard_after(self, begin: float) -> list[_Heard]:
+        """Return the last words, those that end after a time of the recording."""
+        heard: list[_Heard] = []
+        for index in reversed(range(self.first, self.last)):
+            word = self._heard(index)
+            if word.end is not None and word.end <= begin:
+                break
+            heard.append(word)
+        return heard[::-1]
+
+    def heard_before(self, end: float) -> list[_Heard]:
+        """Return the first words, those that start before a time of the recording."""
+        heard: list[_Heard] = []
+        for index in range(self.first, self.last):
+            word = self._heard(index)
+            if word.start is not None and word.start >= end:
+                break
+            heard.append(word)
+        return heard
+
+    def _heard(self, index: int) -> _Heard:
+        word = self.words[index]
+        return _Heard(
+            index, searchable(word.text), *self.timeline.of_word(word.start, word.end), word.speaker
+        )
+
+    def keys(self) -> list[str]:
+        """Return what is compared of the units that are kept; of punctuation alone that is an empty text."""
+        return [searchable(unit) for unit in self.units[self.first : self.last]]
+
+    def _words_in(self, start: float, end: float) -> tuple[int, int]:
+        """Return the range of the words whose middles are between two times of the part."""
+        if self._middles is None:
+            self._middles = list(accumulate(map(_middle_of, self.words), max))
+        return bisect_left(self._middles, start), bisect_right(self._middles, end)
+
+    def _trim(self, segment: Segment) -> Segment | None:
+        if segment.start is None or segment.end is None:
+            return segment
+        begin, end = self._words_in(segment.start, segment.end)
+        first, last = max(begin, self.first), min(end, self.last)
+        if (first, last) == (begin, end):
+            return segment
+        if first >= last:
+            return None
+        return replace(
+            segment,
+            text=_cut(segment.text, self.units[begin:end], first - begin, last - begin),
+            start=segment.start if first == begin else self.words[first].start,
+            end=segment.end if last == end else self.words[last - 1].end,
+        )
+
+    def _times_of(self, segment: Segment) -> tuple[float | None, float | None]:
+        start, end = segment.start, segment.end
+        if start is None or end is None:
+            return self.timeline.of_word(start, end)
+        begins, ends = self.timeline.start(start), self.timeline.end(end)
+        first, last = self._words_in(start, end) if self.timeline.has_seams else (0, 0)
+        if first < last:
+            # A segment begins and ends with its words, which may have been moved into another piece.
+            one, other = self.words[first], self.words[last - 1]
+            if one.start == start and one.end is not None:
+                begins, _ = self.timeline.within(start, one.end)
+            if other.end == end and other.start is not None:
+                _, ends = self.timeline.within(other.start, end)
+        return begins, max(begins, ends)
+
+
+def _cut(text: str, units: Sequence[str], first: int, last: int) -> str:
+    """Return what a text has from one of its units up to another."""
+    if first >= last:
+        return ""
+    found = _find_units(text, units)
+    if found is None:
+        # The text is written otherwise than its words.
+        return join_words(units[first:last])
+    ends = [0, *(end for _, end in found)]
+    starts = [*(start for start, _ in found), len(text)]
+
+    def seam(index: int) -> int:
+        # Punctuation between two units stays with the one that it touches.
+        between = text[ends[index] : starts[index]]
+        return ends[index] + next((at for at, c in enumerate(between) if c.isspace()), len(between))
+
+    begin = seam(first) if first else 0
+    end = seam(last) if last < len(units) else len(text)
+    return text[begin:end].strip()
+
+
+def _find_units(text: str, units: Sequence[str]) -> list[tuple[int, int]] | None:
+    """Return where each unit is in a text; None unless they are all there, in order, and no letter is between them."""
+    found: list[tuple[int, int]] = []
+    end = 0
+    for unit in units:
+        start = text.find(unit, end)
+        if start < 0 or any(map(str.isalnum, text[end:start])):
+            return None
+        end = start + len(unit)
+        found.append((start, end))
+    return found
+
+
+def _middle_of(word: Word) -> float:
+    return -math.inf if word.start is None or word.end is None else (word.start + word.end) / 2
+
+
+def _around(words: Sequence[_Heard], middle: float) -> Sequence[_Heard]:
+    """Return no more words than are compared: those around the middle of an overlap."""
+    at = next((i for i, w in enumerate(words) if w.middle is not None and w.middle >= middle), len(words))
+    begin = max(0, min(at - MOST_COMPARED // 2, len(words) - MOST_COMPARED))
+    return words[begin : begin + MOST_COMPARED]
+
+
+def _agreements(
+    earlier: Sequence[_Heard], later: Sequence[_Heard], tolerance: float
+) -> list[tuple[_Heard, _Heard]]:
+    """Pair the words in which both agree, in order, so that their times agree best."""
+    best = [[0.0] * (len(later) + 1) for _ in range(len(earlier) + 1)]
+    for i, one in enumerate(earlier):
+        for j, other in enumerate(later):
+            best[i + 1][j + 1] = max(
+                best[i][j + 1], best[i + 1][j], best[i][j] + _agreement(one, other, tolerance)
+            )
+    pairs: list[tuple[_Heard, _Heard]] = []
+    i, j = len(earlier), len(later)
+    while i and j:
+        if best[i][j] == best[i - 1][j]:
+            i -= 1
+        elif best[i][j] == best[i][j - 1]:
+            j -= 1
+        else:
+            i, j = i - 1, j - 1
+            pairs.append((earlier[i], later[j]))
+    return pairs[::-1]
+
+
+def _agreement(one: _Heard, other: _Heard, tolerance: float) -> float:
+    """Return from 0, for other words or too far away from each other, to 1 for the same word at the same time."""
+    if one.text != other.text or not one.text or one.middle is None or other.middle is None:
+        return 0.0
+    return max(0.0, 1 - abs(one.middle - other.middle) / tolerance)
+
+
+def _common_run(before: Sequence[str], after: Sequence[str], most: int) -> tuple[int, int]:
+    """
+    Find the longest run of words that both have at their seam.
+
+    Each may have one word more at the seam, as what is cut within a word is misheard; then the run has two words at least.
+
+    :returns: how many words to leave out at the end of the first, and at the begin of the second
+    """
+    said, again = ([(index, key) for index, key in enumerate(keys) if key] for keys in (before, after))
+    for size in range(min(most, len(said), len(again)), 0, -1):
+        for more, other in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            end = len(said) - more
+            run, copy = said[max(0, end - size) : end], again[other : other + size]
+            if size < 2 and (more or other):  # noqa: PLR2004
+                continue
+            if len(run) == len(copy) == size and all(
+                a == b for (_, a), (_, b) in zip(run, copy, strict=True)
+            ):
+                left_out = len(before) - said[end][0] if more else 0
+                begin = copy[-1][0] + 1
+                # Punctuation after the run belongs to it.
+                while begin < len(after) and not after[begin]:
+                    begin += 1
+                return left_out, begin
+    return 0, 0
