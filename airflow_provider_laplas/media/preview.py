@@ -120,4 +120,5 @@ def _copied_size(upload: Upload, plan: MediaPlan) -> int:
     track = next((each for each in found.tracks if each.index == plan.track), None) if found else None
     if track is not None and track.bit_rate:
         return round(track.bit_rate / 8 * plan.seconds)
-    return copied_size(upload, plan.track or 0)[0]
+    copied = copied_size(upload, plan.track or 0)
+    return copied[0] if copied else plan.size
