@@ -1,7 +1,11 @@
 """
-``python -m airflow_provider_laplas captions``: write captions of a stored transcript, without Airflow or a network.
+The commands that need neither Airflow nor a network.
 
-It reads the API's reply (``<generation_id>.json`` in ``results_path``) or the output of ``Transcript.to_dict``.
+``python -m airflow_provider_laplas captions`` writes captions of a stored transcript: the API's reply
+(``<generation_id>.json`` in ``results_path``) or the output of ``Transcript.to_dict``.
+
+``python -m airflow_provider_laplas media`` prints what would be sent of recordings. Files in object storage need both.
+
 Exit codes: 0 for success, 1 for an error, 2 for invalid arguments.
 """
 
@@ -16,6 +20,7 @@ from airflow_provider_laplas.captions.cues import CaptionLimits
 from airflow_provider_laplas.captions.formats import FORMATS
 from airflow_provider_laplas.captions.making import write_formats
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
+from airflow_provider_laplas.media import command as media
 from airflow_provider_laplas.transcript.model import Transcript
 
 _WRITTEN = tuple(name for name in FORMATS if name != "json")
@@ -27,6 +32,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. ``arguments`` defaults to those of the process."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    try:
+        return (
+            _run_captions(parser, options) if options.command == "captions" else _run_media(parser, options)
+        )
+    except BrokenPipeError:
+        # The reader closed the pipe. Without this, flushing the buffer would fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run_media(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    try:
+        settings = media.settings_of(options)
+    except LaplasArgumentError as error:
+        parser.error(error.message)
+    return media.run(options, settings)
+
+
+def _run_captions(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     suffix = Path(options.output).suffix
     if options.format is None and suffix and suffix.lower().lstrip(".") not in _WRITTEN:
         parser.error(f"{suffix} is not a known format: choose one with --format")
@@ -38,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         written = _captions(_read(options.transcript), _format(options), limits, quiet=options.quiet)
         _write(options.output, written)
     except BrokenPipeError:
-        # The reader closed the pipe. Without this, flushing the buffer would fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
     except OSError as error:
         return _fail(f"{error.filename or 'the output'}: {error.strerror}")
     except LaplasError as error:
@@ -51,11 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     defaults = CaptionLimits()
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_laplas",
-        description="Work with stored transcripts, without Airflow or a network.",
+        description="Work with stored transcripts and recordings, without Airflow or a network.",
     )
-    command = parser.add_subparsers(dest="command", required=True).add_parser(
-        "captions", help="write a stored transcript as SRT, WebVTT or text"
-    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    media.add_command(commands)
+    command = commands.add_parser("captions", help="write a stored transcript as SRT, WebVTT or text")
     command.add_argument("transcript", help="a stored reply or transcript, JSON; - is standard input")
     command.add_argument("-f", "--format", choices=_WRITTEN, help="default: the output's suffix, else srt")
     command.add_argument("-o", "--output", default=STANDARD, help="a file; default - is standard output")

@@ -15,7 +15,7 @@ from airflow_provider_laplas.airflow_compat import (
 from airflow_provider_laplas.audio.sources import check_audio
 from airflow_provider_laplas.batch.limits import BatchLimits
 from airflow_provider_laplas.errors import LaplasArgumentError
-from airflow_provider_laplas.operators import TranscribeOperator, batch_task
+from airflow_provider_laplas.operators import TranscribeOperator, batch_task, plan_task
 from airflow_provider_laplas.task.base import Task
 
 
@@ -81,7 +81,7 @@ class TranscribeDecoratedOperator(TranscribeOperator, DecoratedOperator):
         if not (isinstance(event, Mapping) and "generation_id" in event):
             self._call(context)
         if isinstance(self.audio, list):
-            return batch_task(self, context, self.limits)
+            return (plan_task if self.plan_only else batch_task)(self, context, self.limits)
         return super().make_task(context, event)
 
     def execute(self, context: Context) -> Any:

@@ -166,9 +166,16 @@ class LaplasNotFoundError(LaplasResponseError):
 
 
 class LaplasTooLargeError(LaplasResponseError):
-    """413: the audio is larger than the API takes. Nothing was created or billed."""
+    """
+    413, or larger than the connection's ``max_upload_bytes``: the audio is larger than the API takes.
 
-    advice = "Split or compress the audio, or submit it by URL."
+    Nothing was created or billed.
+    """
+
+    advice = (
+        "Give the task media={}: it then sends of a video the audio alone, and long recordings in parts. "
+        "Or submit the audio by URL."
+    )
 
 
 class LaplasRateLimitError(LaplasResponseError):

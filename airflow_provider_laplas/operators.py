@@ -122,6 +122,9 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
     :param poke_interval: the longest pause between two polls, in seconds. Default 10
     :param timeout: seconds from the submission until the task gives up. Default 3600
     :param soft_fail: skip the task instead of failing it
+    :param plan_only: submit nothing, and return what would be submitted: ``files``, each with its ``source``, ``seconds``,
+        ``bytes``, ``bytes_to_send`` and ``parts``, or its ``error``; and their ``sums``, with the ``estimated_cost`` if the
+        connection has a price. Default False
     """
 
     template_fields: Sequence[str] = (
@@ -145,6 +148,7 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
         poke_interval: float | timedelta = DEFAULT_POLL_INTERVAL,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         soft_fail: bool = False,
+        plan_only: bool = False,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("multiple_outputs", True)
@@ -156,9 +160,12 @@ class TranscribeOperator(BaseWaitingOperator, BaseSTTOperator):
         self.poke_interval = check_seconds("poke_interval", poke_interval)
         self.timeout = check_seconds("timeout", timeout)
         self.soft_fail = check_flag("soft_fail", soft_fail)
+        self.plan_only = check_flag("plan_only", plan_only)
 
     def make_task(self, context: Context, event: Any = None) -> Task:
-        """Return the task that submits and waits."""
+        """Return the task that submits and waits, or only plans."""
+        if self.plan_only:
+            return plan_task(self, context)
         from airflow_provider_laplas.task.generation import GenerationTask, Waiting  # noqa: PLC0415
 
         task = GenerationTask(
@@ -233,6 +240,10 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
     :param deferrable: wait in the triggerer, without a worker slot. Default True
     :param poke_interval: the longest pause between two polls of one file, in seconds. Default 10
     :param timeout: seconds for each file, from its submission. Default 3600
+    :param plan_only: submit nothing, and return what would be submitted now: ``files``, each with its ``source``, ``seconds``,
+        ``bytes``, ``bytes_to_send`` and ``parts``, or its ``error``; and their ``sums``, with the ``estimated_cost`` if the
+        connection has a price. It writes nothing, and needs no ``results_path``: then no file counts as transcribed.
+        Default False
     """
 
     template_fields: Sequence[str] = (
@@ -249,7 +260,7 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
         self,
         *,
         audio: Any,
-        results_path: str,
+        results_path: str | None = None,
         formats: Sequence[str] | str = ("json",),
         captions: CaptionLimits | Mapping[str, Any] | None = None,
         quality: QualitySettings | Mapping[str, Any] | None = DEFAULT_QUALITY,
@@ -262,11 +273,14 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
         deferrable: bool = True,
         poke_interval: float | timedelta = DEFAULT_POLL_INTERVAL,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
+        plan_only: bool = False,
         **kwargs: Any,
     ) -> None:
-        check_text("results_path", results_path)
+        if results_path is not None or not check_flag("plan_only", plan_only):
+            check_text("results_path", results_path)
         check_results_path(results_path)
         super().__init__(audio=audio, **kwargs)
+        self.plan_only = plan_only
         self.results_path = results_path
         self.formats, self.captions, self.quality = check_output(formats, captions, quality)
         self.deferrable = check_flag("deferrable", deferrable)
@@ -300,8 +314,10 @@ class TranscribeBatchOperator(BaseWaitingOperator, BaseSTTOperator):
             for item in audio
         ]
 
-    def make_task(self, context: Context, event: Any = None) -> "BatchTask":
-        """Return the task that transcribes the files."""
+    def make_task(self, context: Context, event: Any = None) -> Task:
+        """Return the task that transcribes the files, or only plans."""
+        if self.plan_only:
+            return plan_task(self, context, self.limits, self.given("min_age"))
         return batch_task(self, context, self.limits, self.given("min_age"))
 
 
@@ -339,6 +355,41 @@ def batch_task(
         place=operator.shown_source(),
         preparation=operator.preparation(),
     )
+
+
+def plan_task(
+    operator: TranscribeOperator | TranscribeBatchOperator,
+    context: Context,
+    limits: BatchLimits | None = None,
+    min_age: Any = 0.0,
+) -> Task:
+    """
+    Return the task of an operator that only plans.
+
+    :param limits: where ``audio`` is several files
+    :raises LaplasArgumentError: naming an argument that is invalid once its template is rendered
+    """
+    from airflow_provider_laplas.batch.batch import Batch  # noqa: PLC0415
+    from airflow_provider_laplas.batch.submit import Request  # noqa: PLC0415
+    from airflow_provider_laplas.task.planning import PlanTask  # noqa: PLC0415
+
+    conn_id, audio = check_text("conn_id", operator.given("conn_id")), operator.rendered_audio()
+    preparation = operator.preparation()
+    if limits is None:
+        return PlanTask(context, conn_id, preparation, audio)
+    batch = Batch(
+        conn_id=conn_id,
+        audio=audio,
+        folder=(check_results_path(operator.given("results_path")) or "").rstrip("/"),
+        request=Request(
+            operator.rendered_model(), operator.rendered_options(), operator.timeout, operator.resume_policy()
+        ),
+        limits=limits,
+        output=ONLY_JSON,
+        poll_interval=operator.poke_interval,
+        min_age=check_age("min_age", min_age),
+    )
+    return PlanTask(context, conn_id, preparation, batch=batch, durable=operator.durable)
 
 
 def recording_batch(operator: TranscribeOperator, context: Context, folder: str) -> "BatchTask":

@@ -3,7 +3,14 @@
 from typing import Any
 
 _INTEGRATION = "Laplas"
-_GUIDES = ("transcribe-one", "transcribe-thousands", "pipeline", "captions", "database")
+_GUIDES = (
+    "transcribe-one",
+    "transcribe-thousands",
+    "video-and-long-recordings",
+    "pipeline",
+    "captions",
+    "database",
+)
 _OF_A_SCHEMA = ("default", "minimum", "maximum", "format")
 
 

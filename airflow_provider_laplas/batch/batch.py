@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from threading import Event
@@ -27,7 +28,7 @@ from airflow_provider_laplas.manifest.files import (
     FileState,
 )
 from airflow_provider_laplas.manifest.journal import meta_folder, snapshots
-from airflow_provider_laplas.manifest.lease import find_lease, take_lease
+from airflow_provider_laplas.manifest.lease import Lease, find_lease, take_lease
 from airflow_provider_laplas.manifest.manifest import NAME, Manifest
 from airflow_provider_laplas.manifest.names import legacy_output_name, output_name
 from airflow_provider_laplas.manifest.state import BatchState, Tally
@@ -110,6 +111,28 @@ class Batch:
             leave(lease, self.storage)
             raise
 
+    def foresee(
+        self, task: TaskKey, max_tries: int, *, durable: bool, last_tries: int | None = None
+    ) -> list[FileRecord]:
+        """
+        Return the files that would be submitted if the batch began now, and those that would fail. Nothing is written.
+
+        :param last_tries: ``max_tries`` when this task last began, None where it has not
+        """
+        names = list(self.storage.list_files(meta_folder(self.uri)))
+        before = next(reversed(snapshots(self.uri, names)), None)
+        sources = self.sources(min_age=self.min_age)
+        found = find_lease(self.uri, self.storage, names=names)
+        # Not taken: whoever is at work goes on.
+        lease = Lease(self.uri, found.number + 1 if found else 1, asdict(task), time.time())
+        outputs = self.storage.list_files(self.folder)
+        beginning = Beginning(lease, outputs, self.request, self.limits, self.storage, before)
+        records = beginning.foresee(sources, max_tries, durable=durable, last_tries=last_tries)
+        failed = [r for r in records if r.state is FileState.FAILED and r.lease == lease.number]
+        pending = [r for r in records if r.state is FileState.PENDING]
+        split = {r.part_of for r in pending if r.part_of is not None}
+        return [*failed, *pending, *(r for r in records if r.output in split)]
+
     def load(self, task: TaskKey) -> BatchState | None:
         """
         Take the lease of the batch that this task has begun, and go on where its trigger has left it.
@@ -156,7 +179,7 @@ class Batch:
                 submit_pending(
                     lambda: shared_client(self.conn_id),
                     state,
-                    self._audio_of(),
+                    self.audio_of(),
                     self.request,
                     room=room,
                     stopped=lambda: self._stopped(state.tally),
@@ -173,7 +196,7 @@ class Batch:
                 )
         return states[FileState.SUBMITTED] > 0
 
-    def _audio_of(self) -> Callable[[FileRecord], str | None]:
+    def audio_of(self) -> Callable[[FileRecord], str | None]:
         """Return what finds a file's audio: a record holds no signature, so that of a list is looked for there."""
         if isinstance(self.audio, str):
             # What may be shown of a file in a storage is all of it.

@@ -65,20 +65,7 @@ class Beginning:
         """
         earlier = self._earlier()
         known = {record.output: record for record in earlier.records()}
-        sources = self._with_legacy_names(sources, known)
-        self.outputs.update(self._missed(sources, known))
-        # Those of a file whose transcript is stored are not needed, and may be deleted.
-        needed = (p for p in earlier.parts if p.part_of in sources and p.part_of not in self.outputs)
-        self.outputs.update(self._missed([part.output for part in needed], known))
-        asks = any(source.asks for source in sources.values())
-        # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
-        each = self.storage.map if asks else map
-        new = list(each(self._record, sources, sources.values(), map(known.get, sources)))
-        records = (
-            self._take_over(new, earlier, max_tries, last_tries) if durable else self._anew(new, earlier)
-        )
-        if durable:
-            self._adopt(records, sources, known)
+        sources, records = self._decide(sources, earlier, known, max_tries, last_tries, durable=durable)
         listed = [record for record in records if record.listed]
         if not listed:
             leave(self.lease, self.storage)
@@ -111,6 +98,50 @@ class Beginning:
         log.info("Files: %s.", tally)
         self._tell_failures(listed)
         return state
+
+    def foresee(
+        self, sources: Mapping[str, Source], max_tries: int, *, durable: bool, last_tries: int | None
+    ) -> list[FileRecord]:
+        """
+        Return what :meth:`begin` would have open, and what it would fail, without noting anything.
+
+        :param sources: the files, by their outputs
+        """
+        earlier, _ = Manifest.gather(self.lease.manifest, self.storage, self.outputs)
+        earlier = earlier or Manifest(self.lease.manifest, {}, 0)
+        known = {record.output: record for record in earlier.records()}
+        sources, records = self._decide(sources, earlier, known, max_tries, last_tries, durable=durable)
+        listed = [record for record in records if record.listed]
+        if self.limits.deduplicate:
+            content = Content(sources, self.storage, self.lease.number, lambda: None)
+            content.mark_duplicates([record for record in listed if record.part_of is None])
+        return listed
+
+    def _decide(
+        self,
+        sources: Mapping[str, Source],
+        earlier: Manifest,
+        known: Mapping[str, FileRecord],
+        max_tries: int,
+        last_tries: int | None,
+        *,
+        durable: bool,
+    ) -> tuple[Mapping[str, Source], list[FileRecord]]:
+        """Return the files by their outputs as they are called from here on, and what is to be done about each."""
+        sources = self._with_legacy_names(sources, known)
+        self.outputs.update(self._missed(sources, known))
+        # Those of a file whose transcript is stored are not needed, and may be deleted.
+        needed = (p for p in earlier.parts if p.part_of in sources and p.part_of not in self.outputs)
+        self.outputs.update(self._missed([part.output for part in needed], known))
+        asks = any(source.asks for source in sources.values())
+        # Threads are for what waits: for a hundred thousand files that a listing has told of, they cost seconds.
+        each = self.storage.map if asks else map
+        new = list(each(self._record, sources, sources.values(), map(known.get, sources)))
+        if not durable:
+            return sources, self._anew(new, earlier)
+        records = self._take_over(new, earlier, max_tries, last_tries)
+        self._adopt(records, sources, known)
+        return sources, records
 
     def _tell_failures(self, listed: Iterable[FileRecord]) -> None:
         failed = [r for r in listed if r.state is FileState.FAILED and r.lease == self.lease.number]

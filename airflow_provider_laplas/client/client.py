@@ -40,9 +40,11 @@ from airflow_provider_laplas.errors import (
     LaplasConfigurationError,
     LaplasError,
     LaplasRateLimitError,
+    LaplasTooLargeError,
     LaplasTransportError,
 )
 from airflow_provider_laplas.metrics import NO_METRICS, Metrics
+from airflow_provider_laplas.redaction import shown
 from airflow_provider_laplas.storage import LOCAL, Storage
 from airflow_provider_laplas.transcript.model import Transcript
 
@@ -80,7 +82,7 @@ class LaplasClient(Sender):
     :param look_up_every: seconds. Default 300
     :param part_names: the known names of an upload's form part, by base URL. Default: shared within the process
     :param fields: fields of a connection: ``connect_timeout``, ``timeout``, ``verify``, ``proxy``, ``allow_http``,
-        ``max_reply_bytes``, ``min_upload_bytes_per_second``, ``max_requests_per_second``
+        ``max_reply_bytes``, ``min_upload_bytes_per_second``, ``max_requests_per_second``, ``max_upload_bytes``
     :raises LaplasConfigurationError: saying which argument is wrong
     """
 
@@ -128,9 +130,10 @@ class LaplasClient(Sender):
         :param options: the API's request options, see :class:`~airflow_provider_laplas.api.options.RequestOptions`
         :param delivery: is called before the first byte is submitted, and told how far the request came
         :raises LaplasAmbiguousSubmitError: sent, but not answered: it may have been accepted and billed
+        :raises LaplasTooLargeError: an upload is larger than the connection's ``max_upload_bytes``; nothing was sent
         :raises LaplasError: the typed error of the answer
         """
-        source = open_source(audio, self._storage)
+        source = _within_limit(open_source(audio, self._storage), self.settings)
         part = self._part(self.settings)
         return self._post(
             calls.submit(source, model=model, options=_checked(options), part=part, delivery=delivery)
@@ -149,8 +152,10 @@ class LaplasClient(Sender):
 
         :param repeat_refused: whether to retry on 429; False if the caller limits the rate itself
         """
-        part = self._part(await self.asettings())
+        settings = await self.asettings()
+        part = self._part(settings)
         source = audio if isinstance(audio, Upload) else await self._open(check_audio(audio))
+        source = _within_limit(source, settings)
         call = calls.submit(source, model=model, options=_checked(options), part=part)
         return await self._apost(call, repeat_refused=repeat_refused)
 
@@ -289,7 +294,7 @@ class LaplasClient(Sender):
         :param timeout: seconds to wait for the response. Default 600
         """
         check_seconds("timeout", timeout, most=LONGEST_EXCHANGE)
-        source = open_source(audio, self._storage)
+        source = _within_limit(open_source(audio, self._storage), self.settings)
         part = self._part(self.settings)
         return self._post(
             calls.transcribe(source, model=model, options=_checked(options), part=part, timeout=timeout)
@@ -397,3 +402,15 @@ class LaplasClient(Sender):
 
 def _checked(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return check_options(options or {}, rendered=True)
+
+
+def _within_limit(source: str | Upload, settings: ConnectionSettings) -> str | Upload:
+    """Return the source, unless it is an upload that the API would refuse."""
+    most = settings.max_upload_bytes
+    if most is None or isinstance(source, str) or source.size <= most:
+        return source
+    raise LaplasTooLargeError(
+        f"The audio is too large for the API: {shown(source.name)} has {source.size:,} bytes, and the connection's "
+        f"`max_upload_bytes` is {most:,}. Nothing was sent. {LaplasTooLargeError.advice}",
+        status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    )

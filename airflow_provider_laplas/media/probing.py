@@ -43,6 +43,7 @@ class Track:
     :ivar number: among the audio tracks, from 0
     :ivar language: as the container has it; None if it does not say
     :ivar codec: in FFmpeg's words; None if it is not known
+    :ivar rate: samples per second; 0 if it is not known
     :ivar bit_rate: bits per second; None if the container does not say
     :ivar declared: seconds, as the header says; None if it does not, or only guesses
     :ivar offset: seconds after the beginning of the recording at which it begins
@@ -54,6 +55,7 @@ class Track:
     language: str | None
     codec: str | None
     channels: int
+    rate: int
     bit_rate: int | None
     declared: float | None
     offset: float
@@ -196,6 +198,7 @@ def _track(upload: Upload, container: Any, kind: str, number: int, begin: float)
         language=None if stream.language in _NO_LANGUAGE else stream.language,
         codec=_CANONICAL.get(codec.name, codec.name) if codec else None,
         channels=codec.layout.nb_channels if codec else 0,
+        rate=codec.sample_rate if codec else 0,
         bit_rate=codec.bit_rate or None if codec else None,
         declared=_declared(upload, container, stream, kind),
         offset=offset,

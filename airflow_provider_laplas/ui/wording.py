@@ -42,7 +42,7 @@ ADVICE = {
     "LaplasAuthenticationError": "Replace the key in the connection, then clear the task within the hour.",
     "LaplasCreditsError": "Top the account up, then clear the task.",
     "LaplasNotFoundError": "Correct the connection's host, then clear the task.",
-    "LaplasTooLargeError": "Split or compress the audio, or submit it by URL.",
+    "LaplasTooLargeError": "Give the task media={}, which sends it in parts, or submit it by URL.",
     "LaplasRateLimitError": "Use a pool, or a lower rate limit. Airflow retries.",
     "LaplasServerError": "Check the API's status page. Airflow retries.",
     "LaplasMalformedReplyError": "Check that the connection's host is not a login page or a proxy. Airflow retries.",

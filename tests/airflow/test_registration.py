@@ -3,6 +3,7 @@
 from airflow_stack.processes import await_condition
 
 DAGS = {
+    "caption_videos",
     "ingest_recordings",
     "mapped_output",
     "output_key",

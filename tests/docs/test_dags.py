@@ -17,6 +17,7 @@ from airflow_provider_laplas.manifest import FileState, Manifest
 from tests.airflow_names import BaseHook, DagBag
 from tests.docs.pages import DAGS
 from tests.fake_api import WORDS
+from tests.media_files import mp4, speech
 
 AUDIO = {"recordings/talk.mp3": b"a talk", "recordings/inbox/a.mp3": b"one", "recordings/inbox/b.mp3": b"two"}
 INBOX = {b"one", b"two"}
@@ -33,12 +34,15 @@ BUCKETS = Buckets(path="/nowhere", fs=LocalFileSystem(auto_mkdir=True))
 
 
 @pytest.fixture
-def s3(tmp_path):
+def s3(request, tmp_path):
     BUCKETS.path = str(tmp_path)
     attach("s3", conn_id="aws_default", fs=BUCKETS)
     for name, content in AUDIO.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
+    if "/videos" in DAGS[request.getfixturevalue("name")]:
+        (tmp_path / "recordings" / "videos").mkdir()
+        (tmp_path / "recordings" / "videos" / "talk.mp4").write_bytes(mp4(speech()))
     return tmp_path
 
 
@@ -152,6 +156,13 @@ def extended_archive(example):
     assert example.returned("count") == {"completed": 2}
 
 
+def videos(example):
+    bodies = [request.body for request in example.api.requests if request.method == "POST"]
+    assert [b'filename="talk.m4a"' in body for body in bodies] == [True]
+    assert example.returned("transcribe")["completed"] == 1
+    assert {".json", ".srt", ".vtt"} <= example.written()
+
+
 def archive_in_database(example):
     assert example.returned("load")["transcripts"] == 2
     manifest = Manifest.load(example.returned("transcribe")["manifest"])
@@ -169,6 +180,7 @@ CHECKS = {
     ("docs/transcribe-thousands.md", "transcribe_archive"): archive,
     ("docs/transcribe-thousands.md", "transcribe_feed"): feed,
     ("docs/transcribe-thousands.md", "extend_archive"): extended_archive,
+    ("docs/video-and-long-recordings.md", "transcribe_videos"): videos,
     ("docs/database.md", "archive_to_database"): archive_in_database,
 }
 

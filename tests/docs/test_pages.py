@@ -29,6 +29,7 @@ from airflow_provider_laplas.hooks import LaplasHook
 from airflow_provider_laplas.local.cli import serve
 from airflow_provider_laplas.local.options import IGNORED, REFUSED
 from airflow_provider_laplas.manifest import FAILED_STATES, FileRecord, FileState, Manifest
+from airflow_provider_laplas.media import MediaSettings
 from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeBatchOperator, TranscribeOperator
 from airflow_provider_laplas.provider_info import get_provider_info
 from airflow_provider_laplas.sensors import STTCompletionSensor
@@ -361,6 +362,13 @@ def test_the_quality_table_names_every_setting_with_its_default():
     shown = first_names(section(page("transcribe-one"), "Quality checks"))
     for name, parameter in inspect.signature(QualitySettings).parameters.items():
         assert literal(shown[name]) == parameter.default, name
+
+
+def test_the_table_of_media_names_every_setting_with_its_default():
+    shown = first_names(section(page("video-and-long-recordings"), "The settings"))
+    for name, parameter in inspect.signature(MediaSettings).parameters.items():
+        default = re.sub(r"(?: \(.*\)|: the .*)$", "", shown[name])
+        assert literal(default) == parameter.default, name
 
 
 def test_what_tasks_return_is_in_the_tables():

@@ -4,6 +4,7 @@ from tests.paths import ROOT
 
 PROVIDER = "airflow-provider-laplas"
 EXAMPLES = {
+    "caption_videos",
     "ingest_recordings",
     "report_transcripts",
     "transcribe_file",

@@ -17,7 +17,15 @@ AMBIGUOUS = "LaplasAmbiguousSubmitError"
 
 def test_airflow_knows_the_provider_and_imports_every_dag_and_the_examples(stack):
     assert "airflow-provider-laplas" in stack.cli("providers", "get", "airflow-provider-laplas")
-    wanted = {*SCENARIOS, "consumer", PIPELINE, "report_transcripts", "transcribe_file", "transcribe_url"}
+    wanted = {
+        *SCENARIOS,
+        "consumer",
+        PIPELINE,
+        "report_transcripts",
+        "transcribe_file",
+        "transcribe_url",
+        "caption_videos",
+    }
     await_condition(
         lambda: stack.dag_ids() >= wanted or stack.import_errors(), timeout=180, what="all DAGs, or an error"
     )

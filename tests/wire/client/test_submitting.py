@@ -234,6 +234,25 @@ def test_a_refused_submission_is_sent_once(api, client, status, kind):
     assert api.count("POST") == 1
 
 
+def test_an_upload_over_the_connections_limit_is_refused_before_anything_is_sent(api, client, clients, audio):
+    clients.fields = {"max_upload_bytes": 699_999}
+    with pytest.raises(LaplasTooLargeError, match=r"700,000 bytes.*699,999.*Nothing was sent.*media=\{\}"):
+        client.submit(audio)
+    assert not api.requests
+
+
+def test_an_upload_within_the_connections_limit_and_any_url_are_sent(api, client, clients, audio):
+    clients.fields = {"max_upload_bytes": 700_000}
+    assert client.submit(audio) in api.generations
+    assert client.submit(URL) in api.generations
+
+
+def test_the_apis_own_refusal_of_a_large_upload_names_media(api, client, audio):
+    api.script("POST", reply(413))
+    with pytest.raises(LaplasTooLargeError, match=r"media=\{\}"):
+        client.submit(audio)
+
+
 @pytest.mark.parametrize(
     "audio",
     [
