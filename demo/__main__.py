@@ -203,7 +203,12 @@ def _demo(
                         PROJECT / "dags",
                         deployment=deployment,
                         home=folder / "airflow",
-                        config={"laplas": {"results_path": (folder / "replies").as_uri()}},
+                        config={
+                            "laplas": {
+                                "results_path": (folder / "replies").as_uri(),
+                                "transcripts_conn_id": "transcripts_db",
+                            }
+                        },
                         environment=environment,
                     )
                 )
@@ -278,6 +283,7 @@ Put recordings into  {demo.inbox}
 and transcripts, captions, a database and a report come to  {demo.transcripts}
 every hour, or now:
   {trigger} {PIPELINE} --conf {now}
+The page Browse, Transcripts of Airflow's UI searches them.
 
 Ctrl-C ends it, and so does: kill -INT {os.getpid()}"""
 

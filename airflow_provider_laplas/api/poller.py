@@ -206,7 +206,7 @@ class Poller:
         if generation.state is State.FAILED:
             raise LaplasGenerationFailedError(
                 f"The API could not transcribe generation {self.generation_id}: {generation.reason}. "
-                "Correct what the reason names; clearing the task submits it again.",
+                "Correct what the reason names, and clear the task that submitted it: that submits again.",
                 generation_id=self.generation_id,
                 reason=generation.reason,
             )

@@ -79,7 +79,8 @@ def answer(q: str, page: int, *, user: Any, session: Any, storage: Storage) -> d
         # Its message may have the phrase in it.
         log.warning("The database of transcripts cannot be read: %s", type(error).__name__)
         raise not_there(
-            "The database of transcripts cannot be read: see the API server's log, and its connection."
+            "The database of transcripts cannot be read. If something was loaded into it already, see the API server's log, and "
+            "its connection."
         ) from None
     readable = _Readable(user, session, storage, everything)
     shown = readable.of(hits)

@@ -27,6 +27,9 @@ PICTURES = ROOT / "docs" / "images"
 
 def main(names: Sequence[str]) -> None:
     """Measure those that are named; by default, all that need no cluster."""
+    unknown = [name for name in names if name not in MEASURE]
+    if unknown:
+        sys.exit(f"There is no {', '.join(unknown)}, only {', '.join(MEASURE)}.")
     with tempfile.TemporaryDirectory() as folder:
         for name in names or ("bench", "faults", "versions"):
             write(name, MEASURE[name](Path(folder) / f"{name}.json"))

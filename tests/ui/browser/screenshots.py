@@ -93,7 +93,7 @@ def script(double: Double, recording: Path = JFK_MP3) -> None:
         "failed": samples.failed(
             error={
                 "message": f"The API could not transcribe generation {FACTS[4][1]}: the file could not be fetched. "
-                "Correct what the reason names; clearing the task submits it again.",
+                "Correct what the reason names, and clear the task that submitted it: that submits again.",
                 "advice": wording.ADVICE[FAILURE],
             },
             after_clear=_after_clear("failed", FAILURE),

@@ -87,6 +87,8 @@ def test_a_failed_generation_ends_a_wait_with_its_reason(clock):
     with pytest.raises(LaplasGenerationFailedError, match="not audio") as caught:
         Poller(ID, clock.now + 10, clock=clock).observe(failed)
     assert (caught.value.generation_id, caught.value.reason) == (ID, "not audio")
+    # A sensor raises it, too, and a Clear of a sensor submits nothing.
+    assert "clear the task that submitted it" in str(caught.value)
 
 
 def test_a_wait_past_its_deadline_polls_once_and_takes_what_is_finished(clock):
