@@ -14,7 +14,7 @@ from airflow_provider_laplas.manifest.manifest import NAME
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey
 from airflow_provider_laplas.ui import wording
 from airflow_provider_laplas.ui.answers import not_there
-from airflow_provider_laplas.ui.facts import labelled, length, money, number, percent
+from airflow_provider_laplas.ui.facts import labelled, length, money, number, percent, text
 from airflow_provider_laplas.ui.places import lies_below, own_reference, own_xcom, results_folder, shown_place
 from airflow_provider_laplas.ui.server import Instance, Value, connection_extra, find_instance, find_value
 
@@ -202,7 +202,10 @@ class TaskPage:
         returned = self.returned()
         if "duration" not in returned:
             return None
-        return {name: returned.get(name) for name in ("model", "language", "duration", "confidence")}
+        return {
+            **{name: text(returned.get(name)) for name in ("model", "language")},
+            **{name: number(returned.get(name)) for name in ("duration", "confidence")},
+        }
 
     def _findings(self) -> list[str]:
         found = self.value("findings")
@@ -215,8 +218,8 @@ class TaskPage:
         tokens = usage.get("tokens")
         result = returned.get("result")
         known = {
-            "Model": returned.get("model") or self.instance.fields.get("model"),
-            "Language": returned.get("language"),
+            "Model": text(returned.get("model")) or text(self.instance.fields.get("model")),
+            "Language": text(returned.get("language")),
             "Length": length(usage.get("audio_seconds", returned.get("duration"))),
             "Confidence": percent(returned.get("confidence")),
             "Generation": self._generation_id(),

@@ -1,5 +1,6 @@
 """What the tab says of a task instance, by the kind of task and the state that it is in."""
 
+import math
 import time
 
 import pytest
@@ -264,6 +265,25 @@ def test_what_an_edited_xcom_holds_breaks_nothing(site, world, xcom, value):
     assert site.get("api/task", params=world.query("public", "file")).status_code == 200
     got = site.get("api/transcript", params=world.query("public", "file"))
     assert got.status_code == 404
+
+
+ODD_NUMBERS = [math.inf, -math.inf, math.nan, 1e20, -1e20, 10**400]
+"""Each of which Airflow's API takes for an XCom."""
+
+
+@pytest.mark.parametrize("number", ODD_NUMBERS, ids=lambda number: str(number)[:8])
+def test_what_is_no_usual_number_breaks_nothing(site, world, xcom, number):
+    odd = {"duration": number, "confidence": number, "model": number, "language": number}
+    xcom("public", "file", "return_value", world.xcom("public", "file") | odd)
+    xcom("public", "file", "usage", {"audio_seconds": number, "estimated_cost": number, "tokens": {"a": number}})
+    assert set(facts(site, world, "public", "file")["summary"]) == {"model", "language", "duration", "confidence"}
+
+
+def test_an_edited_model_is_not_taken_for_a_moment(site, world, xcom):
+    xcom("public", "file", "return_value", world.xcom("public", "file") | {"model": 1.5, "language": 2.5})
+    labelled = dict(facts(site, world, "public", "file")["facts"])
+    assert not {"Language"} & labelled.keys()
+    assert not isinstance(labelled.get("Model"), float)
 
 
 @pytest.mark.parametrize(
