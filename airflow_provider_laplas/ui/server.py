@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote, unquote
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
@@ -128,8 +129,8 @@ def find_value(session: Any, key: TaskKey, name: str) -> Value | None:
     if row is None:
         return None
     value = row.value
-    if isinstance(value, str) and name in _LARGE and f"/{key.dag_id}/" in value:
-        # What the deployment's XCom backend has put elsewhere. Whoever may change an XCom may not so read another DAG's.
+    if isinstance(value, str) and name in _LARGE and _names(key, value):
+        # What the deployment's XCom backend has put elsewhere.
         value = _backend().deserialize_value(row)
     return Value(value, _epoch(row.timestamp) or 0.0)
 
@@ -195,6 +196,19 @@ def _may_read(user: Any, dag_ids: Iterable[str]) -> bool:
 
 def _is(model: Any, key: TaskKey) -> list[Any]:
     return [getattr(model, name) == value for name, value in asdict(key).items()]
+
+
+def _names(key: TaskKey, place: str) -> bool:
+    """
+    Tell whether a place is one of a task's own XComs: whoever may change an XCom may not so read another DAG's.
+
+    Its ids stand there one after the other, as an id alone may be another DAG's task, and nothing leads elsewhere.
+    """
+    parts = place.replace("\\", "/").split("/")
+    own = [key.dag_id, key.run_id, key.task_id]
+    quoted = [quote(one, safe="") for one in own]
+    there = any(parts[at : at + 3] in (own, quoted) for at in range(len(parts)))
+    return there and not any(unquote(part) in {".", ".."} for part in parts)
 
 
 def _backend() -> Any:
