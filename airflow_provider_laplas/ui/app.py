@@ -2,8 +2,8 @@
 The application of the Transcript tab: its routes, and who may use them.
 
 Every route that answers with data depends on Airflow's own check of the user's rights, before anything is looked up
-(:data:`~airflow_provider_laplas.ui.server.MAY_READ_TASK`). Routes are plain functions, which FastAPI runs in threads:
-nothing blocks the API server's event loop.
+(:data:`~airflow_provider_laplas.ui.server.MAY_READ_TASK`). What blocks runs in threads, and what a storage may hold up in the
+pages' own (:mod:`~airflow_provider_laplas.ui.threads`), without a connection to Airflow's database.
 """
 
 import mimetypes
@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from airflow_provider_laplas.manifest.manifest import NAME
@@ -23,14 +24,15 @@ from airflow_provider_laplas.sql.searching import PHRASE_LIMIT
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.ui.answers import AsciiJSON, not_there, wrong
 from airflow_provider_laplas.ui.audio import stream
-from airflow_provider_laplas.ui.batch import Manifests, describe, list_page, progress
+from airflow_provider_laplas.ui.batch import Manifests, check_not_of_another, describe, list_page, progress
 from airflow_provider_laplas.ui.document import lay_out
 from airflow_provider_laplas.ui.headers import SafeHeaders
 from airflow_provider_laplas.ui.places import lies_below
 from airflow_provider_laplas.ui.replies import StoredReply
 from airflow_provider_laplas.ui.search import answer
-from airflow_provider_laplas.ui.server import MAY_READ_TASK, GetUserDep, SessionDep, find_instance
+from airflow_provider_laplas.ui.server import MAY_READ_TASK, GetUserDep, SessionDep, find_instance, release
 from airflow_provider_laplas.ui.task import TaskPage, is_web, player
+from airflow_provider_laplas.ui.threads import blocking, in_thread
 
 STATIC = Path(__file__).parent / "static"
 
@@ -68,6 +70,8 @@ def task_page(
         instance = find_instance(session, TaskKey(dag_id, run_id.replace(" ", "+"), task_id, key.map_index))
     if instance is None:
         raise not_there("There is no such task instance.")
+    # What comes next may wait for its turn.
+    release(session)
     return TaskPage(instance, session)
 
 
@@ -80,16 +84,18 @@ of_task = APIRouter(prefix="/api", dependencies=MAY_READ_TASK)
 
 
 @of_task.get("/task")
-def get_task(task: TaskDep, file: File = None) -> Response:
+async def get_task(task: TaskDep, file: File = None) -> Response:
     """Answer what is known of a task instance."""
-    facts = task.facts()
+    # It needs no storage, so it does not wait behind those who wait for one.
+    facts = await run_in_threadpool(task.facts)
     if file is not None:
-        record = _record(task, file)
+        record = await in_thread(_record, task, file)
         facts |= {"source": record.source, **player(record.source, task.instance, file)}
     return AsciiJSON(facts)
 
 
 @of_task.get("/transcript")
+@blocking
 def get_transcript(
     task: TaskDep, file: File = None, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
@@ -109,6 +115,7 @@ def get_transcript(
 
 
 @of_task.get("/download")
+@blocking
 def get_download(
     task: TaskDep, wanted: Annotated[str, Query(alias="format")] = "json", file: File = None
 ) -> Response:
@@ -117,6 +124,7 @@ def get_download(
 
 
 @of_task.api_route("/audio", methods=["GET", "HEAD"])
+@blocking
 def get_audio(
     request: Request,
     task: TaskDep,
@@ -129,18 +137,20 @@ def get_audio(
     found = player(source, task.instance, file)
     if found["audio"] is None or source is None or is_web(source):
         raise not_there(found["no_audio"] or "The recording is at a web address.")
-    return stream(source, object_storage(), method=request.method, wanted=wanted, if_range=if_range)
+    return stream(source, task.storage(), method=request.method, wanted=wanted, if_range=if_range)
 
 
 @of_task.get("/batch")
+@blocking
 def get_batch(task: TaskDep) -> Response:
     """Answer how far a batch is."""
     return AsciiJSON(
-        progress(task.manifest(), task.instance.key.dag_id, task.price_per_minute(), object_storage())
+        progress(task.manifest(), task.instance.key.dag_id, task.price_per_minute(), task.storage())
     )
 
 
 @of_task.get("/files")
+@blocking
 def get_files(
     task: TaskDep,
     q: Annotated[str, Query(max_length=1000)] = "",
@@ -149,7 +159,7 @@ def get_files(
     page: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> Response:
     """Answer a page of a batch's files."""
-    records = manifests.files(task.manifest(), task.instance.key.dag_id, object_storage())
+    records = manifests.files(task.manifest(), task.instance.key.dag_id, task.storage())
     return AsciiJSON(list_page(records, q=q, state=state, sort=sort, page=page))
 
 
@@ -157,6 +167,7 @@ of_user = APIRouter(prefix="/api")
 
 
 @of_user.get("/search")
+@blocking
 def get_search(
     user: GetUserDep,
     session: SessionDep,
@@ -164,7 +175,9 @@ def get_search(
     page: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> Response:
     """Answer what is found in the transcripts that the user may read."""
-    return AsciiJSON(answer(q, page, user=user, session=session, storage=object_storage()))
+    return AsciiJSON(
+        answer(q, page, user=user, session=session, manifests=manifests, storage=object_storage())
+    )
 
 
 pages = APIRouter()
@@ -181,7 +194,7 @@ def get_page() -> Response:
 
 
 def _record(task: TaskPage, file: str) -> Any:
-    return manifests.file(task.manifest(), file, task.instance.key.dag_id, object_storage())
+    return manifests.file(task.manifest(), file, task.instance.key.dag_id, task.storage())
 
 
 def _reply(task: TaskPage, file: str | None) -> StoredReply:
@@ -190,10 +203,11 @@ def _reply(task: TaskPage, file: str | None) -> StoredReply:
         uri = folder + _record(task, file).output
         if not lies_below(uri, folder):
             raise not_there("The batch has no such file.")
-        return StoredReply.in_file(uri, object_storage())
+        return StoredReply.in_file(uri, task.storage())
     reference = task.reference()
     if isinstance(reference, str):
-        return StoredReply.in_file(reference, object_storage())
+        check_not_of_another(reference, task.instance.key.dag_id, manifests, task.storage())
+        return StoredReply.in_file(reference, task.storage())
     return StoredReply.in_xcom(task.found("reply"), str(task.value("generation_id") or "transcript"))
 
 

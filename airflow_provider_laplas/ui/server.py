@@ -39,6 +39,7 @@ __all__ = [
     "hook_of",
     "may_read_all",
     "may_read_xcoms",
+    "release",
 ]
 
 _MAY_WAIT = frozenset({"deferred", "queued", "scheduled"})
@@ -133,6 +134,11 @@ def find_value(session: Any, key: TaskKey, name: str) -> Value | None:
         # What the deployment's XCom backend has put elsewhere.
         value = _backend().deserialize_value(row)
     return Value(value, _epoch(row.timestamp) or 0.0)
+
+
+def release(session: Any) -> None:
+    """Give a session's connection to the metadata database back: there are few, and the next look-up takes one again."""
+    session.close()
 
 
 def claims_of(session: Any, uris: Iterable[str]) -> dict[str, list[TaskKey]]:

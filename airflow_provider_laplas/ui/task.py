@@ -12,11 +12,19 @@ from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.known_secrets import MASK
 from airflow_provider_laplas.manifest.manifest import NAME
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey
+from airflow_provider_laplas.storage import Storage, object_storage
 from airflow_provider_laplas.ui import wording
 from airflow_provider_laplas.ui.answers import not_there
 from airflow_provider_laplas.ui.facts import labelled, length, money, number, percent, text
 from airflow_provider_laplas.ui.places import lies_below, own_reference, own_xcom, results_folder, shown_place
-from airflow_provider_laplas.ui.server import Instance, Value, connection_extra, find_instance, find_value
+from airflow_provider_laplas.ui.server import (
+    Instance,
+    Value,
+    connection_extra,
+    find_instance,
+    find_value,
+    release,
+)
 
 REFRESH = 10
 """Seconds after which the page asks again, as long as a task is not over."""
@@ -130,6 +138,11 @@ class TaskPage:
                 "Airflow does not know this batch's folder any more: it keeps it for some runs only."
             )
         return f"{str(self.folder()).rstrip('/')}/{NAME}"
+
+    def storage(self) -> Storage:
+        """Return Airflow's object storage. It may keep its reader waiting: until the next look-up, others have the database."""
+        release(self.session)
+        return object_storage()
 
     def audio(self) -> str | None:
         """Return where its audio is, redacted; None if it is not a single place."""

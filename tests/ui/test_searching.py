@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -84,6 +85,35 @@ def test_an_edited_xcom_shows_nobody_anothers_hits(site, world, database, xcom):
     assert "private" not in str(search(site, "quick brown", "stranger"))
     xcom("public", "file", "return_value", world.xcom("public", "file") | {"result": wanted})
     assert "private" not in str(search(site, "quick brown", "stranger"))
+
+
+def test_a_batch_above_or_beside_anothers_transcripts_shows_nobody_these(site, world, database, tmp_path):
+    summary = Path(world.xcom("public", "batch")["manifest"]).parent / ".manifest" / "summary.json"
+    above = tmp_path / "out"
+    (above / ".manifest").mkdir(parents=True)
+    (above / ".manifest" / "summary.json").write_text(summary.read_text())
+    hook = SqliteHook(sqlite_conn_id="transcripts_db")
+    # Airflow does not know their tasks any more: it deletes XComs.
+    uris = [f"{above}/4f0c9a.json", f"{above}/private/4f0c9b.json", f"{above}/private/batch/talk.mp3.json"]
+    sql.load(hook, [TranscriptRow(uri, "/in/talk.mp3", Transcript(text="okapi", raw={})) for uri in uris])
+    own = f"{above}/talk.mp3.json"
+    sql.load(hook, [TranscriptRow(own, "/in/talk.mp3", Transcript(text="okapi", raw={}))])
+    assert search(site, "okapi")["total"] == 4
+    [hit] = search(site, "okapi", "stranger")["hits"]
+    assert dict(parse_qsl(urlsplit(hit["transcript"]).query))["file"] == "talk.mp3.json"
+
+
+def test_a_task_in_the_folder_of_anothers_batch_shows_nobody_the_batchs_hits(
+    site, world, database, xcom, rendered
+):
+    folder = world.xcom("private", "batch")["manifest"].removesuffix("/manifest.json")
+    wanted = f"{folder}/a.mp3.json"
+    rendered("public", "file", results_path=folder)
+    xcom("public", "file", "result", wanted)
+    xcom("public", "file", "return_value", world.xcom("public", "file") | {"result": wanted})
+    # The two of its own batch: where its own transcript lies is not known any more.
+    links = [hit["transcript"] for hit in search(site, "quick brown", "stranger")["hits"]]
+    assert [dict(parse_qsl(urlsplit(link).query))["task_id"] for link in links] == ["batch"] * 2
 
 
 def test_a_storage_that_is_away_is_asked_once(site, world, database):
