@@ -57,7 +57,7 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize(("path", "task_id", "more"), ASKED, ids=lambda value: str(value))
+@pytest.mark.parametrize(("path", "task_id", "more"), ASKED, ids=str)
 def test_it_takes_neither_airflows_threads_nor_its_connections(site, world, stuck, path, task_id, more):
     with ThreadPoolExecutor(MANY) as threads:
         query = world.query("public", task_id, **more)
