@@ -8,8 +8,9 @@ pages' own (:mod:`~airflow_provider_laplas.ui.threads`), without a connection to
 
 import mimetypes
 import re
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +19,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from airflow_provider_laplas import __version__
+from airflow_provider_laplas.manifest.files import FileRecord
 from airflow_provider_laplas.manifest.manifest import NAME
 from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.sql.searching import PHRASE_LIMIT
@@ -101,15 +104,16 @@ def get_transcript(
 ) -> Response:
     """Answer the transcript, as paragraphs of words."""
     reply = _reply(task, file)
-    headers = {"ETag": reply.etag, "Cache-Control": "private, no-cache"}
-    if if_none_match is not None and reply.etag in {
+    record = None if file is None else _record(task, file)
+    etag = _etag(reply, record)
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if if_none_match is not None and etag in {
         one.strip().removeprefix("W/") for one in if_none_match.split(",")
     }:
         return Response(status_code=304, headers=headers)
     transcript = reply.transcript()
     page = lay_out(transcript)
-    if file is not None:
-        record = _record(task, file)
+    if record is not None:
         page |= describe(record, transcript) | player(record.source, task.instance, file)
     return AsciiJSON(page, headers=headers)
 
@@ -193,8 +197,20 @@ def get_page() -> Response:
     return FileResponse(file, media_type="text/html; charset=utf-8")
 
 
-def _record(task: TaskPage, file: str) -> Any:
+def _record(task: TaskPage, file: str) -> FileRecord:
     return manifests.file(task.manifest(), file, task.instance.key.dag_id, task.storage())
+
+
+def _etag(reply: StoredReply, record: FileRecord | None) -> str:
+    """Return the ETag of a transcript's page, which holds what the manifest says as well, as this version lays it out."""
+    noted = record and (
+        record.source,
+        record.generation_id,
+        record.audio_seconds,
+        record.completed_at,
+        record.error,
+    )
+    return f'"{sha256(repr((reply.etag, noted, __version__)).encode()).hexdigest()[:32]}"'
 
 
 def _reply(task: TaskPage, file: str | None) -> StoredReply:

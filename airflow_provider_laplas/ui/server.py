@@ -163,7 +163,13 @@ def may_read_xcoms(user: Any, dag_id: str) -> bool:
 
 
 def may_read_all(user: Any, session: Any) -> bool:
-    """Tell whether a user may read the XComs of every DAG. Blocking."""
+    """Tell whether a user may read the XComs of every DAG, also of those that there are no more. Blocking."""
+    asked = get_auth_manager().is_authorized_dag
+    # Of no DAG in particular: all of none is nothing that anybody could be refused.
+    if not (
+        asked(method="GET", user=user) and asked(method="GET", access_entity=DagAccessEntity.XCOM, user=user)
+    ):
+        return False
     return _may_read(user, session.scalars(select(DagModel.dag_id)))
 
 

@@ -143,6 +143,18 @@ def test_what_is_noted_meanwhile_is_seen(ask, manifest):
     assert ask("files").json()["files"] == before
 
 
+def test_a_transcript_of_which_more_was_noted_is_sent_again(ask, site, world, manifest):
+    query = world.query("public", "batch", file="a.mp3.json")
+    known = ask("transcript", file="a.mp3.json").headers["ETag"]
+    assert site.get("api/transcript", params=query, headers={"If-None-Match": known}).status_code == 304
+    changed = Manifest.load(manifest)
+    for record in changed.entries:
+        record.error = "It was not understood."
+    with _rewritten(manifest, changed):
+        got = site.get("api/transcript", params=query, headers={"If-None-Match": known})
+        assert (got.status_code, got.json()["findings"]) == (200, ["It was not understood."])
+
+
 def test_the_table_is_searched_filtered_sorted_and_paged(ask, manifest):
     changed = Manifest.load(manifest)
     one = changed.entries[0]

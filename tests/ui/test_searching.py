@@ -6,13 +6,19 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.models.dag import DagModel
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
 from airflow_provider_laplas import sql
 from airflow_provider_laplas.manifest import Manifest
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sql import TranscriptRow
 from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.ui.server import may_read_all
+from tests.ui.auth import NEWCOMER, USERS
 from tests.ui.conftest import SAID
 
 ELSEWHERE = "file:///from/elsewhere.json"
@@ -76,6 +82,20 @@ def test_others_find_what_they_may_read(site, world, database):
     assert {dict(parse_qsl(urlsplit(link).query))["dag_id"] for link in links} == {"public"}
     assert found["report"] == []
     assert "private" not in str(found)
+
+
+def test_where_there_is_no_dag_those_without_rights_still_find_nothing(site):
+    engine = create_engine("sqlite://")
+    DagModel.metadata.tables["dag"].create(engine)
+    with Session(engine) as session:
+        for name, may in (("admin", True), (NEWCOMER, False)):
+            user = SimpleAuthManagerUser(username=name, role=USERS[name])
+            assert may_read_all(user, session) is may
+
+
+def test_who_may_read_no_dag_finds_nothing(site, world, database):
+    found = search(site, "quick brown", NEWCOMER)
+    assert (found["total"], found["report"]) == (0, [])
 
 
 def test_an_edited_xcom_shows_nobody_anothers_hits(site, world, database, xcom):

@@ -227,7 +227,9 @@ def test_a_refresh_that_fails_leaves_an_open_file_and_its_recording_as_they_are(
         pass
     expect(page.locator(".text .word")).to_have_count(22)
     double.tasks["batch"] = answers
-    with page.expect_response(lambda response: "api/task" in response.url and response.status == 200, timeout=60_000):
+    with page.expect_response(
+        lambda response: "api/task" in response.url and response.status == 200, timeout=60_000
+    ):
         pass
     assert double.count("task") > before
     expect(page.locator(".text .word")).to_have_count(22)
