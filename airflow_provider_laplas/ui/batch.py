@@ -3,7 +3,7 @@
 import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,13 +46,30 @@ def progress(manifest: str, dag_id: str, price: float | None, storage: Storage) 
     :param price: of a minute of audio
     :raises HTTPException: 404, if it has not begun, or another DAG uses its folder now
     """
-    try:
-        summary = read_summary(manifest, storage)
-    except LaplasError as error:
-        raise not_there(str(error)) from None
+    summary = _summary(manifest, storage)
     if summary is None:
         raise not_there("The batch has not begun yet.")
-    _check_owner(summary["task"].partition("/")[0], dag_id)
+    _check_owner(_dag_of(summary), dag_id)
+    try:
+        return _progress(summary, manifest, price)
+    except (KeyError, TypeError, AttributeError):
+        raise not_there("What lies in the batch's folder is no summary of a batch.") from None
+
+
+def _summary(manifest: str, storage: Storage) -> Any:
+    try:
+        return read_summary(manifest, storage)
+    except LaplasError as error:
+        raise not_there(str(error)) from None
+
+
+def _dag_of(summary: Any) -> str:
+    """Return the DAG that a summary names, empty if it names none: others may have put something there."""
+    task = summary.get("task") if isinstance(summary, Mapping) else None
+    return task.partition("/")[0] if isinstance(task, str) else ""
+
+
+def _progress(summary: Mapping[str, Any], manifest: str, price: float | None) -> dict[str, Any]:
     counts, per_hour = summary["counts"], summary["per_hour"]
     left = sum(counts.get(str(state), 0) for state in UNFINISHED)
     cost = estimated_cost(summary["audio_seconds"], price)
@@ -76,11 +93,7 @@ def check_not_of_another(uri: str, dag_id: str, manifests: "Manifests", storage:
     :raises HTTPException: 404, if it has
     """
     manifest, name = f"{parent(uri)}/{NAME}", uri.rpartition("/")[2]
-    try:
-        summary = read_summary(manifest, storage)
-    except LaplasError as error:
-        raise not_there(str(error)) from None
-    owner = "" if summary is None else summary["task"].partition("/")[0]
+    owner = _dag_of(_summary(manifest, storage))
     if owner not in {"", dag_id} and manifests.has(manifest, name, owner, storage):
         raise not_there("This is a transcript of another DAG's batch.")
 
