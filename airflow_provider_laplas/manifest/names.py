@@ -26,6 +26,7 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *
 _HASHED = re.compile(r"-[0-9a-f]{16}$")
 _SUFFIXES = tuple(f".{name}" for name in FORMATS)
 _MANIFEST = "manifest"
+_LONGEST_SOURCE = 4096
 _MOST_BYTES = 255
 
 
@@ -68,6 +69,21 @@ def legacy_output_name(source: str, folder: str | None) -> str | None:
         return None
     stem = PurePosixPath(urlsplit(plain).path if "://" in plain else plain).name or "audio"
     return f"{stem}-{_digest(plain)[:10]}.json"
+
+
+def may_be_called(source: str, output: str) -> bool:
+    """
+    Tell whether a source's transcript may have this path below a results folder, whichever folder was listed.
+
+    A source that was redacted does not tell what its name was hashed from: then it is False.
+    """
+    if len(source) > _LONGEST_SOURCE:
+        return False
+    folders = (source[:at] for at, character in enumerate(source) if character == "/")
+    return any(
+        output in {output_name(source, folder), legacy_output_name(source, folder)}
+        for folder in (None, *folders)
+    )
 
 
 def fits(output: str) -> bool:

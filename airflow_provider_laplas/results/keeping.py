@@ -10,6 +10,7 @@ values.
 
 import base64
 import gzip
+import io
 import json
 import logging
 import time
@@ -241,8 +242,12 @@ def _pack(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
-def _unpack(packed: str) -> str:
-    return gzip.decompress(base64.b64decode(packed)).decode()
+def _unpack(packed: str, most: int = -1) -> str:
+    with gzip.GzipFile(fileobj=io.BytesIO(base64.b64decode(packed))) as file:
+        content = file.read(most + 1 if most >= 0 else -1)
+    if 0 <= most < len(content):
+        raise LaplasArgumentError(f"The reply is larger than {most} bytes.", argument="result")
+    return content.decode()
 
 
 def _save_xcom(text: str, task: TaskKey) -> dict[str, Any]:
@@ -278,7 +283,12 @@ def _load_xcom(reference: Mapping[str, Any]) -> str:
     return unpack_xcom(value)
 
 
-def unpack_xcom(value: Mapping[str, Any]) -> str:
-    """Return the text of a reply that is an XCom."""
+def unpack_xcom(value: Mapping[str, Any], most: int = -1) -> str:
+    """
+    Return the text of a reply that is an XCom.
+
+    :param most: bytes that it may have, which no more than are unpacked; -1 for any number
+    :raises LaplasArgumentError: if it has more
+    """
     data: str = value["data"]
-    return _unpack(data) if value["encoding"] == "gzip" else data
+    return _unpack(data, most) if value["encoding"] == "gzip" else data

@@ -2,35 +2,40 @@
 The application of the Transcript tab: its routes, and who may use them.
 
 Every route that answers with data depends on Airflow's own check of the user's rights, before anything is looked up
-(:data:`~airflow_provider_laplas.ui.server.MAY_READ_TASK`). Routes are plain functions, which FastAPI runs in threads:
-nothing blocks the API server's event loop.
+(:data:`~airflow_provider_laplas.ui.server.MAY_READ_TASK`). What blocks runs in threads, and what a storage may hold up in the
+pages' own (:mod:`~airflow_provider_laplas.ui.threads`), without a connection to Airflow's database.
 """
 
 import mimetypes
 import re
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from airflow_provider_laplas import __version__
+from airflow_provider_laplas.manifest.files import FileRecord
 from airflow_provider_laplas.manifest.manifest import NAME
 from airflow_provider_laplas.results.keeping import TaskKey
 from airflow_provider_laplas.sql.searching import PHRASE_LIMIT
 from airflow_provider_laplas.storage import object_storage
 from airflow_provider_laplas.ui.answers import AsciiJSON, not_there, wrong
 from airflow_provider_laplas.ui.audio import stream
-from airflow_provider_laplas.ui.batch import Manifests, describe, list_page, progress
+from airflow_provider_laplas.ui.batch import Manifests, check_not_of_another, describe, list_page, progress
 from airflow_provider_laplas.ui.document import lay_out
 from airflow_provider_laplas.ui.headers import SafeHeaders
 from airflow_provider_laplas.ui.places import lies_below
 from airflow_provider_laplas.ui.replies import StoredReply
 from airflow_provider_laplas.ui.search import answer
-from airflow_provider_laplas.ui.server import MAY_READ_TASK, GetUserDep, SessionDep, find_instance
+from airflow_provider_laplas.ui.server import MAY_READ_TASK, GetUserDep, SessionDep, find_instance, release
 from airflow_provider_laplas.ui.task import TaskPage, is_web, player
+from airflow_provider_laplas.ui.threads import blocking, in_thread
 
 STATIC = Path(__file__).parent / "static"
 
@@ -68,6 +73,8 @@ def task_page(
         instance = find_instance(session, TaskKey(dag_id, run_id.replace(" ", "+"), task_id, key.map_index))
     if instance is None:
         raise not_there("There is no such task instance.")
+    # What comes next may wait for its turn.
+    release(session)
     return TaskPage(instance, session)
 
 
@@ -80,35 +87,39 @@ of_task = APIRouter(prefix="/api", dependencies=MAY_READ_TASK)
 
 
 @of_task.get("/task")
-def get_task(task: TaskDep, file: File = None) -> Response:
+async def get_task(task: TaskDep, file: File = None) -> Response:
     """Answer what is known of a task instance."""
-    facts = task.facts()
+    # It needs no storage, so it does not wait behind those who wait for one.
+    facts = await run_in_threadpool(task.facts)
     if file is not None:
-        record = _record(task, file)
+        record = await in_thread(_record, task, file)
         facts |= {"source": record.source, **player(record.source, task.instance, file)}
     return AsciiJSON(facts)
 
 
 @of_task.get("/transcript")
+@blocking
 def get_transcript(
     task: TaskDep, file: File = None, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
     """Answer the transcript, as paragraphs of words."""
     reply = _reply(task, file)
-    headers = {"ETag": reply.etag, "Cache-Control": "private, no-cache"}
-    if if_none_match is not None and reply.etag in {
+    record = None if file is None else _record(task, file)
+    etag = _etag(reply, record)
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if if_none_match is not None and etag in {
         one.strip().removeprefix("W/") for one in if_none_match.split(",")
     }:
         return Response(status_code=304, headers=headers)
     transcript = reply.transcript()
     page = lay_out(transcript)
-    if file is not None:
-        record = _record(task, file)
+    if record is not None:
         page |= describe(record, transcript) | player(record.source, task.instance, file)
     return AsciiJSON(page, headers=headers)
 
 
 @of_task.get("/download")
+@blocking
 def get_download(
     task: TaskDep, wanted: Annotated[str, Query(alias="format")] = "json", file: File = None
 ) -> Response:
@@ -117,6 +128,7 @@ def get_download(
 
 
 @of_task.api_route("/audio", methods=["GET", "HEAD"])
+@blocking
 def get_audio(
     request: Request,
     task: TaskDep,
@@ -129,18 +141,20 @@ def get_audio(
     found = player(source, task.instance, file)
     if found["audio"] is None or source is None or is_web(source):
         raise not_there(found["no_audio"] or "The recording is at a web address.")
-    return stream(source, object_storage(), method=request.method, wanted=wanted, if_range=if_range)
+    return stream(source, task.storage(), method=request.method, wanted=wanted, if_range=if_range)
 
 
 @of_task.get("/batch")
+@blocking
 def get_batch(task: TaskDep) -> Response:
     """Answer how far a batch is."""
     return AsciiJSON(
-        progress(task.manifest(), task.instance.key.dag_id, task.price_per_minute(), object_storage())
+        progress(task.manifest(), task.instance.key.dag_id, task.price_per_minute(), task.storage())
     )
 
 
 @of_task.get("/files")
+@blocking
 def get_files(
     task: TaskDep,
     q: Annotated[str, Query(max_length=1000)] = "",
@@ -149,7 +163,7 @@ def get_files(
     page: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> Response:
     """Answer a page of a batch's files."""
-    records = manifests.files(task.manifest(), task.instance.key.dag_id, object_storage())
+    records = manifests.files(task.manifest(), task.instance.key.dag_id, task.storage())
     return AsciiJSON(list_page(records, q=q, state=state, sort=sort, page=page))
 
 
@@ -157,6 +171,7 @@ of_user = APIRouter(prefix="/api")
 
 
 @of_user.get("/search")
+@blocking
 def get_search(
     user: GetUserDep,
     session: SessionDep,
@@ -164,7 +179,9 @@ def get_search(
     page: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> Response:
     """Answer what is found in the transcripts that the user may read."""
-    return AsciiJSON(answer(q, page, user=user, session=session, storage=object_storage()))
+    return AsciiJSON(
+        answer(q, page, user=user, session=session, manifests=manifests, storage=object_storage())
+    )
 
 
 pages = APIRouter()
@@ -180,8 +197,20 @@ def get_page() -> Response:
     return FileResponse(file, media_type="text/html; charset=utf-8")
 
 
-def _record(task: TaskPage, file: str) -> Any:
-    return manifests.file(task.manifest(), file, task.instance.key.dag_id, object_storage())
+def _record(task: TaskPage, file: str) -> FileRecord:
+    return manifests.file(task.manifest(), file, task.instance.key.dag_id, task.storage())
+
+
+def _etag(reply: StoredReply, record: FileRecord | None) -> str:
+    """Return the ETag of a transcript's page, which holds what the manifest says as well, as this version lays it out."""
+    noted = record and (
+        record.source,
+        record.generation_id,
+        record.audio_seconds,
+        record.completed_at,
+        record.error,
+    )
+    return f'"{sha256(repr((reply.etag, noted, __version__)).encode()).hexdigest()[:32]}"'
 
 
 def _reply(task: TaskPage, file: str | None) -> StoredReply:
@@ -190,10 +219,11 @@ def _reply(task: TaskPage, file: str | None) -> StoredReply:
         uri = folder + _record(task, file).output
         if not lies_below(uri, folder):
             raise not_there("The batch has no such file.")
-        return StoredReply.in_file(uri, object_storage())
+        return StoredReply.in_file(uri, task.storage())
     reference = task.reference()
     if isinstance(reference, str):
-        return StoredReply.in_file(reference, object_storage())
+        check_not_of_another(reference, task.instance.key.dag_id, manifests, task.storage())
+        return StoredReply.in_file(reference, task.storage())
     return StoredReply.in_xcom(task.found("reply"), str(task.value("generation_id") or "transcript"))
 
 

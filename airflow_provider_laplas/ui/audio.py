@@ -1,7 +1,7 @@
 """Streams a recording from its storage, by ranges, a block at a time."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -12,6 +12,7 @@ from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage
 from airflow_provider_laplas.ui.answers import not_there
+from airflow_provider_laplas.ui.threads import in_thread
 
 BLOCK = 1024 * 1024
 """Bytes that are in memory at a time, and that one request to a storage asks for."""
@@ -143,10 +144,10 @@ def _mpeg_type(head: bytes) -> str | None:
     return "audio/mpeg" if usual else None
 
 
-def _blocks(uri: str, part: Part, storage: Storage) -> Iterator[bytes]:
+async def _blocks(uri: str, part: Part, storage: Storage) -> AsyncIterator[bytes]:
     at = part.start
     while at < part.end:
-        block = storage.read_range(uri, at, min(at + BLOCK, part.end))
+        block = await in_thread(storage.read_range, uri, at, min(at + BLOCK, part.end))
         if not block:
             # Shorter than it was: the connection ends before what was announced.
             raise OSError(f"{redacted(uri)} was changed while it was sent.")

@@ -3,15 +3,18 @@
 import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
+
+from starlette.exceptions import HTTPException
 
 from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.manifest.files import TRANSCRIBED, UNFINISHED, FileRecord, FileState
 from airflow_provider_laplas.manifest.journal import meta_folder, segments, snapshots
-from airflow_provider_laplas.manifest.manifest import Manifest
+from airflow_provider_laplas.manifest.manifest import NAME, Manifest
 from airflow_provider_laplas.manifest.summary import read_summary
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.storage import Storage
@@ -19,6 +22,7 @@ from airflow_provider_laplas.transcript.model import Transcript
 from airflow_provider_laplas.transcript.usage import estimated_cost
 from airflow_provider_laplas.ui.answers import not_there
 from airflow_provider_laplas.ui.facts import labelled, length, number, percent
+from airflow_provider_laplas.ui.places import parent
 
 PAGE = 100
 """Files on a page."""
@@ -42,13 +46,30 @@ def progress(manifest: str, dag_id: str, price: float | None, storage: Storage) 
     :param price: of a minute of audio
     :raises HTTPException: 404, if it has not begun, or another DAG uses its folder now
     """
-    try:
-        summary = read_summary(manifest, storage)
-    except LaplasError as error:
-        raise not_there(str(error)) from None
+    summary = _summary(manifest, storage)
     if summary is None:
         raise not_there("The batch has not begun yet.")
-    _check_owner(summary["task"].partition("/")[0], dag_id)
+    _check_owner(_dag_of(summary), dag_id)
+    try:
+        return _progress(summary, manifest, price)
+    except (KeyError, TypeError, AttributeError):
+        raise not_there("What lies in the batch's folder is no summary of a batch.") from None
+
+
+def _summary(manifest: str, storage: Storage) -> Any:
+    try:
+        return read_summary(manifest, storage)
+    except LaplasError as error:
+        raise not_there(str(error)) from None
+
+
+def _dag_of(summary: Any) -> str:
+    """Return the DAG that a summary names, empty if it names none: others may have put something there."""
+    task = summary.get("task") if isinstance(summary, Mapping) else None
+    return task.partition("/")[0] if isinstance(task, str) else ""
+
+
+def _progress(summary: Mapping[str, Any], manifest: str, price: float | None) -> dict[str, Any]:
     counts, per_hour = summary["counts"], summary["per_hour"]
     left = sum(counts.get(str(state), 0) for state in UNFINISHED)
     cost = estimated_cost(summary["audio_seconds"], price)
@@ -63,6 +84,18 @@ def progress(manifest: str, dag_id: str, price: float | None, storage: Storage) 
         "cost": None if cost is None else f"{cost:.2f}",
         "manifest": redacted(manifest),
     }
+
+
+def check_not_of_another(uri: str, dag_id: str, manifests: "Manifests", storage: Storage) -> None:
+    """
+    Refuse what another DAG's batch has written into the folder that a task shares with it. Blocking.
+
+    :raises HTTPException: 404, if it has
+    """
+    manifest, name = f"{parent(uri)}/{NAME}", uri.rpartition("/")[2]
+    owner = _dag_of(_summary(manifest, storage))
+    if owner not in {"", dag_id} and manifests.has(manifest, name, owner, storage):
+        raise not_there("This is a transcript of another DAG's batch.")
 
 
 def list_page(records: Iterable[FileRecord], *, q: str, state: str, sort: str, page: int) -> dict[str, Any]:
@@ -122,6 +155,12 @@ class _Known:
     version: str
     outputs: dict[str, FileRecord] = field(default_factory=dict)
 
+    def file(self, output: str) -> FileRecord | None:
+        """Return the file that has an output, None if there is none."""
+        if not self.outputs:
+            self.outputs = {record.output: record for record in self.manifest.entries}
+        return self.outputs.get(output)
+
 
 class Manifests:
     """Manifests that were read, as long as nothing has been noted since. Blocking; usable from several threads."""
@@ -129,6 +168,9 @@ class Manifests:
     def __init__(self) -> None:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._lock = threading.Lock()
+        self._reading: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        # No more are in memory, nor in the way of one another where their storage does not answer.
+        self._turn = threading.BoundedSemaphore(MOST_KNOWN)
 
     def files(self, manifest: str, dag_id: str, storage: Storage) -> list[FileRecord]:
         """
@@ -144,17 +186,22 @@ class Manifests:
 
         :raises HTTPException: 404, as well if there is none
         """
-        known = self._load(manifest, dag_id, storage)
-        if not known.outputs:
-            known.outputs = {record.output: record for record in known.manifest.entries}
-        if output not in known.outputs:
+        found = self._load(manifest, dag_id, storage).file(output)
+        if found is None:
             raise not_there("The batch has no such file.")
-        return known.outputs[output]
+        return found
+
+    def has(self, manifest: str, output: str, dag_id: str, storage: Storage) -> bool:
+        """Tell whether a file is an output of a DAG's batch. False as well where its manifest cannot be read."""
+        try:
+            return self._load(manifest, dag_id, storage).file(output) is not None
+        except HTTPException:
+            return False
 
     def _load(self, manifest: str, dag_id: str, storage: Storage) -> _Known:
         try:
-            # One at a time: of several that ask for the same one, the first reads it.
-            with self._lock:
+            # Of several that ask for the same one, the first reads it.
+            with self._lock_of(manifest), self._turn:
                 known = self._read(manifest, storage)
         except LaplasError as error:
             raise not_there(str(error)) from None
@@ -162,6 +209,13 @@ class Manifests:
             raise not_there("The batch has not begun yet.")
         _check_owner(known.manifest.owner.get("dag_id"), dag_id)
         return known
+
+    def _lock_of(self, manifest: str) -> threading.Lock:
+        with self._lock:
+            lock = self._reading.get(manifest)
+            if lock is None:
+                lock = self._reading[manifest] = threading.Lock()
+            return lock
 
     def _read(self, uri: str, storage: Storage) -> _Known | None:
         names = list(storage.list_files(meta_folder(uri)))
@@ -174,10 +228,11 @@ class Manifests:
             )
             if known is None:
                 return None
-        self._known[uri] = known
-        self._known.move_to_end(uri)
-        while len(self._known) > MOST_KNOWN:
-            self._known.popitem(last=False)
+        with self._lock:
+            self._known[uri] = known
+            self._known.move_to_end(uri)
+            while len(self._known) > MOST_KNOWN:
+                self._known.popitem(last=False)
         return known
 
     @staticmethod

@@ -1,5 +1,6 @@
 """Values as the page shows them, each with a label. Pure."""
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -17,14 +18,28 @@ def labelled(known: Mapping[str, Any]) -> list[list[str | float]]:
 
 
 def number(value: Any) -> float | None:
-    """Return a value that is a number, else None."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """Return a value that is a finite number, else None: an XCom that was edited may hold any."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        known = float(value)
+    except OverflowError:
+        return None
+    return known if math.isfinite(known) else None
+
+
+def text(value: Any) -> str | None:
+    """Return a value that is a text, else None."""
+    return value if isinstance(value, str) else None
 
 
 def length(seconds: Any) -> str | None:
     """Return a length, as in 0:03:25."""
     known = number(seconds)
-    return None if known is None else str(timedelta(seconds=round(known)))
+    return None if known is None or abs(known) > _LONGEST else str(timedelta(seconds=round(known)))
+
+
+_LONGEST = timedelta.max.total_seconds() / 2
 
 
 def percent(value: Any) -> str | None:

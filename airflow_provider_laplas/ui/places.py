@@ -18,7 +18,9 @@ def own_reference(result: Any, key: TaskKey, folder: str | None) -> Reference | 
     :param folder: the task's results folder
     """
     if isinstance(result, str):
-        return result if folder is not None and lies_below(result, folder) else None
+        # A reply lies in the folder itself. What lies deeper may be another task's, whose folder is in this one.
+        own = folder is not None and lies_below(result, folder) and parent(result) == folder.rstrip("/")
+        return result if own else None
     if isinstance(result, Mapping) and result == own_xcom(key):
         return own_xcom(key)
     return None
@@ -44,6 +46,11 @@ def lies_below(uri: str, folder: str) -> bool:
     if any(part in {"", ".", ".."} for part in below.split("/")):
         return False
     return not is_local(uri) or _leads_below(local_path(uri), local_path(folder))
+
+
+def parent(uri: str) -> str:
+    """Return the folder that a file lies in, without a slash at its end."""
+    return uri.rpartition("/")[0]
 
 
 def results_folder(fields: Mapping[str, Any], connection_folder: Any) -> str | None:

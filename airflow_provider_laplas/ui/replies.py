@@ -22,6 +22,9 @@ from airflow_provider_laplas.ui.answers import not_there, wrong
 from airflow_provider_laplas.ui.audio import etag_of
 from airflow_provider_laplas.ui.server import Value
 
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a reply that is shown, as many as the client takes. An XCom of a few kB, which may be edited, unpacks to any number."""
+
 _TYPES = {"json": "application/json", "srt": "application/x-subrip", "vtt": "text/vtt", "txt": "text/plain"}
 
 
@@ -43,15 +46,17 @@ class StoredReply:
         """
         Return the one in a file. Blocking.
 
-        :raises HTTPException: 404, if there is none
+        :raises HTTPException: 404, if there is none, or it is too large
         """
         try:
-            etag = etag_of(storage.info(uri))
+            info = storage.info(uri)
         except FileNotFoundError:
             raise not_there(f"There is no transcript at {redacted(uri)} (any more).") from None
         except LaplasError as error:
             raise not_there(str(error)) from None
-        return cls(etag, str(id_of(uri, {})), lambda: storage.read_text(uri))
+        if info.size > LARGEST:
+            raise not_there(f"{redacted(uri)} is larger than {LARGEST} bytes.")
+        return cls(etag_of(info), str(id_of(uri, {})), lambda: storage.read_text(uri))
 
     @classmethod
     def in_xcom(cls, found: Value | None, name: str) -> "StoredReply":
@@ -63,7 +68,7 @@ class StoredReply:
         if found is None or not isinstance(found.value, Mapping):
             raise not_there("The transcript is no longer in XCom: the task was cleared or retried.")
         value = found.value
-        return cls(f'"{found.pushed_at:.6f}"', name, lambda: unpack_xcom(value))
+        return cls(f'"{found.pushed_at:.6f}"', name, lambda: unpack_xcom(value, LARGEST))
 
     def transcript(self) -> Transcript:
         """

@@ -3,7 +3,7 @@ Search in the transcripts that were loaded into a database, DAG by DAG.
 
 The database does not say which DAG a transcript is of. For that of a single recording, the XCom ``result`` of its task names
 it, which counts if it lies in that task's own folder: XComs can be edited. For that of a batch, the summary in its folder
-names the task. What neither names is shown only to those who may read every DAG.
+names the task, which counts if the batch has such an output: others may write there. What neither names is shown only to those who may read every DAG.
 """
 
 import logging
@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from airflow_provider_laplas.airflow_compat import option
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.manifest.manifest import NAME
+from airflow_provider_laplas.manifest.names import may_be_called
 from airflow_provider_laplas.manifest.summary import read_summary
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.report.stats import CollectionStats
@@ -24,8 +25,9 @@ from airflow_provider_laplas.sql.counting import figures
 from airflow_provider_laplas.sql.searching import SearchHit, search
 from airflow_provider_laplas.storage import Storage
 from airflow_provider_laplas.ui.answers import not_there, wrong
+from airflow_provider_laplas.ui.batch import MOST_KNOWN, Manifests
 from airflow_provider_laplas.ui.facts import labelled
-from airflow_provider_laplas.ui.server import claims_of, hook_of, may_read_all, may_read_xcoms
+from airflow_provider_laplas.ui.server import claims_of, hook_of, may_read_all, may_read_xcoms, release
 from airflow_provider_laplas.ui.task import stores
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,9 @@ _DEEPEST = 8
 _MOST_FOLDERS = 100
 
 
-def answer(q: str, page: int, *, user: Any, session: Any, storage: Storage) -> dict[str, Any]:
+def answer(
+    q: str, page: int, *, user: Any, session: Any, manifests: Manifests, storage: Storage
+) -> dict[str, Any]:
     """
     Return a page of the hits that a user may read, and the figures of all transcripts to those who may read all. Blocking.
 
@@ -71,6 +75,7 @@ def answer(q: str, page: int, *, user: Any, session: Any, storage: Storage) -> d
     everything = may_read_all(user, session)
     try:
         hook = hook_of(conn_id)
+        release(session)
         hits = search(hook, q, MOST) if q.strip() else ()
         report = _report(figures(hook)) if everything else []
     except LaplasArgumentError as error:
@@ -82,7 +87,7 @@ def answer(q: str, page: int, *, user: Any, session: Any, storage: Storage) -> d
             "The database of transcripts cannot be read. If something was loaded into it already, see the API server's log, and "
             "its connection."
         ) from None
-    readable = _Readable(user, session, storage, everything)
+    readable = _Readable(user, session, manifests, storage, everything)
     shown = readable.of(hits)
     return {
         **found,
@@ -104,26 +109,31 @@ class _Readable:
 
     user: Any
     session: Any
+    manifests: Manifests
     storage: Storage = field(repr=False)
     everything: bool
     links: dict[str, str] = field(default_factory=dict)
     _allowed: dict[str, bool] = field(default_factory=dict)
     _folders: dict[str, TaskKey | None] = field(default_factory=dict)
     _away: set[str] = field(default_factory=set)
+    _asked: set[str] = field(default_factory=set)
 
     def of(self, hits: tuple[SearchHit, ...]) -> list[SearchHit]:
         """Return those that may be read."""
-        uris = list(dict.fromkeys(hit.uri for hit in hits))
-        claims, readable = claims_of(self.session, uris), set()
-        for uri in uris:
-            keys = [key for key in claims.get(uri, ()) if stores(self.session, key, uri)]
-            key, output = (keys[0], None) if keys else self._batch_of(uri)
-            owners = keys or ([] if key is None else [key])
+        sources = {hit.uri: hit.source for hit in hits}
+        claims, readable = claims_of(self.session, sources), set()
+        for uri, source in sources.items():
+            owners = [key for key in claims.get(uri, ()) if stores(self.session, key, uri)]
+            batch, output = self._batch_of(uri, source)
+            key, file = (owners[0], None) if owners else (batch, output)
+            if batch is not None:
+                # A task that shares the batch's folder may claim what the batch has written.
+                owners.append(batch)
             if not (all(self._may_read(one.dag_id) for one in owners) if owners else self.everything):
                 continue
             readable.add(uri)
             if key is not None:
-                self.links[uri] = _link(key, output)
+                self.links[uri] = _link(key, file)
         return [hit for hit in hits if hit.uri in readable]
 
     def _may_read(self, dag_id: str) -> bool:
@@ -131,16 +141,27 @@ class _Readable:
             self._allowed[dag_id] = may_read_xcoms(self.user, dag_id)
         return self._allowed[dag_id]
 
-    def _batch_of(self, uri: str) -> tuple[TaskKey | None, str | None]:
-        """Return the task of the batch that a transcript lies in the folder of, and its output's name there."""
+    def _batch_of(self, uri: str, source: str) -> tuple[TaskKey | None, str | None]:
+        """Return the task of the batch that has written a transcript, and its output's name in the batch's folder."""
         folder = uri
         for _ in range(_DEEPEST):
             folder = folder.rpartition("/")[0]
             if not folder or folder.endswith(("/", ":")):
                 break
             if (key := self._owner(folder)) is not None:
-                return key, uri.removeprefix(f"{folder}/")
+                output = uri.removeprefix(f"{folder}/")
+                return (key, output) if self._has_written(key, folder, output, source) else (None, None)
         return None, None
+
+    def _has_written(self, key: TaskKey, folder: str, output: str, source: str) -> bool:
+        # Others may write below a batch's folder. What an output is called tells mostly, and costs nothing.
+        if may_be_called(source, output):
+            return True
+        if folder not in self._asked and len(self._asked) >= MOST_KNOWN:
+            return False
+        self._asked.add(folder)
+        release(self.session)
+        return self.manifests.has(f"{folder}/{NAME}", output, key.dag_id, self.storage)
 
     def _owner(self, folder: str) -> TaskKey | None:
         if folder in self._folders:
@@ -148,6 +169,7 @@ class _Readable:
         place = "/".join(folder.split("/")[:3])
         if place in self._away or len(self._folders) >= _MOST_FOLDERS:
             return None
+        release(self.session)
         try:
             summary = read_summary(f"{folder}/{NAME}", self.storage)
         except LaplasError:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote, unquote
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
@@ -38,6 +39,7 @@ __all__ = [
     "hook_of",
     "may_read_all",
     "may_read_xcoms",
+    "release",
 ]
 
 _MAY_WAIT = frozenset({"deferred", "queued", "scheduled"})
@@ -128,10 +130,15 @@ def find_value(session: Any, key: TaskKey, name: str) -> Value | None:
     if row is None:
         return None
     value = row.value
-    if isinstance(value, str) and name in _LARGE and f"/{key.dag_id}/" in value:
-        # What the deployment's XCom backend has put elsewhere. Whoever may change an XCom may not so read another DAG's.
+    if isinstance(value, str) and name in _LARGE and _names(key, value):
+        # What the deployment's XCom backend has put elsewhere.
         value = _backend().deserialize_value(row)
     return Value(value, _epoch(row.timestamp) or 0.0)
+
+
+def release(session: Any) -> None:
+    """Give a session's connection to the metadata database back: there are few, and the next look-up takes one again."""
+    session.close()
 
 
 def claims_of(session: Any, uris: Iterable[str]) -> dict[str, list[TaskKey]]:
@@ -156,7 +163,13 @@ def may_read_xcoms(user: Any, dag_id: str) -> bool:
 
 
 def may_read_all(user: Any, session: Any) -> bool:
-    """Tell whether a user may read the XComs of every DAG. Blocking."""
+    """Tell whether a user may read the XComs of every DAG, also of those that there are no more. Blocking."""
+    asked = get_auth_manager().is_authorized_dag
+    # Of no DAG in particular: all of none is nothing that anybody could be refused.
+    if not (
+        asked(method="GET", user=user) and asked(method="GET", access_entity=DagAccessEntity.XCOM, user=user)
+    ):
+        return False
     return _may_read(user, session.scalars(select(DagModel.dag_id)))
 
 
@@ -195,6 +208,19 @@ def _may_read(user: Any, dag_ids: Iterable[str]) -> bool:
 
 def _is(model: Any, key: TaskKey) -> list[Any]:
     return [getattr(model, name) == value for name, value in asdict(key).items()]
+
+
+def _names(key: TaskKey, place: str) -> bool:
+    """
+    Tell whether a place is one of a task's own XComs: whoever may change an XCom may not so read another DAG's.
+
+    Its ids stand there one after the other, as an id alone may be another DAG's task, and nothing leads elsewhere.
+    """
+    parts = place.replace("\\", "/").split("/")
+    own = [key.dag_id, key.run_id, key.task_id]
+    quoted = [quote(one, safe="") for one in own]
+    there = any(parts[at : at + 3] in (own, quoted) for at in range(len(parts)))
+    return there and not any(unquote(part) in {".", ".."} for part in parts)
 
 
 def _backend() -> Any:

@@ -12,11 +12,19 @@ from airflow_provider_laplas.errors import LaplasError
 from airflow_provider_laplas.known_secrets import MASK
 from airflow_provider_laplas.manifest.manifest import NAME
 from airflow_provider_laplas.results.keeping import Place, Reference, TaskKey
+from airflow_provider_laplas.storage import Storage, object_storage
 from airflow_provider_laplas.ui import wording
 from airflow_provider_laplas.ui.answers import not_there
-from airflow_provider_laplas.ui.facts import labelled, length, money, number, percent
+from airflow_provider_laplas.ui.facts import labelled, length, money, number, percent, text
 from airflow_provider_laplas.ui.places import lies_below, own_reference, own_xcom, results_folder, shown_place
-from airflow_provider_laplas.ui.server import Instance, Value, connection_extra, find_instance, find_value
+from airflow_provider_laplas.ui.server import (
+    Instance,
+    Value,
+    connection_extra,
+    find_instance,
+    find_value,
+    release,
+)
 
 REFRESH = 10
 """Seconds after which the page asks again, as long as a task is not over."""
@@ -136,6 +144,11 @@ class TaskPage:
             return waited
         return f"{folder.rstrip('/')}/{NAME}"
 
+    def storage(self) -> Storage:
+        """Return Airflow's object storage. It may keep its reader waiting: until the next look-up, others have the database."""
+        release(self.session)
+        return object_storage()
+
     def audio(self) -> str | None:
         """Return where its audio is, redacted; None if it is not a single place."""
         return shown_place(self.instance.fields.get(_SOURCES.get(self.instance.operator, "audio")))
@@ -207,7 +220,10 @@ class TaskPage:
         returned = self.returned()
         if "duration" not in returned:
             return None
-        return {name: returned.get(name) for name in ("model", "language", "duration", "confidence")}
+        return {
+            **{name: text(returned.get(name)) for name in ("model", "language")},
+            **{name: number(returned.get(name)) for name in ("duration", "confidence")},
+        }
 
     def _findings(self) -> list[str]:
         found = self.value("findings")
@@ -220,8 +236,8 @@ class TaskPage:
         tokens = usage.get("tokens")
         result = returned.get("result")
         known = {
-            "Model": returned.get("model") or self.instance.fields.get("model"),
-            "Language": returned.get("language"),
+            "Model": text(returned.get("model")) or text(self.instance.fields.get("model")),
+            "Language": text(returned.get("language")),
             "Length": length(usage.get("audio_seconds", returned.get("duration"))),
             "Confidence": percent(returned.get("confidence")),
             "Generation": self._generation_id(),

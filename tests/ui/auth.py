@@ -2,7 +2,10 @@
 
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
-USERS = {"admin": "admin", "reader": "viewer", "stranger": "viewer"}
+NEWCOMER = "newcomer"
+"""Who may read no DAG."""
+
+USERS = {"admin": "admin", "reader": "viewer", "stranger": "viewer", NEWCOMER: "viewer"}
 """Each user's role. A stranger may read all DAGs but those whose names say otherwise."""
 
 PRIVATE = "private"
@@ -15,6 +18,8 @@ NO_XCOM = "no_xcom"
 class PickyAuthManager(SimpleAuthManager):
     def is_authorized_dag(self, *, method, user, access_entity=None, details=None):
         dag_id = (details and details.id) or ""
+        if user.username == NEWCOMER:
+            return False
         if user.username == "stranger" and (
             PRIVATE in dag_id or (NO_XCOM in dag_id and str(access_entity).endswith("XCOM"))
         ):

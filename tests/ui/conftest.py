@@ -224,3 +224,30 @@ def xcom(world):
     for where, value in reversed(restore):
         with create_session() as session:
             session.scalar(select(XComModel).where(*where)).value = value
+
+
+@pytest.fixture
+def rendered(world):
+    """Return a function that changes rendered fields, as a template's value would, until the test is over."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields as Fields  # noqa: PLC0415
+
+    restore = []
+
+    def row(session, at):
+        return session.scalar(
+            select(Fields).where(
+                Fields.dag_id == at.dag_id, Fields.run_id == at.run_id, Fields.task_id == at.task_id
+            )
+        )
+
+    def change(dag_id, task_id, **fields):
+        at = world.key(dag_id, task_id)
+        with create_session() as session:
+            found = row(session, at)
+            restore.append((at, dict(found.rendered_fields)))
+            found.rendered_fields = {**found.rendered_fields, **fields}
+
+    yield change
+    for at, fields in reversed(restore):
+        with create_session() as session:
+            row(session, at).rendered_fields = fields

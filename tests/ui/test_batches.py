@@ -1,6 +1,7 @@
 """A batch's progress, the table of its files, and the pages of single files."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,30 @@ def test_what_another_dag_has_put_into_the_folder_is_not_shown(ask, manifest):
         summary.write_text(kept)
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "null", "7", "{}", '{"task": 7}', '{"task": "public/r/t"}', '{"task": "public/r/t", "counts": 7}'],
+)
+def test_what_is_no_summary_is_answered_with_a_sentence(ask, manifest, content):
+    summary = Path(manifest).parent / ".manifest" / "summary.json"
+    kept = summary.read_text()
+    summary.write_text(content)
+    try:
+        got = ask("batch")
+        assert (got.status_code, list(got.json())) == (404, ["detail"])
+    finally:
+        summary.write_text(kept)
+
+
+def test_what_lies_beside_a_transcript_does_not_keep_it_away(ask, world):
+    beside = Path(world.xcom("public", "file")["result"]).parent / ".manifest"
+    beside.mkdir()
+    for content in ("[]", "null", "{}", '{"task": 7}', '{"task": "private/r/t"}'):
+        (beside / "summary.json").write_text(content)
+        assert ask("transcript", "file").json()["text"] == SAID
+    shutil.rmtree(beside)
+
+
 def test_what_is_noted_meanwhile_is_seen(ask, manifest):
     storage = object_storage()
     before = ask("files").json()["files"]
@@ -141,6 +166,18 @@ def test_what_is_noted_meanwhile_is_seen(ask, manifest):
     for segment in Manifest.gather(manifest, storage)[1]:
         storage.delete(segment.uri)
     assert ask("files").json()["files"] == before
+
+
+def test_a_transcript_of_which_more_was_noted_is_sent_again(ask, site, world, manifest):
+    query = world.query("public", "batch", file="a.mp3.json")
+    known = ask("transcript", file="a.mp3.json").headers["ETag"]
+    assert site.get("api/transcript", params=query, headers={"If-None-Match": known}).status_code == 304
+    changed = Manifest.load(manifest)
+    for record in changed.entries:
+        record.error = "It was not understood."
+    with _rewritten(manifest, changed):
+        got = site.get("api/transcript", params=query, headers={"If-None-Match": known})
+        assert (got.status_code, got.json()["findings"]) == (200, ["It was not understood."])
 
 
 def test_the_table_is_searched_filtered_sorted_and_paged(ask, manifest):

@@ -1,6 +1,7 @@
 """Nobody gets data without the right to the XComs and the task instances of the DAG: every route is tried."""
 
 import pytest
+from airflow.providers.common.io.xcom.backend import XComObjectStorageBackend
 from fastapi.routing import APIRoute
 
 from airflow_provider_laplas.ui.app import make_app
@@ -121,3 +122,49 @@ def test_every_answer_has_the_headers_that_keep_it_to_itself(site, world, path):
     assert got.headers["Referrer-Policy"] == "no-referrer"
     assert got.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert got.headers["Cache-Control"] in {"private, no-store", "private, no-cache", "no-cache"}
+
+
+class TestXComBackend:
+    """XComs that Airflow keeps in object storage, below their ids."""
+
+    @pytest.fixture(scope="class")
+    def stored(self, world, tmp_path_factory):
+        """Return a function that stores an XCom as the backend does, and returns what is in the database then."""
+        base = tmp_path_factory.mktemp("xcoms")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH", base.as_uri())
+            patch.setenv("AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD", "0")
+            patch.setattr("airflow.sdk.execution_time.xcom.XCom", XComObjectStorageBackend)
+
+            def stored(value, dag_id, run_id, task_id):
+                return XComObjectStorageBackend.serialize_value(
+                    value, key="reply", dag_id=dag_id, run_id=run_id, task_id=task_id
+                )
+
+            yield stored
+
+    def test_a_tasks_own_are_read(self, site, world, xcom, stored):
+        key = world.key("public", "xcom")
+        value = world.xcom("public", "xcom", "reply")
+        xcom("public", "xcom", "reply", stored(value, key.dag_id, key.run_id, key.task_id))
+        assert site.get("api/transcript", params=world.query("public", "xcom")).json()["text"] == SAID
+
+    def test_an_edited_one_leads_to_no_others(self, site, world, xcom, stored):
+        key = world.key(PRIVATE, "xcom")
+        value = world.xcom(PRIVATE, "xcom", "reply")
+        place = stored(value, PRIVATE, key.run_id, key.task_id)
+        base, _, below = place.partition(f"/{PRIVATE}/")
+        own = world.key("public", "xcom")
+        folder = f"{base}/public/{own.run_id}/xcom"
+        # A task of the other DAG may be called as this one is.
+        like_it = stored(value, PRIVATE, key.run_id, "public")
+        for edited in (
+            place,
+            like_it,
+            f"{base}/public/../{PRIVATE}/{below}",
+            f"{folder}/../../../{PRIVATE}/{below}",
+            f"{folder}/%2e%2e/%2e%2e/%2e%2e/{PRIVATE}/{below}",
+        ):
+            xcom("public", "xcom", "reply", edited)
+            got = site.get("api/transcript", "stranger", params=world.query("public", "xcom"))
+            assert (got.status_code, SAID in got.text) == (404, False), edited

@@ -2,16 +2,23 @@
 
 import json
 import time
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.models.dag import DagModel
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
 from airflow_provider_laplas import sql
 from airflow_provider_laplas.manifest import Manifest
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sql import TranscriptRow
 from airflow_provider_laplas.transcript import Transcript
+from airflow_provider_laplas.ui.server import may_read_all
+from tests.ui.auth import NEWCOMER, USERS
 from tests.ui.conftest import SAID
 
 ELSEWHERE = "file:///from/elsewhere.json"
@@ -77,6 +84,20 @@ def test_others_find_what_they_may_read(site, world, database):
     assert "private" not in str(found)
 
 
+def test_where_there_is_no_dag_those_without_rights_still_find_nothing(site):
+    engine = create_engine("sqlite://")
+    DagModel.metadata.tables["dag"].create(engine)
+    with Session(engine) as session:
+        for name, may in (("admin", True), (NEWCOMER, False)):
+            user = SimpleAuthManagerUser(username=name, role=USERS[name])
+            assert may_read_all(user, session) is may
+
+
+def test_who_may_read_no_dag_finds_nothing(site, world, database):
+    found = search(site, "quick brown", NEWCOMER)
+    assert (found["total"], found["report"]) == (0, [])
+
+
 def test_an_edited_xcom_shows_nobody_anothers_hits(site, world, database, xcom):
     wanted = world.xcom("private", "file")["result"]
     xcom("public", "file", "result", wanted)
@@ -84,6 +105,35 @@ def test_an_edited_xcom_shows_nobody_anothers_hits(site, world, database, xcom):
     assert "private" not in str(search(site, "quick brown", "stranger"))
     xcom("public", "file", "return_value", world.xcom("public", "file") | {"result": wanted})
     assert "private" not in str(search(site, "quick brown", "stranger"))
+
+
+def test_a_batch_above_or_beside_anothers_transcripts_shows_nobody_these(site, world, database, tmp_path):
+    summary = Path(world.xcom("public", "batch")["manifest"]).parent / ".manifest" / "summary.json"
+    above = tmp_path / "out"
+    (above / ".manifest").mkdir(parents=True)
+    (above / ".manifest" / "summary.json").write_text(summary.read_text())
+    hook = SqliteHook(sqlite_conn_id="transcripts_db")
+    # Airflow does not know their tasks any more: it deletes XComs.
+    uris = [f"{above}/4f0c9a.json", f"{above}/private/4f0c9b.json", f"{above}/private/batch/talk.mp3.json"]
+    sql.load(hook, [TranscriptRow(uri, "/in/talk.mp3", Transcript(text="okapi", raw={})) for uri in uris])
+    own = f"{above}/talk.mp3.json"
+    sql.load(hook, [TranscriptRow(own, "/in/talk.mp3", Transcript(text="okapi", raw={}))])
+    assert search(site, "okapi")["total"] == 4
+    [hit] = search(site, "okapi", "stranger")["hits"]
+    assert dict(parse_qsl(urlsplit(hit["transcript"]).query))["file"] == "talk.mp3.json"
+
+
+def test_a_task_in_the_folder_of_anothers_batch_shows_nobody_the_batchs_hits(
+    site, world, database, xcom, rendered
+):
+    folder = world.xcom("private", "batch")["manifest"].removesuffix("/manifest.json")
+    wanted = f"{folder}/a.mp3.json"
+    rendered("public", "file", results_path=folder)
+    xcom("public", "file", "result", wanted)
+    xcom("public", "file", "return_value", world.xcom("public", "file") | {"result": wanted})
+    # The two of its own batch: where its own transcript lies is not known any more.
+    links = [hit["transcript"] for hit in search(site, "quick brown", "stranger")["hits"]]
+    assert [dict(parse_qsl(urlsplit(link).query))["task_id"] for link in links] == ["batch"] * 2
 
 
 def test_a_storage_that_is_away_is_asked_once(site, world, database):

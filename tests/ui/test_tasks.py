@@ -1,5 +1,6 @@
 """What the tab says of a task instance, by the kind of task and the state that it is in."""
 
+import math
 import shutil
 import time
 from pathlib import Path
@@ -10,6 +11,9 @@ from airflow.models.trigger import Trigger
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from airflow_provider_laplas.results import load_reply
+from airflow_provider_laplas.results.keeping import write_reply
+from airflow_provider_laplas.storage import LOCAL
 from airflow_provider_laplas.triggers import STTBatchTrigger, STTCompletionTrigger
 from tests.ui.conftest import SAID, URL
 
@@ -287,6 +291,35 @@ def test_what_an_edited_xcom_holds_breaks_nothing(site, world, xcom, value):
     assert got.status_code == 404
 
 
+ODD_NUMBERS = [math.inf, -math.inf, math.nan, 1e20, -1e20, 10**400]
+"""Each of which Airflow's API takes for an XCom."""
+
+
+@pytest.mark.parametrize("number", ODD_NUMBERS, ids=lambda number: str(number)[:8])
+def test_what_is_no_usual_number_breaks_nothing(site, world, xcom, number):
+    odd = {"duration": number, "confidence": number, "model": number, "language": number}
+    xcom("public", "file", "return_value", world.xcom("public", "file") | odd)
+    xcom(
+        "public",
+        "file",
+        "usage",
+        {"audio_seconds": number, "estimated_cost": number, "tokens": {"a": number}},
+    )
+    assert set(facts(site, world, "public", "file")["summary"]) == {
+        "model",
+        "language",
+        "duration",
+        "confidence",
+    }
+
+
+def test_an_edited_model_is_not_taken_for_a_moment(site, world, xcom):
+    xcom("public", "file", "return_value", world.xcom("public", "file") | {"model": 1.5, "language": 2.5})
+    labelled = dict(facts(site, world, "public", "file")["facts"])
+    assert not {"Language"} & labelled.keys()
+    assert not isinstance(labelled.get("Model"), float)
+
+
 @pytest.mark.parametrize(
     "value", [None, 7, "/etc/passwd", {}, {"encoding": "gzip", "data": "x"}, {"encoding": "json", "data": 7}]
 )
@@ -301,3 +334,34 @@ def test_the_moments_are_those_of_the_task(site, world):
     begun, ended = labelled["Begun"], labelled["Ended"]
     assert abs(time.time() - ended) < 3600
     assert begun <= ended
+
+
+@pytest.mark.parametrize("path", ["api/transcript", "api/download"])
+def test_a_folder_that_holds_other_tasks_folders_leads_to_no_transcript_of_theirs(
+    site, world, xcom, rendered, path
+):
+    batch = world.xcom("private", "batch")["manifest"].removesuffix("/manifest.json")
+    single = world.xcom("private", "file")["result"]
+    returned = world.xcom("public", "file")
+    for folder, target in (
+        (f"{world.folder}/out", f"{batch}/a.mp3.json"),
+        (f"{world.folder}/out", single),
+        (f"{world.folder}/out/", f"{batch}/deep/b.mp3.json"),
+        # The other DAG's batch uses the same folder.
+        (batch, f"{batch}/a.mp3.json"),
+        (f"{batch}/", f"{batch}/a.mp3.json"),
+    ):
+        rendered("public", "file", results_path=folder)
+        xcom("public", "file", "return_value", {**returned, "result": target})
+        got = site.get(path, "stranger", params=world.query("public", "file"))
+        assert (got.status_code, SAID in got.text) == (404, False), (folder, target)
+
+
+def test_a_task_that_shares_a_batchs_folder_shows_its_own_transcript(site, world, xcom, rendered):
+    batch = world.xcom("private", "batch")["manifest"].removesuffix("/manifest.json")
+    own = f"{batch}/11111111-2222-3333-4444-555555555555.json"
+    write_reply(own, load_reply(world.xcom("public", "file")["result"]), LOCAL)
+    rendered("public", "file", results_path=batch)
+    xcom("public", "file", "return_value", {**world.xcom("public", "file"), "result": own})
+    got = site.get("api/transcript", "stranger", params=world.query("public", "file"))
+    assert got.json()["text"] == SAID

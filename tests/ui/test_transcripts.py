@@ -1,6 +1,9 @@
 """The transcript of a task, as the page's JSON and as downloads; and the recording, by ranges."""
 
+import base64
 import json
+import tracemalloc
+import zlib
 
 import pytest
 
@@ -8,6 +11,7 @@ from airflow_provider_laplas.results import load_reply
 from airflow_provider_laplas.transcript import Transcript
 from airflow_provider_laplas.ui.app import make_app
 from airflow_provider_laplas.ui.audio import BLOCK
+from airflow_provider_laplas.ui.replies import LARGEST
 from tests.fake_api import transcript_reply
 from tests.paths import JFK_MP3
 from tests.ui.conftest import SAID
@@ -100,6 +104,34 @@ def test_what_is_no_transcript_is_a_404_with_a_sentence(site, world, content):
     try:
         got = site.get("api/transcript", params=world.query("public", "file"))
         assert (got.status_code, list(got.json())) == (404, ["detail"])
+    finally:
+        with open(result, "w") as file:  # noqa: PTH123
+            json.dump(kept, file)
+
+
+def test_an_edited_xcom_that_unpacks_to_much_more_is_not_unpacked_whole(site, world, xcom):
+    space = zlib.compressobj(wbits=31)
+    bomb = b"".join([*(space.compress(bytes(LARGEST // 8)) for _ in range(9)), space.flush()])
+    assert len(bomb) < LARGEST / 500
+    xcom("public", "xcom", "reply", {"encoding": "gzip", "data": base64.b64encode(bomb).decode()})
+    tracemalloc.start()
+    try:
+        got = site.get("api/transcript", params=world.query("public", "xcom"))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (got.status_code, "larger than" in got.json()["detail"]) == (404, True)
+    assert most < 4 * LARGEST
+
+
+def test_a_file_that_is_larger_than_any_transcript_is_not_read(site, world):
+    result = world.xcom("public", "file")["result"]
+    kept = load_reply(result)
+    with open(result, "r+b") as file:  # noqa: PTH123
+        file.truncate(LARGEST + 1)
+    try:
+        got = site.get("api/transcript", params=world.query("public", "file"))
+        assert (got.status_code, "larger than" in got.json()["detail"]) == (404, True)
     finally:
         with open(result, "w") as file:  # noqa: PTH123
             json.dump(kept, file)

@@ -11,6 +11,7 @@ import { TranscriptView } from "./transcript.js";
 
 const view = document.getElementById("view");
 const AGAIN = 30; // seconds after which a request that failed is made again, where the task may be at work
+const SOON = 5000; // milliseconds within which it is not asked after again when it gets the focus
 
 class TaskPage {
   #task = null;
@@ -18,28 +19,36 @@ class TaskPage {
   #key = null;
   #file = null;
   #timer = 0;
+  #asked = 0;
   #generation = 0;
 
   constructor() {
     onFragment(() => this.#task && this.#file !== this.#wanted() && this.#show());
+    // It may have been cleared, in Airflow's page around this one or in another.
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden && this.#task?.refresh) this.load();
+      if (!document.hidden && this.#task) this.load();
+    });
+    addEventListener("focus", () => {
+      if (this.#task && Date.now() - this.#asked > SOON) this.load();
     });
     this.load();
   }
 
   async load() {
     clearTimeout(this.#timer);
+    this.#asked = Date.now();
     try {
       this.#task = await get("task");
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.#trouble(error);
+      // What is there is only older than it could be.
+      if (this.#key !== null && error.status !== 401 && error.status !== 403) this.#late(error);
+      else this.#trouble(error);
       return;
     }
     await this.#show();
     // One that nobody sees asks when it is seen again.
-    if (this.#task.refresh && !document.hidden) this.#timer = setTimeout(() => this.load(), this.#task.refresh * 1000);
+    if (this.#task.refresh && !document.hidden) this.#again(this.#task.refresh);
   }
 
   #wanted() {
@@ -92,16 +101,26 @@ class TaskPage {
 
   #trouble(error, back = null) {
     view.setAttribute("aria-busy", "false");
-    if (!back && this.#key !== null && error.status !== 401 && error.status !== 403 && this.#shown?.late) {
-      this.#shown.late(error.message);
-    } else {
-      this.#shown?.close();
-      this.#key = null;
-      fill(view, head("Transcript", null, back), notice("error", "This cannot be shown", h("p", {}, prose(error.message)), button("Try again", () => this.load())));
-    }
-    if (error.status === 0 || error.status >= 500) this.#timer = setTimeout(() => this.load(), AGAIN * 1000);
+    this.#shown?.close();
+    this.#shown = null;
+    this.#key = null;
+    fill(view, head("Transcript", null, back), notice("error", "This cannot be shown", h("p", {}, prose(error.message)), button("Try again", () => this.load())));
+    if (passes(error)) this.#again(AGAIN);
+  }
+
+  #late(error) {
+    this.#shown.late(error.message);
+    if (passes(error)) this.#again(AGAIN);
+  }
+
+  // One timer at a time: two would each make their own next ones.
+  #again(seconds) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.load(), seconds * 1000);
   }
 }
+
+const passes = (error) => error.status === 0 || error.status >= 500;
 
 function fileQuery(params, file) {
   params.set("file", file);

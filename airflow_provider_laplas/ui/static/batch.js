@@ -1,7 +1,7 @@
 /** The view of a batch: how far it is, and its files. A refresh costs one small request. */
 
 import { ApiError, get } from "./api.js";
-import { announce, fill, foreign, h, prose } from "./dom.js";
+import { announce, fill, foreign, h, late, prose, renew } from "./dom.js";
 import { FileTable } from "./files.js";
 import { count, counted, hours, lasting, moment } from "./format.js";
 import { facts, findings, head, notice, section } from "./parts.js";
@@ -42,12 +42,7 @@ export class BatchView {
 
   /** Say that what is shown is old, and why. */
   late(sentence) {
-    let line = this.#top.querySelector(".late");
-    if (!line) {
-      line = h("p", { class: "late", role: "status" });
-      this.#top.append(line);
-    }
-    line.textContent = `This could not be refreshed. ${sentence}`;
+    late(this.#top, sentence);
   }
 
   close() {
@@ -62,9 +57,9 @@ export class BatchView {
   #show(task, batch) {
     const state = task.state === "failed" ? ["failed", "bad"] : task.refresh ? ["at work", "at-work"] : ["finished", "good"];
     const line = h("p", { class: "line" }, h("span", { class: `state ${state[1]}` }, state[0]), batch.changed_at && h("span", {}, `as of ${moment(batch.changed_at)}`));
-    fill(this.#top, head(`Batch of ${counted(batch.files, "file")}`, line), problem(task), findings(task.findings), progress(batch), figures(batch));
+    renew(this.#top, head(`Batch of ${counted(batch.files, "file")}`, line), problem(task), findings(task.findings), progress(batch), figures(batch));
     // Nothing in here is pressed or typed into: it can be made anew.
-    fill(
+    renew(
       this.#below,
       section("About the batch", { class: "card" }, facts([["Manifest", batch.manifest], ...(task.facts ?? [])])),
       task.after_clear && section("If you clear this task", { class: "card" }, h("p", {}, prose(task.after_clear))),

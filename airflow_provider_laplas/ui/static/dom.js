@@ -69,6 +69,26 @@ export function button(label, click, { glyph = null, text = glyph === null, ...p
 /** Put these in place of all that an element has. */
 export const fill = (element, ...children) => element.replaceChildren(...children.flat(2).filter(Boolean));
 
+/** Do what `fill` does, but leave what is the same: whoever reads it, with a screen reader, does not begin anew. */
+export function renew(element, ...children) {
+  const next = children.flat(2).filter(Boolean);
+  const now = [...element.childNodes];
+  if (now.length !== next.length) fill(element, next);
+  else next.forEach((child, index) => child.isEqualNode(now[index]) || now[index].replaceWith(child));
+}
+
+/** Say at the end of an element that what it shows is old, and why. */
+export function late(element, reason) {
+  let line = element.querySelector(".late");
+  if (!line) {
+    line = h("p", { class: "late", role: "status" });
+    element.append(line);
+  }
+  const sentence = `This could not be refreshed. ${reason}`;
+  // It would be read out again.
+  if (line.textContent !== sentence) line.textContent = sentence;
+}
+
 let announced = null;
 
 /** Tell screen readers, when they have finished what they say. */

@@ -35,6 +35,7 @@ const pattern = { dateStyle: "medium", timeStyle: "medium" };
 /** Epoch seconds as a date and a time, in the time zone that Airflow's UI is set to. */
 export function moment(seconds) {
   const date = new Date(seconds * 1000);
+  if (Number.isNaN(date.getTime())) return "–";
   try {
     return new Intl.DateTimeFormat("en-GB", { ...pattern, timeZone: timezone() }).format(date);
   } catch {

@@ -7,10 +7,15 @@ import { clock } from "./format.js";
 const RATES = [0.75, 1, 1.25, 1.5, 2];
 const STEP = 5; // seconds
 
-/** Only what a browser plays, and no script. */
+/**
+ * Only what a browser plays, and no script. Of Airflow itself only recordings: it does things, such as signing somebody out,
+ * when its addresses are asked for, and a recording may be said to be anywhere.
+ */
 function playable(url) {
-  const { protocol, href } = new URL(url, location.href);
-  return protocol === "https:" || protocol === "http:" ? href : null;
+  if (!URL.canParse(url, location.href)) return null;
+  const { protocol, origin, pathname, href } = new URL(url, location.href);
+  const known = origin !== location.origin || pathname === new URL("api/audio", location.href).pathname;
+  return known && (protocol === "https:" || protocol === "http:") ? href : null;
 }
 
 export class Player {
@@ -19,6 +24,7 @@ export class Player {
   #shown = -1;
   #tick;
   #dragging = false;
+  #remote;
 
   /**
    * @param audio url and type of the recording
@@ -29,12 +35,14 @@ export class Player {
     this.#duration = duration;
     this.#tick = tick;
     this.#audio = h("audio", { preload: "auto" });
-    this.#audio.src = playable(url) ?? "";
-    this.remote = new URL(url, location.href).origin !== location.origin;
+    const address = playable(url);
+    if (address !== null) this.#audio.src = address;
+    this.#remote = address !== null && new URL(address).origin !== location.origin;
     this.toggle = this.toggle.bind(this);
     this.#build();
     this.#listen();
     this.#show(0);
+    if (address === null) this.#trouble("The audio cannot be played. Its address is none that this page plays.");
   }
 
   get time() {
@@ -180,7 +188,7 @@ export class Player {
   async #fail() {
     if (!this.#audio.hasAttribute("src")) return;
     this.#label("Play", "play");
-    const reason = this.remote ? "Its server does not give it to this browser." : await refusal(this.#audio.src);
+    const reason = this.#remote ? "Its server does not give it to this browser." : await refusal(this.#audio.src);
     this.#trouble(`The audio cannot be played. ${reason ?? "This browser does not know its format, or it is damaged."}`);
     announce(this.#said.textContent);
   }

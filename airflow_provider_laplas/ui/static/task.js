@@ -1,6 +1,6 @@
 /** The views of a task that has no transcript, or not yet: waiting, failed, submitted, not begun, not ours. */
 
-import { fill, foreign, h, prose } from "./dom.js";
+import { fill, foreign, h, late, prose, renew } from "./dom.js";
 import { words } from "./format.js";
 import { facts, findings, head, notice, section, when } from "./parts.js";
 
@@ -57,13 +57,19 @@ export class TaskView {
 
   constructor(view, task) {
     this.#view = view;
+    fill(view);
     this.update(task);
   }
 
   update(task) {
     // Somebody is copying the generation id.
     if (this.#view.contains(getSelection().anchorNode) && !getSelection().isCollapsed) return;
-    fill(this.#view, VIEWS[which(task)](task));
+    renew(this.#view, VIEWS[which(task)](task));
+  }
+
+  /** Say that what is shown is old, and why. */
+  late(sentence) {
+    late(this.#view, sentence);
   }
 
   close() {}

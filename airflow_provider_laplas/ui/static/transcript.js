@@ -12,6 +12,7 @@ import { Text, doubt } from "./text.js";
 import { Words } from "./words.js";
 
 const FORMATS = ["JSON", "SRT", "VTT", "TXT"];
+const LATEST = 1e9; // seconds
 const BAND = 0.72; // of the window: below it the spoken word is brought up again
 
 /** The transcript of a task, or of a file of a batch. */
@@ -57,6 +58,9 @@ export class TranscriptView {
   }
 
   update() {}
+
+  // It is whole: nothing of it gets old.
+  late() {}
 
   close() {
     this.#player?.close();
@@ -165,7 +169,8 @@ export class TranscriptView {
   // What the address says: a moment, and a phrase.
   #open() {
     const said = fragment();
-    const seconds = said.has("t") ? Number(said.get("t")) : Number.NaN;
+    // No player goes to infinity.
+    const seconds = said.has("t") ? Math.min(Number(said.get("t")), LATEST) : Number.NaN;
     const word = seconds >= 0 ? this.#words.near(seconds) : -1;
     if (said.get("q")) this.#find.search(said.get("q"), Math.max(word, 0));
     if (word < 0) return;

@@ -1,5 +1,7 @@
 """A batch: how far it is, and its files."""
 
+import time
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -210,3 +212,39 @@ def test_what_is_cut_off_is_there_as_a_title(page, double):
     expect(name.locator(".error")).to_have_attribute("title", error)
     name.get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_have_attribute("title", f"{'long-' * 200}name.mp3")
+
+
+def test_a_refresh_that_fails_leaves_an_open_file_and_its_recording_as_they_are(page, double):
+    answers = double.tasks["batch"]
+    answers.task["refresh"] = 0.2
+    output = next(iter(answers.by_file))
+    opened(page, double, f"#file={output}")
+    expect(page.locator(".text .word")).to_have_count(22)
+    page.evaluate("() => { document.querySelector('audio').before = true }")
+    double.tasks["batch"] = samples.Answers(503)
+    before = double.count("task")
+    with page.expect_response(lambda response: "api/task" in response.url and response.status == 503):
+        pass
+    expect(page.locator(".text .word")).to_have_count(22)
+    double.tasks["batch"] = answers
+    with page.expect_response(
+        lambda response: "api/task" in response.url and response.status == 200, timeout=60_000
+    ):
+        pass
+    assert double.count("task") > before
+    expect(page.locator(".text .word")).to_have_count(22)
+    assert page.evaluate("() => document.querySelector('audio').before")
+
+
+def test_a_file_that_cannot_be_read_is_not_asked_for_ever_more_often(page, double):
+    page.clock.install(time=time.time())
+    answers = double.tasks["batch"]
+    output = next(iter(answers.by_file))
+    answers.by_file[output] = 500
+    opened(page, double, f"#file={output}")
+    for _ in range(60):
+        page.clock.run_for(10_000)
+        page.evaluate("() => fetch('api/task?task_id=batch')")  # what came before it has been answered
+    asked = double.count("transcript")
+    # Ten minutes, at one in ten seconds.
+    assert 10 < asked <= 66

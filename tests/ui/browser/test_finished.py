@@ -143,6 +143,15 @@ def test_an_address_that_says_nonsense_opens_the_transcript(page, double, moment
     expect(page.locator(".text .word")).to_have_count(22)
 
 
+@pytest.mark.parametrize("moment", ["#t=Infinity", "#t=1e999", "#t=9e15"])
+def test_a_moment_beyond_a_recording_of_unknown_length_opens_its_last_word(page, double, moment):
+    double.tasks["finished"] = samples.finished(samples.transcript(samples.paragraph(samples.JFK_WORDS)))
+    double.tasks["finished"].recording = None
+    opened(page, double, fragment=moment)
+    expect(page.locator(".text .word")).to_have_count(22)
+    expect(page.locator(".text .word").last).to_have_attribute("tabindex", "0")
+
+
 def test_the_link_to_a_moment_is_the_address_of_airflow_around_the_page(page, double):
     page.goto(double.around("finished"))
     frame = page.frame_locator("iframe")

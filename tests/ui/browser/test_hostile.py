@@ -157,3 +157,26 @@ def test_hostile_hits_change_nothing_of_the_page_and_link_nowhere_else(page, dou
     links = page.locator(".hits a").evaluate_all("links => links.map(link => link.href)")
     assert len(links) == len(hits) // 4
     assert all(link.startswith(f"{double.url}/laplas/page?dag_id=a#") for link in links)
+
+
+@pytest.mark.parametrize("url", ["http://[", "https://a b/", "http://:99999/", "//[", "javascript:alert(1)"])
+def test_an_address_that_is_none_does_not_keep_the_transcript_away(page, double, url):
+    double.tasks["finished"] = samples.finished(audio={"url": url, "type": None})
+    opened(page, double.page("finished"))
+    expect(page.locator(".text .word")).to_have_count(22)
+
+
+def test_no_recording_has_the_browser_ask_airflow_for_anything_but_recordings(page, double):
+    # Airflow signs people out by an address, which a recording may be said to be at.
+    address = f"{double.url}/laplas/api/sign-out"
+    double.tasks["finished"] = samples.finished(audio={"url": address, "type": None})
+    opened(page, double.page("finished"))
+    page.get_by_role("button", name="Play").click()
+    expect(page.locator(".player .trouble")).to_contain_text("cannot be played")
+    assert double.count("sign-out") == 0
+
+
+def test_a_moment_that_no_clock_knows_changes_nothing_of_the_page(page, double):
+    double.tasks["task"] = samples.waiting(since=1e300, deadline=-1e300, facts=[["Begun", 1e20]])
+    opened(page, double.page("task"))
+    assert page.evaluate(SHAPE) == INTACT

@@ -5,6 +5,7 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
+from airflow_stack.processes import await_condition
 from tests.ui.browser import samples
 from tests.ui.browser.double import Double
 
@@ -131,3 +132,36 @@ def test_a_proxy_that_answers_with_a_page_is_no_answer(page, double):
     )
     opened(page, double, "finished")
     expect(page.get_by_text("Airflow's answer cannot be read.")).to_be_visible()
+
+
+def test_a_refresh_that_brings_nothing_new_leaves_the_page_to_whoever_reads_it(page, double):
+    # A screen reader would begin anew.
+    double.tasks["task"] = samples.waiting(refresh=0.2, since=None, deadline=None)
+    opened(page, double, "task")
+    page.evaluate("() => { document.querySelector('h1').before = true }")
+    asked = double.count("task")
+    await_condition(
+        lambda: page.wait_for_timeout(50) or double.count("task") > asked + 2, timeout=30, what="the refresh"
+    )
+    assert page.evaluate("() => document.querySelector('h1').before")
+    double.tasks["task"].task["generation_id"] = "another"
+    expect(page.get_by_role("region", name="So far")).to_contain_text("another")
+
+
+def test_a_refresh_that_fails_leaves_what_is_known_of_a_waiting_task_and_says_so(page, double):
+    double.tasks["task"] = waiting = samples.waiting(refresh=0.2)
+    opened(page, double, "task")
+    double.tasks["task"] = samples.Answers(503)
+    expect(page.locator(".late")).to_have_text("This could not be refreshed. Status 503, in a sentence.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for the transcript")
+    expect(page.get_by_role("region", name="So far")).to_be_visible()
+    double.tasks["task"] = waiting
+    page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator(".late")).to_have_count(0)
+
+
+def test_a_task_that_was_cleared_meanwhile_is_shown_anew_when_somebody_comes_back(page, double):
+    opened(page, double, "failed")
+    double.tasks["failed"] = samples.waiting()
+    page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for the transcript")

@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_laplas.captions.formats import FORMATS
-from airflow_provider_laplas.manifest.names import LONGEST_PATH, legacy_output_name, output_name
+from airflow_provider_laplas.manifest.names import (
+    LONGEST_PATH,
+    legacy_output_name,
+    may_be_called,
+    output_name,
+)
 
 
 def below(path):
@@ -194,6 +199,18 @@ def test_an_output_is_safe_everywhere(path, listed):
         assert segment[-1] not in " ."
         assert not is_reserved(segment)
     assert name != "manifest.json"
+
+
+@given(PATHS, st.booleans())
+def test_a_source_may_be_called_as_it_is_called(path, listed):
+    folder = "s3://bucket/in" if listed else None
+    source = f"s3://bucket/in/{path}"
+    assert may_be_called(source, output_name(source, folder))
+
+
+@pytest.mark.parametrize("output", ["b.mp3.json", "x/talks/a.mp3.json", "3fae.json", "a.mp3", ""])
+def test_a_source_may_not_be_called_otherwise(output):
+    assert not may_be_called("s3://bucket/talks/a.mp3", output)
 
 
 @given(PATHS, st.text(alphabet="ab#?/.", max_size=10))

@@ -10,9 +10,16 @@ FOLDER = "s3://conn@bucket/results"
 
 
 @pytest.mark.parametrize("folder", [FOLDER, f"{FOLDER}/"])
-@pytest.mark.parametrize("name", ["a.json", "deep/a b.json", "..a.json", "%2e%2e/a.json"])
+@pytest.mark.parametrize("name", ["a.json", "a b.json", "..a.json", "%2e%2e.json"])
 def test_what_lies_in_the_folder_is_read(folder, name):
     assert own_reference(f"{FOLDER}/{name}", KEY, folder) == f"{FOLDER}/{name}"
+
+
+@pytest.mark.parametrize("folder", [FOLDER, f"{FOLDER}/"])
+@pytest.mark.parametrize("name", ["deep/a.json", "%2e%2e/a.json"])
+def test_what_lies_deeper_may_be_another_tasks(folder, name):
+    assert lies_below(f"{FOLDER}/{name}", folder)
+    assert own_reference(f"{FOLDER}/{name}", KEY, folder) is None
 
 
 @pytest.mark.parametrize(
