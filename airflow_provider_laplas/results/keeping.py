@@ -10,6 +10,7 @@ values.
 
 import base64
 import gzip
+import hashlib
 import io
 import json
 import logging
@@ -59,6 +60,11 @@ class TaskKey:
         """Return the running task's key."""
         ti = context["ti"]
         return cls(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+
+    @property
+    def digest(self) -> str:
+        """What tells the folder of this task instance, below its results folder, from those of others."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

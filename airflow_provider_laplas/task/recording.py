@@ -1,10 +1,8 @@
 """A task that transcribes one recording, which may have to be submitted in parts."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_laplas.airflow_compat import TriggerFailure
@@ -88,9 +86,8 @@ class RecordingTask:
         folder = self.whole.folder()
         if folder is None:
             return None
-        key = json.dumps(asdict(TaskKey.from_context(self.whole.context)), sort_keys=True)
         name = output_name(self.audio(), None).removesuffix(".json")
-        return f"{folder.rstrip('/')}/{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        return f"{folder.rstrip('/')}/{name}-{TaskKey.from_context(self.whole.context).digest}"
 
     @staticmethod
     def _is_in_parts(folder: str) -> bool:

@@ -18,12 +18,22 @@ def own_reference(result: Any, key: TaskKey, folder: str | None) -> Reference | 
     :param folder: the task's results folder
     """
     if isinstance(result, str):
-        # A reply lies in the folder itself. What lies deeper may be another task's, whose folder is in this one.
-        own = folder is not None and lies_below(result, folder) and parent(result) == folder.rstrip("/")
-        return result if own else None
+        return result if folder is not None and is_own(result, key, folder) else None
     if isinstance(result, Mapping) and result == own_xcom(key):
         return own_xcom(key)
     return None
+
+
+def is_own(uri: str, key: TaskKey, folder: str) -> bool:
+    """
+    Tell whether a file lies in a task's results folder itself, or in the one below it that is called after the task.
+
+    In the latter are the parts of a recording. What else lies deeper may be another task's, whose folder is in this one.
+    """
+    if not lies_below(uri, folder):
+        return False
+    below = parent(uri).removeprefix(folder.rstrip("/")).removeprefix("/")
+    return not below or ("/" not in below and below.endswith(f"-{key.digest}"))
 
 
 def own_xcom(key: TaskKey) -> dict[str, Any]:

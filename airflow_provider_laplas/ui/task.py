@@ -16,7 +16,14 @@ from airflow_provider_laplas.storage import Storage, object_storage
 from airflow_provider_laplas.ui import wording
 from airflow_provider_laplas.ui.answers import not_there
 from airflow_provider_laplas.ui.facts import labelled, length, money, number, percent, text
-from airflow_provider_laplas.ui.places import lies_below, own_reference, own_xcom, results_folder, shown_place
+from airflow_provider_laplas.ui.places import (
+    is_own,
+    lies_below,
+    own_reference,
+    own_xcom,
+    results_folder,
+    shown_place,
+)
 from airflow_provider_laplas.ui.server import (
     Instance,
     Value,
@@ -140,7 +147,7 @@ class TaskPage:
         folder = str(self.folder())
         # The parts of one recording have a folder of their own below it.
         waited = self.instance.arguments.get("manifest")
-        if isinstance(waited, str) and lies_below(waited, folder):
+        if isinstance(waited, str) and is_own(waited, self.instance.key, folder):
             return waited
         return f"{folder.rstrip('/')}/{NAME}"
 

@@ -203,7 +203,8 @@ def test_a_recording_whose_parts_are_waited_for_is_shown_as_a_batch_in_a_folder_
     site, world, changed
 ):
     manifest = world.xcom("public", "batch")["manifest"]
-    parts = world.folder / "out" / "public" / "single" / "talk.mp3-parts"
+    single = world.folder / "out" / "public" / "single"
+    parts = single / f"talk.mp3-{world.key('public', 'file').digest}"
     shutil.copytree(Path(manifest).parent, parts)
     trigger = {"conn_id": "laplas_default", "poll_interval": 1, "resume_at": 0}
     changed(

@@ -1,5 +1,7 @@
 """Which files a task's page may read."""
 
+from dataclasses import replace
+
 import pytest
 
 from airflow_provider_laplas.results import TaskKey
@@ -20,6 +22,16 @@ def test_what_lies_in_the_folder_is_read(folder, name):
 def test_what_lies_deeper_may_be_another_tasks(folder, name):
     assert lies_below(f"{FOLDER}/{name}", folder)
     assert own_reference(f"{FOLDER}/{name}", KEY, folder) is None
+
+
+@pytest.mark.parametrize("folder", [FOLDER, f"{FOLDER}/"])
+def test_the_folder_of_a_recordings_parts_is_the_tasks_own(folder):
+    own = f"{FOLDER}/talk.mp4-{KEY.digest}/talk.mp4.json"
+    assert own_reference(own, KEY, folder) == own
+    another = replace(KEY, dag_id="another")
+    assert own_reference(own, another, folder) is None
+    assert own_reference(f"{FOLDER}/deep/talk.mp4-{KEY.digest}/talk.mp4.json", KEY, folder) is None
+    assert own_reference(f"{FOLDER}/talk.mp4-{KEY.digest}/.parts/1.json", KEY, folder) is None
 
 
 @pytest.mark.parametrize(
