@@ -39,14 +39,8 @@ class Compared:
 
     @property
     def shift(self) -> float:
-        """The mean of the starts' and ends' shifts, of words that are no more than a second away: seconds, above 0 if later."""
-        near = [(start + end) / 2 for _, start, end in self.shifts if abs(start + end) < 2]  # noqa: PLR2004
-        return statistics.mean(near)
-
-    @property
-    def median_shift(self) -> float:
-        """The median of the starts' shifts, in seconds."""
-        return statistics.median(start for _, start, _ in self.shifts)
+        """The median of the shifts of starts and ends, in seconds: what is late throughout, whatever single words are."""
+        return statistics.median(each for _, *both in self.shifts for each in both)
 
 
 def compare(other: Sequence[Word], words: Sequence[Word]) -> Compared:
@@ -68,7 +62,9 @@ def compare(other: Sequence[Word], words: Sequence[Word]) -> Compared:
 def word_error_rate(text: str, words: Sequence[Word]) -> float:
     """Return the share of words that differ from what was said, case and punctuation aside."""
     said = text.replace("--", " ").split()
-    return jiwer.wer(*(" ".join(filter(None, map(normal, each))) for each in (said, [one[0] for one in words])))
+    return jiwer.wer(
+        *(" ".join(filter(None, map(normal, each))) for each in (said, [one[0] for one in words]))
+    )
 
 
 def normal(word: str) -> str:

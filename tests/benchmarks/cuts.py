@@ -67,7 +67,9 @@ def cut(given: dict[str, Any]) -> dict[str, Any]:
     return {
         "parts": len(plan.parts),
         "cuts": len(cuts),
-        "possible": sum(any(min(e, i + reach) - max(s, i - reach) >= SILENCE for s, e in silences) for i in ideals),
+        "possible": sum(
+            any(min(e, i + reach) - max(s, i - reach) >= SILENCE for s, e in silences) for i in ideals
+        ),
         "silent": sum(any(s <= at <= e for s, e in silences) for at in cuts),
         "overlaps": sum(part.overlap > 0 for part in plan.parts),
         "reach": reach,
