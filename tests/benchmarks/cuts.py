@@ -148,11 +148,13 @@ def compare_cuts() -> Comparison:
                 }
             )
             if name != BREATHLESS:
+                # Without long silences there are fewer parts than the recording's length makes possible.
+                wanted = min(one["possible"], one["cuts"])
                 result.aim(
                     f"cuts in a silence of {SILENCE:g} s; {name}",
-                    f"all {one['possible']} possible",
+                    f"all {wanted} possible",
                     one["silent"],
-                    met=one["silent"] >= one["possible"],
+                    met=one["silent"] >= wanted,
                 )
             result.aim(
                 f"later than planned, ms; {name}",
