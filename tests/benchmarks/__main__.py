@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--minutes",
         type=float,
         metavar="M",
-        help=f"how long the recording of `accuracy` is; by default {MINUTES}. An hour takes about an hour",
+        help=f"how long the recording of `accuracy` is, more than 2; by default {MINUTES}",
     )
     given = parser.parse_args(arguments)
     names = given.names or list(COMPARISONS)

@@ -53,7 +53,7 @@ def compare_accuracy(minutes: float = MINUTES) -> Comparison:
     """
     Transcribe whole and in parts.
 
-    :param minutes: of the recording
+    :param minutes: of the recording; more than two, so that it is cut
     """
     result = Comparison(
         f"{minutes:g} minutes of speech, transcribed whole and in parts",

@@ -20,7 +20,7 @@ SILENCE = 0.3
 QUIET = -20.0
 """Decibels below the level of speech around it: what is quieter for so long is a silence, whatever the detector says."""
 
-RENDERED = 6
+RENDERED = 3
 """Parts that are compared with the recording, about; all are planned."""
 
 MOST_OFFSET = 1.0
@@ -28,7 +28,6 @@ MOST_OFFSET = 1.0
 
 CASES = {
     "20 minutes at most": {"max_part_seconds": 1200},
-    "10 minutes": {"max_part_seconds": 600},
     "2 minutes": {"max_part_seconds": 120},
     "2 minutes, without its long silences": {"max_part_seconds": 120, "trim_silence": True},
     "2 minutes, of a recording without silences": {"max_part_seconds": 120},
