@@ -21,11 +21,12 @@ class LocalServer:
     It is started, not waited for: ``await_ready`` does that, so that an Airflow can start meanwhile.
 
     :param folder: where its log and its data go; has to exist
+    :param concurrency: generations that it processes at a time
     :ivar base_url: the API's base URL, with its version
     :ivar api_key: the one key that it takes, made for this server
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, concurrency: int = 1) -> None:
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
         self.api_key = secrets.token_urlsafe(32)
@@ -41,7 +42,7 @@ class LocalServer:
                     "--data-dir",
                     str(folder / "laplas-local"),
                 ),
-                *("--weights", "package", "--allow-private-urls"),
+                *("--weights", "package", "--allow-private-urls", "--concurrency", str(concurrency)),
             ],
             log=folder / "laplas-local.log",
             # In the environment and not on the command line, which every user of the machine can read.

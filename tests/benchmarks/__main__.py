@@ -6,9 +6,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.benchmarks.accuracy import MINUTES, compare_accuracy
 from tests.benchmarks.batch import compare_batch
 from tests.benchmarks.batches import compare_batches
 from tests.benchmarks.common import machine
+from tests.benchmarks.cuts import compare_cuts
 from tests.benchmarks.imports import compare_imports
 from tests.benchmarks.latency import compare_latency
 from tests.benchmarks.masking import compare_masking
@@ -27,6 +29,8 @@ COMPARISONS = {
     "latency": compare_latency,
     "upload": compare_upload,
     "media": compare_media,
+    "cuts": compare_cuts,
+    "accuracy": compare_accuracy,
     "imports": compare_imports,
     "masking": compare_masking,
 }
@@ -45,6 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--files", type=int, nargs="+", metavar="N", help="how many files each of the `batches` has, in order"
     )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help=f"how long the recording of `accuracy` is, more than 2; by default {MINUTES}",
+    )
     given = parser.parse_args(arguments)
     names = given.names or list(COMPARISONS)
     if unknown := set(names) - set(COMPARISONS):
@@ -56,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     figures = {"machine": machine(), "comparisons": {}}
     print(f"On {figures['machine']}.", flush=True)  # noqa: T201
     for name in names:
-        comparison = COMPARISONS[name](*[given.files] if name == "batches" and given.files else [])
+        chosen = {"batches": given.files, "accuracy": given.minutes}.get(name)
+        comparison = COMPARISONS[name](*[chosen] if chosen else [])
         print(f"\n{comparison}", flush=True)  # noqa: T201
         figures["comparisons"][name] = comparison.as_json()
         if given.json:
