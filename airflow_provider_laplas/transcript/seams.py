@@ -165,12 +165,15 @@ class Channel:
         if ends <= begins:
             # Nothing was heard by both.
             return
-        before.last = next(
-            (w.at for w in earlier if w.middle is not None and w.middle >= middle), before.last
-        )
+        # In the middle; but a word that only one of them heard, where the other has none, is not lost.
+        half = [word for word in earlier if word.middle is not None and word.middle < middle]
+        reach = min(middle, max((word.end for word in half if word.end is not None), default=begin))
         self.first = next(
-            (w.at + 1 for w in reversed(later) if w.middle is not None and w.middle < middle), self.first
+            (w.at + 1 for w in reversed(later) if w.middle is not None and w.middle < reach), self.first
         )
+        kept = (word.start for word in later if word.at >= self.first and word.start is not None)
+        onset = max(middle, min(kept, default=end))
+        before.last = next((w.at for w in earlier if w.middle is not None and w.middle >= onset), before.last)
 
     def _name_speakers(self, before: "Channel", agreed: Iterable[tuple[_Heard, _Heard]]) -> None:
         votes = Counter((other.speaker, before.name(one.speaker)) for one, other in agreed)

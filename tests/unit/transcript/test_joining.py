@@ -381,6 +381,15 @@ def test_a_word_that_is_repeated_is_not_taken_for_a_duplicate():
     assert transcript.text == "no no no no"
 
 
+def test_a_word_that_only_the_later_part_heard_is_kept_beside_the_end_of_one_that_both_have_only_half_of():
+    """The last word of the earlier part ends just after the overlap has begun."""
+    before = [Word("a", 8.0, 8.5), Word("b", 8.6, 9.05)]
+    assert overlapping(before, said("in c", 0.0)).text == "a b in c"
+    # The same in its second half: what only the earlier part heard.
+    before = [*said("a b", 8.0), Word("then", 9.55, 9.8)]
+    assert overlapping(before, [Word("c", 0.75, 1.3)]).text == "a b then c"
+
+
 def test_a_word_before_a_short_overlap_is_not_the_same_word_after_it():
     before = part([Word("no", 9.5, 9.72)], (0, 10))
     after = part([Word("no", 0.2, 0.6)], (9.7, 20), overlap=0.3)
