@@ -170,7 +170,8 @@ def unsigned_by_version_1(audio: str) -> str | None:
         names = {name.lower() for name, _ in items}
         if {name for name in names if _is_left_out(name)} - _signature(names):
             return None
-    return urlunsplit(parts._replace(query=urlencode(kept), fragment=""))
+    # A name on a disk may hold bytes that are no text.
+    return urlunsplit(parts._replace(query=urlencode(kept, errors="surrogatepass"), fragment=""))
 
 
 def _is_left_out(name: str) -> bool:

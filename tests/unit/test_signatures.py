@@ -104,3 +104,12 @@ def test_version_1_knew_a_url_that_was_signed_anew(url):
     once = unsigned_by_version_1(url.format("one"))
     assert once is not None
     assert once == unsigned_by_version_1(url.format("two"))
+
+
+@pytest.mark.parametrize(
+    "audio", ["/in/a?\udcff.mp3", "s3://bucket/a?b=\ud800&c", "https://example.com/?\ud800=1"]
+)
+def test_a_name_with_bytes_that_are_no_text_is_compared_with_version_1_like_any_other(audio):
+    assert unsigned_by_version_1(audio) != unsigned_by_version_1(
+        audio.replace("\ud800", "\ud801").replace("\udcff", "\udcfe")
+    )

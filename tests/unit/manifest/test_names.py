@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import PureWindowsPath
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_laplas.captions.formats import FORMATS
@@ -202,6 +202,7 @@ def test_an_output_is_safe_everywhere(path, listed):
 
 
 @given(PATHS, st.booleans())
+@example("?\ud800", False)
 def test_a_source_may_be_called_as_it_is_called(path, listed):
     folder = "s3://bucket/in" if listed else None
     source = f"s3://bucket/in/{path}"
