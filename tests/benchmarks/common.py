@@ -8,12 +8,15 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
+
+import psutil
 
 from airflow_stack.processes import await_condition, clean_environment, free_port
 from tests.paths import ROOT
@@ -157,6 +160,35 @@ def listens(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+class MemoryGrowth:
+    """
+    Watches this process's memory for as long as a block lasts.
+
+    :ivar mebibytes: how much larger it was than at the beginning, at most; once the block has ended
+    """
+
+    def __enter__(self) -> Self:
+        self._process = psutil.Process()
+        self._before = self._most = self._now()
+        self._ended = threading.Event()
+        self._watcher = threading.Thread(target=self._watch)
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watcher.join()
+        self.mebibytes = (max(self._most, self._now()) - self._before) / (1 << 20)
+
+    def _now(self) -> int:
+        resident: int = self._process.memory_info().rss
+        return resident
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.01):
+            self._most = max(self._most, self._now())
 
 
 def in_own_process(module: str, arguments: Mapping[str, Any], **environment: str) -> dict[str, Any]:

@@ -8,14 +8,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from tests.benchmarks.common import Comparison, in_own_process
+from tests.benchmarks.common import Comparison, MemoryGrowth, in_own_process
 from tests.benchmarks.recordings import write_video
 
 HOURS = 3
@@ -44,17 +41,6 @@ def prepare(given: dict[str, Any]) -> dict[str, Any]:
     once = MediaSettings(codec="opus", trim_silence=True)
     with prepared(small, plan_media(small, once), 0, once):
         pass
-    process = psutil.Process()
-    before = most = process.memory_info().rss
-    ended = threading.Event()
-
-    def watch() -> None:
-        nonlocal most
-        while not ended.wait(0.01):
-            most = max(most, process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     read = 0
 
     class Counted(io.FileIO):
@@ -71,23 +57,23 @@ def prepare(given: dict[str, Any]) -> dict[str, Any]:
             return got
 
     source = Upload(file.name, file.stat().st_size, "video/mp4", lambda: Counted(file))  # type: ignore[arg-type]
-    used = time.process_time()
-    plan = plan_media(source, settings)
-    planned = time.process_time() - used
     sizes = []
-    for number in range(len(plan.parts) if given["rendered"] else 0):
-        with prepared(source, plan, number, settings) as part:
-            sizes.append(part.size)
-    figures = {
+    with MemoryGrowth() as growth:
+        used = time.process_time()
+        plan = plan_media(source, settings)
+        planned = time.process_time() - used
+        for number in range(len(plan.parts) if given["rendered"] else 0):
+            with prepared(source, plan, number, settings) as part:
+                sizes.append(part.size)
+        cpu = time.process_time() - used
+    return {
         "parts": len(plan.parts),
         "sizes": sizes,
         "read": read,
         "planned": planned,
-        "cpu": time.process_time() - used,
+        "cpu": cpu,
+        "growth": growth.mebibytes,
     }
-    ended.set()
-    watcher.join()
-    return figures | {"growth": (max(most, process.memory_info().rss) - before) / (1 << 20)}
 
 
 ENCODED = "its audio does not fit: encoded, in parts"

@@ -6,14 +6,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from tests.benchmarks.common import Comparison, Server, in_own_process, running_api
+from tests.benchmarks.common import Comparison, MemoryGrowth, Server, in_own_process, running_api
 
 SIZE = 1 << 30
 ROUNDS = 3
@@ -24,25 +21,13 @@ def with_hook(given: dict[str, Any]) -> dict[str, float]:
     # Airflow is imported in the process that uploads only.
     from airflow_provider_laplas.hooks import LaplasHook  # noqa: PLC0415
 
-    process = psutil.Process()
     with LaplasHook("bench") as hook:
         hook.submit(given["small"])
-        before = most = process.memory_info().rss
-        ended = threading.Event()
-
-        def watch() -> None:
-            nonlocal most
-            while not ended.wait(0.01):
-                most = max(most, process.memory_info().rss)
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        began = time.perf_counter()
-        hook.submit(given["file"])
-        seconds = time.perf_counter() - began
-        ended.set()
-        watcher.join()
-    return {"seconds": seconds, "growth": (max(most, process.memory_info().rss) - before) / (1 << 20)}
+        with MemoryGrowth() as growth:
+            began = time.perf_counter()
+            hook.submit(given["file"])
+            seconds = time.perf_counter() - began
+    return {"seconds": seconds, "growth": growth.mebibytes}
 
 
 def with_curl(server: Server, file: Path) -> float:
