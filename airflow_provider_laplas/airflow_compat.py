@@ -206,6 +206,14 @@ def keep_for_ever(store: Any, key: str, value: str) -> None:
     store.set(key, value, retention=NEVER_EXPIRE)
 
 
+def tolerated_standstill() -> float:
+    """Return for how many seconds a triggerer can stand still before Airflow may move its triggers to another one."""
+    conf = _configuration()
+    dead_after = conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
+    # Its last heartbeat may be that old when it comes to a standstill.
+    return float(dead_after - conf.getfloat("triggerer", "job_heartbeat_sec", fallback=5.0))
+
+
 def forgets_on_success() -> bool:
     """Return whether Airflow empties a task's state store once the task succeeds."""
     return bool(_configuration().getboolean("state_store", "clear_on_success", fallback=False))

@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+from airflow_provider_laplas.airflow_compat import tolerated_standstill
+
 TICK = 1.0
 """Seconds between two looks at the clock."""
-
-SHORTEST = 5.0
-"""Seconds by which a look has to be late for a stall. A loop that is merely busy is late by tenths."""
 
 RECENT = 30.0
 """Seconds after a stall in which a cancellation is its consequence; Airflow needs one or two."""
@@ -28,12 +27,14 @@ class _Clock:
     """
     What is known of one event loop.
 
+    :ivar tolerated: seconds that a stall must have to be one: after a shorter one, Airflow moves nothing
     :ivar users: how many watch it now
     :ivar ticked_at: epoch seconds, as a suspended machine's other clocks stand still, too
     :ivar stall: how long the last one was, in seconds
     :ivar over_at: when it was over, in epoch seconds
     """
 
+    tolerated: float
     users: int = 0
     ticked_at: float = 0.0
     stall: float = 0.0
@@ -54,7 +55,7 @@ class _Clock:
 
     def look(self) -> None:
         now = time.time()
-        if now - self.ticked_at - TICK >= SHORTEST:
+        if now - self.ticked_at >= self.tolerated + TICK:
             self.stall, self.over_at = now - self.ticked_at, now
         self.ticked_at = now
 
@@ -66,7 +67,9 @@ _clocks: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Clock]" = WeakKeyDiction
 def watched() -> Iterator[None]:
     """Watch the event loop of this coroutine inside the block; all blocks share one look a second."""
     loop = asyncio.get_running_loop()
-    clock = _clocks.setdefault(loop, _Clock())
+    clock = _clocks.get(loop)
+    if clock is None:
+        clock = _clocks[loop] = _Clock(tolerated_standstill())
     clock.users += 1
     if clock.users == 1:
         clock.start(loop)

@@ -205,9 +205,12 @@ def begin(*works):
 
 @pytest.fixture
 def eventually(stack):
-    """Wait for a condition."""
+    """Wait for a condition; ``shown`` tells what there is in its place."""
 
-    def wait(condition, what, timeout=180):
-        return await_condition(condition, timeout=timeout, what=what)
+    def wait(condition, what, timeout=180, shown=None):
+        try:
+            return await_condition(condition, timeout=timeout, what=what)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{shown()}" if shown else str(error)) from None
 
     return wait

@@ -57,5 +57,7 @@ def test_a_user_who_clears_or_marks_a_task_pays_nothing_twice(stack, tasks, even
             work.tally(f"a {state} task is marked {act}", owed=0)
         if state == "deferred":
             eventually(
-                lambda work=work: "The API cannot cancel it" in work.log(), "a log that says what goes on"
+                lambda work=work: "The API cannot cancel it" in work.log(),
+                "a log that says what goes on",
+                shown=work.log,
             )

@@ -180,11 +180,22 @@ def test_ending_the_task_says_that_the_generation_goes_on(caplog):
     assert "billed" in caplog.text
 
 
-@pytest.mark.parametrize("ticks", [False, True])
-def test_a_triggerer_that_stood_still_says_so_and_warns_of_nothing(api, make, caplog, monkeypatch, ticks):
-    """Also if the clock is not looked at between the stall and the cancellation."""
+@pytest.fixture
+def tolerate(monkeypatch):
+    """Have Airflow move the triggers of a triggerer that stands still for longer than some seconds."""
     monkeypatch.setattr("airflow_provider_laplas.stalls.TICK", 0.01)
-    monkeypatch.setattr("airflow_provider_laplas.stalls.SHORTEST", 0.2)
+
+    def tolerated(seconds):
+        monkeypatch.setenv("AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD", str(5 + seconds))
+        monkeypatch.setenv("AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC", "5")
+
+    return tolerated
+
+
+@pytest.mark.parametrize("ticks", [False, True])
+def test_a_triggerer_that_stood_still_says_so_and_warns_of_nothing(api, make, caplog, tolerate, ticks):
+    """Also if the clock is not looked at between the stall and the cancellation."""
+    tolerate(0.2)
     caplog.set_level("INFO", "airflow_provider_laplas.triggers")
     api.polls_until_done = 10_000
 
@@ -209,18 +220,26 @@ def test_a_triggerer_that_stood_still_says_so_and_warns_of_nothing(api, make, ca
     assert f"moved the wait for generation {generation_id} to another triggerer" in record.getMessage()
 
 
-def test_a_stall_that_was_over_long_ago_is_no_reason_for_a_cancellation(api, make, caplog, monkeypatch):
-    monkeypatch.setattr("airflow_provider_laplas.stalls.TICK", 0.01)
-    monkeypatch.setattr("airflow_provider_laplas.stalls.SHORTEST", 0.2)
+def test_a_stall_that_was_over_long_ago_is_no_reason_for_a_cancellation(
+    api, make, caplog, monkeypatch, tolerate
+):
+    tolerate(0.2)
     monkeypatch.setattr("airflow_provider_laplas.stalls.RECENT", 0.0)
-
-    async def scenario():
-        trigger = make(api.create())
-        wait = asyncio.ensure_future(anext(trigger.run()))
-        await asyncio.sleep(0.01)
-        time.sleep(0.5)  # noqa: ASYNC251
-        await wait
-        await trigger.on_kill()
-
-    asyncio.run(scenario())
+    asyncio.run(_cancelled_after_a_stall(api, make))
     assert "was cancelled" in caplog.text
+
+
+def test_a_stall_that_airflow_tolerates_is_no_reason_for_a_cancellation(api, make, caplog, tolerate):
+    """The triggers of a triggerer that is only slow stay there, so it was a user."""
+    tolerate(60)
+    asyncio.run(_cancelled_after_a_stall(api, make))
+    assert "was cancelled" in caplog.text
+
+
+async def _cancelled_after_a_stall(api, make):
+    trigger = make(api.create())
+    wait = asyncio.ensure_future(anext(trigger.run()))
+    await asyncio.sleep(0.01)
+    time.sleep(0.5)  # noqa: ASYNC251
+    await wait
+    await trigger.on_kill()
