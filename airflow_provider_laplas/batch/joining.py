@@ -7,7 +7,7 @@ from typing import Any
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasMalformedReplyError
 from airflow_provider_laplas.manifest.files import FAILED_STATES, UNFINISHED, FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
-from airflow_provider_laplas.media.plan import MediaPlan
+from airflow_provider_laplas.media.plan import MediaPlan, clock
 from airflow_provider_laplas.persistence import persistently
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import load_reply, write_reply
@@ -77,13 +77,7 @@ def _why(failed: list[FileRecord], plan: MediaPlan) -> str:
     number = first.part or 0
     pieces = plan.parts[number].pieces
     where = (
-        f"part {number + 1} of {len(plan.parts)}, from {_clock(pieces[0].start)} to {_clock(pieces[-1].end)}"
+        f"part {number + 1} of {len(plan.parts)}, from {clock(pieces[0].start)} to {clock(pieces[-1].end)}"
     )
     more = f" So did {len(others)} more." if others else ""
     return f"{where[0].upper()}{where[1:]}, failed: {first.error}{more} Clear the task to submit only what failed again."
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -15,7 +13,7 @@ from airflow_provider_laplas.errors import LaplasArgumentError
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.media.plan import MediaPlan
-from airflow_provider_laplas.media.preparation import Preparation
+from airflow_provider_laplas.media.preparation import Preparation, media_threads
 from airflow_provider_laplas.redaction import redacted
 
 log = logging.getLogger(__name__)
@@ -52,8 +50,7 @@ class PreparedAudio:
     def __init__(self, state: BatchState, preparation: Preparation) -> None:
         self._state = state
         self._preparation = preparation
-        # As many as there are cores: it is work, and not waiting.
-        self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="laplas-media")
+        self._threads = media_threads()
         self._downloads: dict[str, _Download] = {}
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.audio.sources import is_web_url, open_upload
 from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
+from airflow_provider_laplas.media.plan import clock
 from airflow_provider_laplas.media.preparation import Preparation
 from airflow_provider_laplas.media.preview import preview, totals
 from airflow_provider_laplas.media.settings import CODECS, EXTRACT, SAMPLE_RATES, MediaSettings
@@ -131,18 +132,18 @@ def _lines(file: dict[str, Any], price: float | None) -> Iterator[str]:
             f"  track {track['number']}: {track['codec'] or 'unknown codec'}, channels: {track['channels']}, "
             f"{track['rate']} Hz, {language}{chosen}"
         )
-    yield f"  length: {'unknown' if file['seconds'] is None else _clock(file['seconds'])}"
+    yield f"  length: {'unknown' if file['seconds'] is None else clock(file['seconds'])}"
     about = "about " if file["estimated"] else ""
     yield f"  bytes: {file['bytes']:,}; to be sent: {about}{file['bytes_to_send']:,} ({_KINDS[file['kind']]})"
     if len(file["parts"]) > 1:
         yield f"  parts: {len(file['parts'])}"
         for number, part in enumerate(file["parts"], 1):
             yield (
-                f"    {number}: {_clock(part['start'])} to {_clock(part['end'])}, {part['seconds']:.1f} s "
+                f"    {number}: {clock(part['start'])} to {clock(part['end'])}, {part['seconds']:.1f} s "
                 f"({part['why']})"
             )
     elif (sent := file["parts"][0]["seconds"]) is not None and sent != file["seconds"]:
-        yield f"  without silence: {_clock(sent)}"
+        yield f"  without silence: {clock(sent)}"
     if "estimated_cost" in (sums := totals([file], price)):
         yield f"  estimated cost: {sums['estimated_cost']:.4g}"
 
@@ -151,12 +152,5 @@ def _sums(sums: dict[str, Any]) -> str:
     cost = f", estimated cost {sums['estimated_cost']:.4g}" if "estimated_cost" in sums else ""
     return (
         f"{sums['files']} files, {sums['errors']} that cannot be used; {sums['generations']} generations, "
-        f"{_clock(sums['seconds'])} of audio, about {sums['bytes_to_send']:,} bytes{cost}"
+        f"{clock(sums['seconds'])} of audio, about {sums['bytes_to_send']:,} bytes{cost}"
     )
-
-
-def _clock(seconds: float) -> str:
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest / 10:04.1f}"

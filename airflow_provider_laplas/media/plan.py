@@ -335,3 +335,10 @@ def rounded(parts: Sequence[MediaPart]) -> tuple[MediaPart, ...]:
         )
         for part in parts
     )
+
+
+def clock(seconds: float) -> str:
+    """Return a moment for people: hours, minutes and seconds, to a tenth, as in ``1:02:03.4``."""
+    minutes, tenths = divmod(round(seconds * 10), 600)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{tenths / 10:04.1f}"

@@ -1,6 +1,9 @@
 """What a task does with its recordings before it submits them. Imported by every DAG file, so keep it light."""
 
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -65,8 +68,26 @@ class Preparation:
 
         return prepared(upload, plan, part, self.settings)
 
+    @contextmanager
+    def opened(self, source: str | Upload) -> Iterator[str | Upload]:
+        """
+        Give a recording as an upload: a web URL is downloaded, if the settings say so. Else the API fetches it, as it is.
+
+        :raises LaplasArgumentError: as :meth:`fetched`
+        """
+        if isinstance(source, Upload) or not self.settings.fetch:
+            yield source
+            return
+        with self.fetched(source) as upload:
+            yield upload
+
     def fetched(self, url: str) -> AbstractContextManager[Upload]:
         """Do :func:`~airflow_provider_laplas.media.fetching.fetched`."""
         from airflow_provider_laplas.media.fetching import fetched  # noqa: PLC0415
 
         return fetched(url, self.settings)
+
+
+def media_threads() -> ThreadPoolExecutor:
+    """Return threads to prepare recordings in: as many as there are cores, because it is work, and not waiting."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="laplas-media")

@@ -192,10 +192,12 @@ class GenerationTask:
 
     def folder(self) -> str | None:
         """
-        Return the folder for replies, if there is one.
+        Return the folder for replies, if there is one. The connection is looked up only if the task names none.
 
         :raises LaplasArgumentError: if there is none and ``formats`` needs one
         """
+        if self.results_path:
+            return choose_folder(self.results_path, None)
         with self._connected() as hook:
             return self._folder(hook)
 

@@ -1,10 +1,7 @@
 """A task with ``plan_only``: it says what would be submitted, and submits nothing."""
 
 import logging
-import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +13,7 @@ from airflow_provider_laplas.errors import LaplasArgumentError, LaplasError
 from airflow_provider_laplas.hooks import LaplasHook
 from airflow_provider_laplas.manifest.files import FileRecord, FileState
 from airflow_provider_laplas.media.plan import MediaPlan
-from airflow_provider_laplas.media.preparation import Preparation
+from airflow_provider_laplas.media.preparation import Preparation, media_threads
 from airflow_provider_laplas.media.preview import of_plan, preview, totals, untouched
 from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import TaskKey
@@ -68,8 +65,7 @@ class PlanTask:
         with LaplasHook(self.conn_id) as hook:
             price = price_of(hook)
             preparation = self.preparation.within(hook.client.settings) if self.preparation else None
-        # As many as there are cores: it is work, and not waiting.
-        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="laplas-media") as threads:
+        with media_threads() as threads:
             files = list(threads.map(lambda file: _planned(file, preparation), self._files()))
         sums = totals(files, price)
         log.info("Nothing is submitted, as plan_only says. What would be: %s", sums)
@@ -139,12 +135,10 @@ def _preview(file: _File, preparation: Preparation | None) -> dict[str, Any]:
         return of_plan(file.earlier, preparation, only=file.parts)
     if file.audio is None:
         raise LaplasArgumentError("`audio` is no longer there.", argument="audio")
-    upload = open_source(file.audio, object_storage())
+    source = open_source(file.audio, object_storage())
     if preparation is None:
-        return untouched(upload.size if isinstance(upload, Upload) else None, "the task has no `media`")
-    with ExitStack() as stack:
+        return untouched(source.size if isinstance(source, Upload) else None, "the task has no `media`")
+    with preparation.opened(source) as upload:
         if isinstance(upload, str):
-            if not preparation.settings.fetch:
-                return untouched(None, "the API fetches the URL itself")
-            upload = stack.enter_context(preparation.fetched(upload))
+            return untouched(None, "the API fetches the URL itself")
         return preview(upload, preparation)

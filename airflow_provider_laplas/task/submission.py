@@ -236,14 +236,13 @@ class Submission:
         if self.preparation is None:
             return source
         preparation = self.preparation.within(hook.client.settings)
-        if isinstance(source, str):
-            if not preparation.settings.fetch:
-                return source
-            source = stack.enter_context(preparation.fetched(source))
-        plan = preparation.plan(source)
+        upload = stack.enter_context(preparation.opened(source))
+        if isinstance(upload, str):
+            return upload
+        plan = preparation.plan(upload)
         if not plan.is_whole:
             raise InParts(plan)
-        return stack.enter_context(preparation.prepared(source, plan, 0))
+        return stack.enter_context(preparation.prepared(upload, plan, 0))
 
     def _submit_prepared(
         self, hook: "LaplasHook", records: RecordStore, work: str, source: str | Upload

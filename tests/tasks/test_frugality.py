@@ -14,6 +14,7 @@ from airflow_provider_laplas.operators import SubmitSTTOperator, TranscribeOpera
 from airflow_provider_laplas.sensors import STTCompletionSensor
 from airflow_provider_laplas.storage import Storage
 from tests.fake_api import TEXT
+from tests.paths import JFK_MP3
 
 URL = "https://example.com/a.mp3"
 
@@ -59,6 +60,16 @@ def test_a_submission_asks_nothing_but_to_submit(api, run_and_clear, counted, da
     run_and_clear()
     # Before the submission, and with its id.
     assert counted() == {"look-ups": 1, "records read": 1, "records written": 2, "POST": 1}
+
+
+def test_a_recording_that_may_have_to_be_cut_costs_one_look_for_its_parts_more(
+    api, run_dag, counted, dag, tmp_path
+):
+    pytest.importorskip("av")
+    TranscribeOperator(task_id="t", audio=str(JFK_MP3), media={}, results_path=str(tmp_path), defer_after=30)
+    run_dag(dag)
+    assert api.count("POST") == 1
+    assert counted()["look-ups"] == 1
 
 
 def test_a_clear_of_a_submission_looks_once_and_polls_once(api, run_and_clear, counted, dag, tmp_path):
