@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmarks.accuracy import MINUTES, compare_accuracy
+from tests.benchmarks.accuracy import MINUTES, compare_accuracy, compare_hour
 from tests.benchmarks.batch import compare_batch
 from tests.benchmarks.batches import compare_batches
 from tests.benchmarks.common import machine
@@ -31,6 +31,7 @@ COMPARISONS = {
     "media": compare_media,
     "cuts": compare_cuts,
     "accuracy": compare_accuracy,
+    "hour": compare_hour,
     "imports": compare_imports,
     "masking": compare_masking,
 }

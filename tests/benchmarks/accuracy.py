@@ -48,6 +48,12 @@ RUNS: Mapping[str, tuple[str, dict[str, Any] | None, str]] = {
 }
 JUDGED = (CUT, "cut, trim_silence", "the same, cut with overlaps")
 
+# Of an hour: as long as the API keeps a transcript.
+HOUR: Mapping[str, tuple[str, dict[str, Any] | None, str]] = {
+    WHOLE: ("talk", None, WHOLE),
+    "cut into parts of ten minutes at most": ("talk", {"max_part_seconds": 600}, WHOLE),
+}
+
 
 def compare_accuracy(minutes: float = MINUTES) -> Comparison:
     """
@@ -66,6 +72,22 @@ def compare_accuracy(minutes: float = MINUTES) -> Comparison:
         "samples of the recording, submitted by LaplasClient: beside that row, a part loses only what the encoding takes. Wall times are only comparable with each "
         "other, on a machine that does nothing else.",
     )
+    return _compared(result, minutes, RUNS)
+
+
+def compare_hour(minutes: float = 60) -> Comparison:
+    """Transcribe a long recording whole and in parts, for the time that it takes."""
+    result = Comparison(
+        f"{minutes:g} minutes of speech, for how long a transcript is waited for, whole and in parts",
+        f"As in the table before, one run after the other. The server has {WORKERS} workers, of which a recording that is not "
+        "cut takes one; the model then has all cores to itself.",
+    )
+    return _compared(result, minutes, HOUR)
+
+
+def _compared(
+    result: Comparison, minutes: float, runs: Mapping[str, tuple[str, dict[str, Any] | None, str]]
+) -> Comparison:
     with tempfile.TemporaryDirectory(prefix="laplas-bench-") as temporary:
         folder = Path(temporary)
         said = {
@@ -75,13 +97,14 @@ def compare_accuracy(minutes: float = MINUTES) -> Comparison:
                 "later": {"skipped": LATER},
                 "breathless": {"pauses": False},
             }.items()
+            if any(recording == name for recording, _, _ in runs.values())
         }
         heard: dict[str, list[Word]] = {}
         wrong: dict[str, float] = {}
         with LocalServer(folder, concurrency=WORKERS) as server:
             server.await_ready()
             cuts: list[tuple[float, float]] = []
-            for name, (recording, media, other) in RUNS.items():
+            for name, (recording, media, other) in runs.items():
                 with _server_seconds(server) as used:
                     if name == BY_HAND:
                         one = _by_hand(server, folder, recording, cuts)

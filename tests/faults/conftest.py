@@ -24,7 +24,7 @@ KEY, USER, PASSWORD, SIGNATURE = PRIVATE = tuple(
 CANARY_URL = f"https://{USER}:{PASSWORD}@example.com/talk.mp3?X-Amz-Signature={SIGNATURE}"
 
 # Which server a run talks to is named by its connection; there are as many as any test needs.
-APIS = 40
+APIS = 46
 CANARY_APIS = 20
 
 # So many of the corpus' recordings have a task of their own: one for each way to answer a POST.

@@ -75,21 +75,32 @@ def test_a_task_that_is_killed_at_a_part_pays_for_none_twice_and_a_clear_complet
     assert times_submitted(api).total() - posts == left
 
 
-def test_a_triggerer_that_is_killed_while_the_parts_are_transcribed_loses_none(
-    stack, start, eventually, figures
-):
+@pytest.fixture(scope="module")
+def interrupted(stack, start, eventually):
+    """Tasks of which none, one and so on of the parts are transcribed when the triggerer is killed."""
+
     def hold(api):
         api.polls_until_done = 100_000
 
-    api = start("killed-triggerer", hold)
-    eventually(lambda: api.count("GET") > 2 * PARTS, "a triggerer that polls", timeout=RUN_SECONDS)
-    for generation_id in list(api.generations)[: PARTS // 2]:
-        api.complete(generation_id)
+    apis = [start(f"triggerer-killed-after-{number}", hold) for number in range(PARTS)]
+    for number, api in enumerate(apis):
+        eventually(
+            lambda api=api: api.count("GET") > 2 * PARTS, "a triggerer that polls", timeout=RUN_SECONDS
+        )
+        for generation_id in list(api.generations)[:number]:
+            api.complete(generation_id)
     stack.kill("triggerer")
-    api.polls_until_done = 0
+    for api in apis:
+        api.polls_until_done = 0
     stack.start_process("triggerer")
-    stack.await_success("in_parts", "killed-triggerer", RUN_SECONDS)
-    texts = texts_of(stack, "killed-triggerer")
+    return apis
+
+
+@pytest.mark.parametrize("number", range(PARTS))
+def test_a_triggerer_that_is_killed_after_any_number_of_parts_loses_none(stack, interrupted, figures, number):
+    api, run_id = interrupted[number], f"triggerer-killed-after-{number}"
+    stack.await_success("in_parts", run_id, RUN_SECONDS)
+    texts = texts_of(stack, run_id)
     figures.tally(api, work=PARTS, texts=texts)
     assert texts == [TEXT] * PARTS
     assert times_submitted(api).total() == len(times_submitted(api)) == PARTS
