@@ -93,7 +93,7 @@ class Channel:
         self.timeline = timeline
         self.units = [word.text for word in words] if words else split_words(self.text)
         self.first, self.last = 0, len(self.units)
-        self.has_times = any(word.start is not None for word in words)
+        self.has_times = any(word.start is not None and word.end is not None for word in words)
         self._part = part
         self._names: dict[str, str] = {}
         self._middles: list[float] | None = None
@@ -115,8 +115,10 @@ class Channel:
         return _cut(self.text, self.units, self.first, self.last) if self.is_cut else self.text
 
     def kept_words(self) -> Sequence[Word]:
-        """Return the words that are kept, with the times of the part."""
-        return self.words[self.first : self.last]
+        """Return the words that are kept, with the times of the part; those of a text alone have none."""
+        return self.words[self.first : self.last] or [
+            Word(unit) for unit in self.units[self.first : self.last]
+        ]
 
     def placed_words(self) -> list[Word]:
         """Return the words that are kept, with the times and the speakers of the joined reply."""
@@ -157,8 +159,7 @@ class Channel:
         )
         self._name_speakers(before, agreed)
         if agreed:
-            one, other = min(agreed, key=lambda pair: abs((pair[0].middle or 0.0) - middle))
-            before.last, self.first = one.at + 1, other.at + 1
+            before.last, self.first = _seam(earlier, later, agreed, middle)
             return
         ends = max((word.end for word in earlier if word.end is not None), default=begin)
         begins = min((word.start for word in later if word.start is not None), default=end)
@@ -317,6 +318,25 @@ def _agreements(
     return pairs[::-1]
 
 
+def _seam(
+    earlier: Sequence[_Heard], later: Sequence[_Heard], agreed: Sequence[tuple[_Heard, _Heard]], middle: float
+) -> tuple[int, int]:
+    """Return where the words of the first part end, and where those of the second begin: beside a word that both have."""
+    distances = [-math.inf, *((one.middle or 0.0) - middle for one, _ in agreed), math.inf]
+    pairs = [
+        (earlier[0].at - 1, later[0].at - 1),
+        *((one.at, other.at) for one, other in agreed),
+        (earlier[-1].at + 1, later[-1].at + 1),
+    ]
+    after = next(index for index, distance in enumerate(distances) if distance >= 0)
+    (one, other), (next_one, next_other) = pairs[after - 1], pairs[after]
+    first_has, second_has = next_one - one > 1, next_other - other > 1
+    nearer = -distances[after - 1] <= distances[after]
+    # What only one of them heard in the middle is not lost.
+    takes_second = nearer if first_has == second_has else second_has
+    return (one + 1, other + 1) if takes_second else (next_one, next_other)
+
+
 def _agreement(one: _Heard, other: _Heard, tolerance: float) -> float:
     """Return from 0, for other words or too far away from each other, to 1 for the same word at the same time."""
     if one.text != other.text or not one.text or one.middle is None or other.middle is None:
@@ -342,10 +362,6 @@ def _common_run(before: Sequence[str], after: Sequence[str], most: int) -> tuple
             if len(run) == len(copy) == size and all(
                 a == b for (_, a), (_, b) in zip(run, copy, strict=True)
             ):
-                left_out = len(before) - said[end][0] if more else 0
-                begin = copy[-1][0] + 1
-                # Punctuation after the run belongs to it.
-                while begin < len(after) and not after[begin]:
-                    begin += 1
-                return left_out, begin
+                # A sign after the run is that of the second, which heard what follows.
+                return len(before) - run[-1][0] - 1, copy[-1][0] + 1
     return 0, 0
