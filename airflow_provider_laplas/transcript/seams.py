@@ -24,7 +24,7 @@ It is no more than half of an overlap: then no repetition that was spoken is tak
 """
 
 MOST_COMPARED = 300
-"""The most words of an overlap that are compared, those around its middle: more than two minutes of speech."""
+"""The most words of an overlap that are compared, however long it is."""
 
 FASTEST = 12
 """The most words, or characters of Chinese and Japanese, in a second of speech."""
@@ -143,20 +143,22 @@ class Channel:
         :param begin: of the overlap, in seconds of the recording
         :param end: the same
         """
+        most = min(math.ceil((end - begin) * FASTEST), MOST_COMPARED)
         if self.has_times and before.has_times:
-            self._agree_by_times(before, begin, end)
-        else:
-            most = math.ceil((end - begin) * FASTEST)
-            left_out, begins = _common_run(before.keys(), self.keys(), most)
-            before.last -= left_out
-            self.first += begins
+            earlier, later = before.heard_after(begin), self.heard_before(end)
+            # Times in which nobody could say so much are wrong: by them, all words of a part may be in the overlap.
+            if max(len(earlier), len(later)) <= most:
+                self._agree_by_times(before, earlier, later, begin, end)
+                return
+        left_out, begins = _common_run(before.keys(), self.keys(), most)
+        before.last -= left_out
+        self.first += begins
 
-    def _agree_by_times(self, before: "Channel", begin: float, end: float) -> None:
-        earlier, later = before.heard_after(begin), self.heard_before(end)
+    def _agree_by_times(
+        self, before: "Channel", earlier: Sequence[_Heard], later: Sequence[_Heard], begin: float, end: float
+    ) -> None:
         middle = (begin + end) / 2
-        agreed = _agreements(
-            _around(earlier, middle), _around(later, middle), min(TOLERANCE, (end - begin) / 2)
-        )
+        agreed = _agreements(earlier, later, min(TOLERANCE, (end - begin) / 2))
         self._name_speakers(before, agreed)
         if agreed:
             before.last, self.first = _seam(earlier, later, agreed, middle)
@@ -286,13 +288,6 @@ def _find_units(text: str, units: Sequence[str]) -> list[tuple[int, int]] | None
 
 def _middle_of(word: Word) -> float:
     return -math.inf if word.start is None or word.end is None else (word.start + word.end) / 2
-
-
-def _around(words: Sequence[_Heard], middle: float) -> Sequence[_Heard]:
-    """Return no more words than are compared: those around the middle of an overlap."""
-    at = next((i for i, w in enumerate(words) if w.middle is not None and w.middle >= middle), len(words))
-    begin = max(0, min(at - MOST_COMPARED // 2, len(words) - MOST_COMPARED))
-    return words[begin : begin + MOST_COMPARED]
 
 
 def _agreements(

@@ -16,6 +16,7 @@ from airflow_provider_laplas.storage import LOCAL
 from airflow_provider_laplas.transcript import Transcript, Word, join_words, read_object
 from airflow_provider_laplas.transcript.joining import PartReply, join_replies
 from airflow_provider_laplas.transcript.quality import check
+from airflow_provider_laplas.transcript.seams import FASTEST
 from airflow_provider_laplas.transcript.stored import FORMAT
 from airflow_provider_laplas.transcript.usage import transcript_usage
 from tests.unit.hostile import BODIES, nested
@@ -399,6 +400,37 @@ def test_words_that_only_one_part_heard_are_kept_although_both_agree_in_others()
     before = [Word("a", 9.0, 9.1), Word("b", 9.8, 9.9)]
     after = [Word("a", 0.0, 0.1), Word("x", 0.3, 0.4), Word("y", 0.6, 0.7), Word("b", 0.8, 0.9)]
     assert overlapping(before, after).text == "a x y b"
+
+
+def test_times_in_which_nobody_could_say_so_much_do_not_take_words_out():
+    """As of a model that counts in another unit: all words seem to be at one end of the part."""
+    numbers = [f"w{number}" for number in range(60)]
+    before, after = said(" ".join(numbers[:40]), 4.0, each=0.15), said(" ".join(numbers[37:]), 0.0, each=0.11)
+    late = [replace(word, start=30.0, end=30.5) for word in before]
+    early = [replace(word, start=0.0, end=0.001) for word in after]
+    assert overlapping(late, after).text == " ".join(numbers)
+    assert overlapping(before, early).text == " ".join(numbers)
+
+
+TIMES = st.none() | st.sampled_from([0.0, 0.5, 9.2, 9.5, 10.0, 1e9]) | st.floats(0.0, 20.0)
+
+
+SPANS = st.tuples(TIMES, TIMES)
+
+
+@given(st.lists(st.lists(SPANS, max_size=40) | SPANS.map(lambda span: [span] * 40), min_size=3, max_size=3))
+def test_whatever_times_words_have_no_more_is_left_out_than_an_overlap_has_room_for(times):
+    parts, words = [], []
+    for number, own in enumerate(times):
+        said = [Word(f"p{number}w{index}", start, end) for index, (start, end) in enumerate(own)]
+        parts.append(part([said], (9.0 * number, 9.0 * number + 10), overlap=1.0 if number else 0.0))
+        first, last = (FASTEST if number else 0), len(said) - (FASTEST if number < 2 else 0)
+        words += [word.text for word in said[first : max(first, last)]]
+    transcript = joined(*parts)
+    kept = [word.text for word in transcript.words]
+    assert set(words) <= set(kept)
+    assert kept == sorted(kept, key=lambda text: [int(n) for n in text[1:].split("w")])
+    assert transcript.text.split() == kept
 
 
 def test_words_without_an_end_are_compared_as_a_text_is():
