@@ -161,7 +161,7 @@ class Channel:
         agreed = _agreements(earlier, later, min(TOLERANCE, (end - begin) / 2))
         self._name_speakers(before, agreed)
         if agreed:
-            before.last, self.first = _seam(earlier, later, agreed, middle)
+            before.last, self.first = _seam(earlier, later, agreed, begin, end)
             return
         ends = max((word.end for word in earlier if word.end is not None), default=begin)
         begins = min((word.start for word in later if word.start is not None), default=end)
@@ -314,14 +314,21 @@ def _agreements(
 
 
 def _seam(
-    earlier: Sequence[_Heard], later: Sequence[_Heard], agreed: Sequence[tuple[_Heard, _Heard]], middle: float
+    earlier: Sequence[_Heard],
+    later: Sequence[_Heard],
+    agreed: Sequence[tuple[_Heard, _Heard]],
+    begin: float,
+    end: float,
 ) -> tuple[int, int]:
     """Return where the words of the first part end, and where those of the second begin: beside a word that both have."""
+    middle = (begin + end) / 2
     distances = [-math.inf, *((one.middle or 0.0) - middle for one, _ in agreed), math.inf]
+    # What touches the border of its part may be the rest of a word that the other part has.
+    first, last = later[0].at - (later[0].start != begin), earlier[-1].at + (earlier[-1].end != end)
     pairs = [
-        (earlier[0].at - 1, later[0].at - 1),
+        (earlier[0].at - 1, first),
         *((one.at, other.at) for one, other in agreed),
-        (earlier[-1].at + 1, later[-1].at + 1),
+        (last, later[-1].at + 1),
     ]
     after = next(index for index, distance in enumerate(distances) if distance >= 0)
     (one, other), (next_one, next_other) = pairs[after - 1], pairs[after]

@@ -402,6 +402,15 @@ def test_words_that_only_one_part_heard_are_kept_although_both_agree_in_others()
     assert overlapping(before, after).text == "a x y b"
 
 
+def test_the_rest_of_a_word_at_the_border_of_a_part_is_no_word_that_only_that_part_heard():
+    before = [Word("hello", 8.6, 8.99), Word("you", 9.7, 9.9)]
+    assert overlapping(before, [Word("lo", 0.0, 0.1), *said("you there", 0.7)]).text == "hello you there"
+    before = [*said("so we", 9.0, each=0.2), Word("thi", 9.9, 10.0)]
+    assert (
+        overlapping(before, [*said("so we", 0.0, each=0.2), Word("think", 1.01, 1.3)]).text == "so we think"
+    )
+
+
 def test_times_in_which_nobody_could_say_so_much_do_not_take_words_out():
     """As of a model that counts in another unit: all words seem to be at one end of the part."""
     numbers = [f"w{number}" for number in range(60)]
