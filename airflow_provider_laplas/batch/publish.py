@@ -13,6 +13,7 @@ from airflow_provider_laplas.manifest.files import FAILED_STATES, UNFINISHED, Fi
 from airflow_provider_laplas.manifest.state import BatchState
 from airflow_provider_laplas.manifest.summary import SummaryWriter
 from airflow_provider_laplas.persistence import persistently
+from airflow_provider_laplas.redaction import redacted
 from airflow_provider_laplas.results.keeping import load_transcript
 from airflow_provider_laplas.results.output import Output
 from airflow_provider_laplas.results.publishing import check_quality, publish
@@ -70,7 +71,7 @@ def _publish(record: FileRecord, state: BatchState, output: Output) -> tuple[Fil
     uri = state.uri_of(record)
     try:
         transcript = load_transcript(uri, state.storage)
-        if why := check_quality(transcript, output.quality, str(record.generation_id)):
+        if why := check_quality(transcript, output.quality, record.generation_id, name=redacted(uri)):
             return FileState.SKIPPED, {"error": why}
         files = publish(uri, transcript, output.formats, output.captions, state.storage)
     except (LaplasQualityError, LaplasArgumentError, LaplasMalformedReplyError) as error:

@@ -16,20 +16,23 @@ log = logging.getLogger(__name__)
 def check_quality(
     transcript: Transcript,
     settings: QualitySettings | None,
-    generation_id: str,
+    generation_id: str | None,
     *,
+    name: str = "",
     report: Callable[[list[str]], None] | None = None,
 ) -> str | None:
     """
     Check a transcript and log the findings.
 
+    :param name: of the transcript, where it is not of one generation: of a recording in parts, or one that was found
     :param report: called with the findings' messages, if there are any, whatever their actions
     :return: the reason to skip it, if a finding's action is ``skip``
     :raises LaplasQualityError: if a finding's action is ``fail``
     """
     findings = check(transcript, settings) if settings else ()
+    what = f"Generation {generation_id}" if generation_id else f"The transcript {name}"
     for finding in findings:
-        log.warning("Generation %s: %s", generation_id, finding.message)
+        log.warning("%s: %s", what, finding.message)
     if findings and report is not None:
         report([finding.message for finding in findings])
     decisive = {
@@ -37,13 +40,13 @@ def check_quality(
     }
     if decisive["fail"]:
         raise LaplasQualityError(
-            f"Generation {generation_id} is finished, billed and kept, but not good enough: {decisive['fail']} Clear "
+            f"{what} is finished, billed and kept, but not good enough: {decisive['fail']} Clear "
             "the task to check it again without paying; the task's `quality` sets the checks.",
-            generation_id=generation_id,
+            generation_id=generation_id or name,
             findings=decisive["fail"],
         )
     if decisive["skip"]:
-        return f"Generation {generation_id} is skipped, as set by `quality`: {decisive['skip']}"
+        return f"{what} is skipped, as set by `quality`: {decisive['skip']}"
     return None
 
 

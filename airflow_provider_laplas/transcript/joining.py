@@ -52,8 +52,9 @@ def join_replies(
 
     * All times are those of the recording. A word lies in one piece, that of its middle.
     * What two parts have of an overlap is said once: the first part's words up to a word in which they agree, near the
-      middle of the overlap, then those of the second; without such a word, up to the middle. Without times, the longest
-      run of words that both have at the seam is taken out of the text.
+      middle of the overlap, then those of the second; without such a word, up to the middle. What only one of them heard
+      in the middle is kept. Without times, the longest run of words that both have at the seam is taken out of the text.
+    * A part that has no words, where others have some, has those of its text, without times.
     * The API numbers speakers anew in each part. A speaker who says the same words in an overlap keeps the label, any
       other has one such as "Part 2 Speaker 0".
     * Languages are chosen, and confidences weighted, by the parts' durations, for each channel. The figures of ``usage``
@@ -222,9 +223,11 @@ def _channel_of(parts: Sequence[_Part], number: int, paragraphs: Sequence[Paragr
     own = [(part.channels[number], part.seconds) for part in parts if number < len(part.channels)]
     # A part without speech says nothing of the language, nor how well it was understood.
     spoken = [(channel, weight) for channel, weight in own if channel.text] or own
+    has_words = any(channel.words for channel, _ in own)
     alternative: dict[str, Any] = {
         "transcript": join_words(channel.kept_text() for channel, _ in own),
-        "words": [word for channel, _ in own for word in _words(channel)],
+        # What a view of words shows would else lack the parts that have none.
+        "words": [word for channel, _ in own for word in _words(channel)] if has_words else [],
     }
     confidence = _mean([(channel.confidence, weight) for channel, weight in spoken])
     if confidence is not None:
@@ -288,12 +291,13 @@ def _mean(weighted: Sequence[tuple[float | None, float]]) -> float | None:
     total = sum(weight for _, weight in known)
     if total <= 0:
         return mean_confidence(value for value, _ in known)
-    return sum(value * (weight / total) for value, weight in known)
+    # Rounded, so that the noise of a sum of ones is not above one.
+    return round(sum(value * (weight / total) for value, weight in known), 6)
 
 
 def _sum(figures: Sequence[Any]) -> Any:
-    """Return the sum of numbers, and of objects the sums of their fields; of other values the first."""
-    first = figures[0] if figures else None
+    """Return the sum of numbers, and of objects the sums of their fields; of other values the first, if any is known."""
+    first = next((each for each in figures if each is not None), None)
     if isinstance(first, Mapping):
         objects = [each for each in figures if isinstance(each, Mapping)]
         names = dict.fromkeys(name for each in objects for name in each)

@@ -24,7 +24,7 @@ It is no more than half of an overlap: then no repetition that was spoken is tak
 """
 
 MOST_COMPARED = 300
-"""The most words of an overlap that are compared, those around its middle: more than two minutes of speech."""
+"""The most words of an overlap that are compared, however long it is."""
 
 FASTEST = 12
 """The most words, or characters of Chinese and Japanese, in a second of speech."""
@@ -93,7 +93,7 @@ class Channel:
         self.timeline = timeline
         self.units = [word.text for word in words] if words else split_words(self.text)
         self.first, self.last = 0, len(self.units)
-        self.has_times = any(word.start is not None for word in words)
+        self.has_times = any(word.start is not None and word.end is not None for word in words)
         self._part = part
         self._names: dict[str, str] = {}
         self._middles: list[float] | None = None
@@ -115,8 +115,10 @@ class Channel:
         return _cut(self.text, self.units, self.first, self.last) if self.is_cut else self.text
 
     def kept_words(self) -> Sequence[Word]:
-        """Return the words that are kept, with the times of the part."""
-        return self.words[self.first : self.last]
+        """Return the words that are kept, with the times of the part; those of a text alone have none."""
+        return self.words[self.first : self.last] or [
+            Word(unit) for unit in self.units[self.first : self.last]
+        ]
 
     def placed_words(self) -> list[Word]:
         """Return the words that are kept, with the times and the speakers of the joined reply."""
@@ -141,24 +143,25 @@ class Channel:
         :param begin: of the overlap, in seconds of the recording
         :param end: the same
         """
+        most = min(math.ceil((end - begin) * FASTEST), MOST_COMPARED)
         if self.has_times and before.has_times:
-            self._agree_by_times(before, begin, end)
-        else:
-            most = math.ceil((end - begin) * FASTEST)
-            left_out, begins = _common_run(before.keys(), self.keys(), most)
-            before.last -= left_out
-            self.first += begins
+            earlier, later = before.heard_after(begin), self.heard_before(end)
+            # Times in which nobody could say so much are wrong: by them, all words of a part may be in the overlap.
+            if max(len(earlier), len(later)) <= most:
+                self._agree_by_times(before, earlier, later, begin, end)
+                return
+        left_out, begins = _common_run(before.keys(), self.keys(), most)
+        before.last -= left_out
+        self.first += begins
 
-    def _agree_by_times(self, before: "Channel", begin: float, end: float) -> None:
-        earlier, later = before.heard_after(begin), self.heard_before(end)
+    def _agree_by_times(
+        self, before: "Channel", earlier: Sequence[_Heard], later: Sequence[_Heard], begin: float, end: float
+    ) -> None:
         middle = (begin + end) / 2
-        agreed = _agreements(
-            _around(earlier, middle), _around(later, middle), min(TOLERANCE, (end - begin) / 2)
-        )
+        agreed = _agreements(earlier, later, min(TOLERANCE, (end - begin) / 2))
         self._name_speakers(before, agreed)
         if agreed:
-            one, other = min(agreed, key=lambda pair: abs((pair[0].middle or 0.0) - middle))
-            before.last, self.first = one.at + 1, other.at + 1
+            before.last, self.first = _seam(earlier, later, agreed, begin, end)
             return
         ends = max((word.end for word in earlier if word.end is not None), default=begin)
         begins = min((word.start for word in later if word.start is not None), default=end)
@@ -287,13 +290,6 @@ def _middle_of(word: Word) -> float:
     return -math.inf if word.start is None or word.end is None else (word.start + word.end) / 2
 
 
-def _around(words: Sequence[_Heard], middle: float) -> Sequence[_Heard]:
-    """Return no more words than are compared: those around the middle of an overlap."""
-    at = next((i for i, w in enumerate(words) if w.middle is not None and w.middle >= middle), len(words))
-    begin = max(0, min(at - MOST_COMPARED // 2, len(words) - MOST_COMPARED))
-    return words[begin : begin + MOST_COMPARED]
-
-
 def _agreements(
     earlier: Sequence[_Heard], later: Sequence[_Heard], tolerance: float
 ) -> list[tuple[_Heard, _Heard]]:
@@ -315,6 +311,32 @@ def _agreements(
             i, j = i - 1, j - 1
             pairs.append((earlier[i], later[j]))
     return pairs[::-1]
+
+
+def _seam(
+    earlier: Sequence[_Heard],
+    later: Sequence[_Heard],
+    agreed: Sequence[tuple[_Heard, _Heard]],
+    begin: float,
+    end: float,
+) -> tuple[int, int]:
+    """Return where the words of the first part end, and where those of the second begin: beside a word that both have."""
+    middle = (begin + end) / 2
+    distances = [-math.inf, *((one.middle or 0.0) - middle for one, _ in agreed), math.inf]
+    # What touches the border of its part may be the rest of a word that the other part has.
+    first, last = later[0].at - (later[0].start != begin), earlier[-1].at + (earlier[-1].end != end)
+    pairs = [
+        (earlier[0].at - 1, first),
+        *((one.at, other.at) for one, other in agreed),
+        (last, later[-1].at + 1),
+    ]
+    after = next(index for index, distance in enumerate(distances) if distance >= 0)
+    (one, other), (next_one, next_other) = pairs[after - 1], pairs[after]
+    first_has, second_has = next_one - one > 1, next_other - other > 1
+    nearer = -distances[after - 1] <= distances[after]
+    # What only one of them heard in the middle is not lost.
+    takes_second = nearer if first_has == second_has else second_has
+    return (one + 1, other + 1) if takes_second else (next_one, next_other)
 
 
 def _agreement(one: _Heard, other: _Heard, tolerance: float) -> float:
@@ -342,10 +364,6 @@ def _common_run(before: Sequence[str], after: Sequence[str], most: int) -> tuple
             if len(run) == len(copy) == size and all(
                 a == b for (_, a), (_, b) in zip(run, copy, strict=True)
             ):
-                left_out = len(before) - said[end][0] if more else 0
-                begin = copy[-1][0] + 1
-                # Punctuation after the run belongs to it.
-                while begin < len(after) and not after[begin]:
-                    begin += 1
-                return left_out, begin
+                # A sign after the run is that of the second, which heard what follows.
+                return len(before) - run[-1][0] - 1, copy[-1][0] + 1
     return 0, 0

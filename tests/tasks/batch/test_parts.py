@@ -93,6 +93,15 @@ def test_a_part_that_fails_fails_the_file_and_only_it_is_submitted_again_by_a_cl
     assert len(load_transcript(f"{out}/talk.ogg.json").words) == PARTS * len(WORDS)
 
 
+def test_a_transcript_that_is_not_good_enough_is_called_by_its_file(api, dag, run_dag, inbox, out):
+    quality = {"min_confidence": 0.99, "low_confidence": "fail"}
+    batch(out, audio=str(inbox), media=MEDIA, quality=quality, retries=0)
+    assert run_dag(dag).state == "failed"
+    assert only_file(out).state is FileState.REJECTED
+    assert "talk.ogg.json is finished, billed and kept" in only_file(out).error
+    assert "None" not in only_file(out).error
+
+
 def test_a_later_run_does_not_submit_what_failed_again(api, dag, run_dag, long, out):
     api.script("GET", failed_reply())
     run_dag(dag)

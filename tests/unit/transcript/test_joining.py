@@ -16,6 +16,7 @@ from airflow_provider_laplas.storage import LOCAL
 from airflow_provider_laplas.transcript import Transcript, Word, join_words, read_object
 from airflow_provider_laplas.transcript.joining import PartReply, join_replies
 from airflow_provider_laplas.transcript.quality import check
+from airflow_provider_laplas.transcript.seams import FASTEST
 from airflow_provider_laplas.transcript.stored import FORMAT
 from airflow_provider_laplas.transcript.usage import transcript_usage
 from tests.unit.hostile import BODIES, nested
@@ -390,6 +391,77 @@ def test_a_word_that_only_the_later_part_heard_is_kept_beside_the_end_of_one_tha
     assert overlapping(before, [Word("c", 0.75, 1.3)]).text == "a b then c"
 
 
+def test_words_that_only_one_part_heard_are_kept_although_both_agree_in_others():
+    before = [*said("a b", 8.0), Word("c", 9.8, 10.0)]
+    after = [Word("x", 0.3, 0.45), Word("y", 0.5, 0.65), Word("c", 0.8, 1.0), Word("d", 1.1, 1.3)]
+    assert overlapping(before, after).text == "a b x y c d"
+    before = [Word("a", 9.0, 9.2), Word("x", 9.3, 9.45), Word("y", 9.7, 9.9)]
+    assert overlapping(before, [Word("a", 0.0, 0.2), Word("d", 1.1, 1.3)]).text == "a x y d"
+    before = [Word("a", 9.0, 9.1), Word("b", 9.8, 9.9)]
+    after = [Word("a", 0.0, 0.1), Word("x", 0.3, 0.4), Word("y", 0.6, 0.7), Word("b", 0.8, 0.9)]
+    assert overlapping(before, after).text == "a x y b"
+
+
+def test_the_rest_of_a_word_at_the_border_of_a_part_is_no_word_that_only_that_part_heard():
+    before = [Word("hello", 8.6, 8.99), Word("you", 9.7, 9.9)]
+    assert overlapping(before, [Word("lo", 0.0, 0.1), *said("you there", 0.7)]).text == "hello you there"
+    before = [*said("so we", 9.0, each=0.2), Word("thi", 9.9, 10.0)]
+    assert (
+        overlapping(before, [*said("so we", 0.0, each=0.2), Word("think", 1.01, 1.3)]).text == "so we think"
+    )
+
+
+def test_times_in_which_nobody_could_say_so_much_do_not_take_words_out():
+    """As of a model that counts in another unit: all words seem to be at one end of the part."""
+    numbers = [f"w{number}" for number in range(60)]
+    before, after = said(" ".join(numbers[:40]), 4.0, each=0.15), said(" ".join(numbers[37:]), 0.0, each=0.11)
+    late = [replace(word, start=30.0, end=30.5) for word in before]
+    early = [replace(word, start=0.0, end=0.001) for word in after]
+    assert overlapping(late, after).text == " ".join(numbers)
+    assert overlapping(before, early).text == " ".join(numbers)
+
+
+TIMES = st.none() | st.sampled_from([0.0, 0.5, 9.2, 9.5, 10.0, 1e9]) | st.floats(0.0, 20.0)
+
+
+SPANS = st.tuples(TIMES, TIMES)
+
+
+@given(st.lists(st.lists(SPANS, max_size=40) | SPANS.map(lambda span: [span] * 40), min_size=3, max_size=3))
+def test_whatever_times_words_have_no_more_is_left_out_than_an_overlap_has_room_for(times):
+    parts, words = [], []
+    for number, own in enumerate(times):
+        said = [Word(f"p{number}w{index}", start, end) for index, (start, end) in enumerate(own)]
+        parts.append(part([said], (9.0 * number, 9.0 * number + 10), overlap=1.0 if number else 0.0))
+        first, last = (FASTEST if number else 0), len(said) - (FASTEST if number < 2 else 0)
+        words += [word.text for word in said[first : max(first, last)]]
+    transcript = joined(*parts)
+    kept = [word.text for word in transcript.words]
+    assert set(words) <= set(kept)
+    assert kept == sorted(kept, key=lambda text: [int(n) for n in text[1:].split("w")])
+    assert transcript.text.split() == kept
+
+
+def test_words_without_an_end_are_compared_as_a_text_is():
+    parts = [nova([said("one two three", 8.8)]), nova([said("two three four", 0.2)])]
+    for reply in parts:
+        for word in reply["result"]["results"]["channels"][0]["alternatives"][0]["words"]:
+            del word["end"]
+    transcript = joined(PartReply(parts[0], ((0, 10),)), PartReply(parts[1], ((9, 20),), 1.0))
+    assert [word.text for word in transcript.words] == ["one", "two", "three", "four"]
+    assert transcript.text == "one two three four"
+
+
+def test_a_sign_after_what_both_texts_have_is_that_of_the_second():
+    def text(before: str, after: str) -> str:
+        parts = PartReply({"text": before}, ((0, 10),)), PartReply({"text": after}, ((9, 20),), 1.0)
+        return joined(*parts).text
+
+    assert text("it costs 100", "100 % of it") == "it costs 100 % of it"
+    assert text("Bonjour !", "bonjour ! Oui") == "Bonjour ! Oui"
+    assert text("今日は。", "は、いい天気") == "今日は、いい天気"
+
+
 def test_a_word_before_a_short_overlap_is_not_the_same_word_after_it():
     before = part([Word("no", 9.5, 9.72)], (0, 10))
     after = part([Word("no", 0.2, 0.6)], (9.7, 20), overlap=0.3)
@@ -441,6 +513,15 @@ def test_a_misheard_word_at_the_seam_of_texts_without_times_is_taken_out():
     assert joined(*parts[1:]).text == "Re, like compute ters a lot今日は。いい天気"
     again = PartReply({"text": "zz we like computers"}, ((9, 20),), 1.0)
     assert joined(parts[0], again).text == "We like computers"
+
+
+def test_a_part_that_has_only_a_text_is_in_every_view_of_the_joined_transcript():
+    text_only = PartReply({"text": "Three, four"}, ((10, 20),))
+    transcript = joined(part(said("one two."), (0, 10)), text_only, part(said("five"), (20, 30)))
+    assert transcript.text == "one two. Three, four five"
+    assert times(transcript)[2:4] == [("Three,", None, None), ("four", None, None)]
+    assert transcript.to_txt() == "one two.\n\nThree, four five\n"
+    assert {"Three,", "four"} <= set(write_formats(transcript, ["srt"])[0]["srt"].split())
 
 
 # Speakers.
@@ -511,6 +592,26 @@ def test_languages_and_confidences_count_by_duration_for_each_channel():
     assert (left["detected_language"], right["detected_language"]) == ("de", "l1")
     assert left["alternatives"][0]["confidence"] == pytest.approx(0.72)
     assert right["alternatives"][0]["confidence"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("parts", [1, 13, 25])
+def test_certain_parts_make_a_certain_whole(parts):
+    replies = [nova([said("a")], duration=0.1 + number) for number in range(parts)]
+    for reply in replies:
+        reply["result"]["results"]["channels"][0]["alternatives"][0]["confidence"] = 1.0
+    transcript = joined(*(PartReply(reply, ((60.0 * n, 60.0 * n + 60),)) for n, reply in enumerate(replies)))
+    assert transcript.confidence == 1.0
+
+
+def test_figures_that_a_part_does_not_have_are_not_missing_in_the_sum():
+    figures = [
+        {"total": None, "detail": None},
+        {"total": 4, "detail": {"text": 1}},
+        {"total": 3, "detail": None},
+    ]
+    parts = [PartReply({"text": "a", "usage": usage}, ((n, n + 1),)) for n, usage in enumerate(figures)]
+    assert joined(*parts).usage == {"total": 7, "detail": {"text": 1}}
+    assert joined(parts[0]).usage == {"total": None, "detail": None}
 
 
 def test_the_usage_is_summed_and_the_cost_is_that_of_the_parts():
