@@ -110,8 +110,9 @@ class RecordingTask:
         file = manifest.entries[0]
         outputs = part_outputs(file)
         parts = sorted((part for part in manifest.parts if part.output in outputs), key=_number)
-        ids = [str(record.generation_id) for record in parts or [file]]
-        return self._noted(self.whole.hand_on(ids, manifest.uri_of(file)))
+        # Of a part that was found by its reply alone, nobody knows the id.
+        ids = [record.generation_id for record in parts or [file] if record.generation_id]
+        return self._noted(self.whole.hand_on(ids or [file.fingerprint], manifest.uri_of(file)))
 
     def _noted(self, outcome: Outcome) -> Outcome:
         self.written = self.whole.written

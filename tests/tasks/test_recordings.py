@@ -13,6 +13,7 @@ from airflow_provider_laplas.results import load_transcript
 from tests import media_files
 from tests.fake_api import TEXT, WORDS, reply, reset_after_body
 from tests.paths import ROOT
+from tests.tasks.batch.conftest import manifest_of, rewrite
 
 SPEECH = ROOT / "demo" / "recordings" / "two_cities.ogg"
 MEDIA = {"max_part_seconds": 20}
@@ -115,6 +116,21 @@ def test_a_part_without_an_answer_fails_the_task_and_is_submitted_again_by_a_cle
     assert api.count("POST") == PARTS
     assert run_dag.clear(dag).state == "success"
     assert api.count("POST") == PARTS + 1
+
+
+def test_of_parts_that_nobody_remembers_no_generation_is_made_up(api, dag, run_dag, talk, out):
+    """As those that are found by their replies."""
+    transcribe(talk, out)
+    run_dag(dag)
+    (folder,) = out.glob("talk.ogg-*")
+    manifest = manifest_of(folder)
+    for part in manifest.parts:
+        part.generation_id = None
+    rewrite(manifest)
+    result = run_dag.clear(dag).xcom("transcribe")
+    assert api.count("POST") == PARTS
+    assert result["text"].split() == list(WORDS) * PARTS
+    assert "None" not in [result["generation_id"], *result["generation_ids"]]
 
 
 def test_its_checks_are_of_the_whole_and_a_clear_with_other_checks_pays_nothing(api, dag, run_dag, talk, out):
