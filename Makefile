@@ -19,7 +19,7 @@ UV := $(VENV)/.uv-installed
 AZURITE := $(VENV)/.azurite-$(AZURITE_VERSION)-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-storage test-ui chromium test-faults test-cluster test-versions test-package test-live docs public-api pins simulate bench bench-cluster figures lint
+.PHONY: help demo up test coverage test-storage test-ui chromium test-faults test-cluster test-versions test-package test-live docs public-api pins simulate bench bench-cluster figures lint
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ up: $(if $(filter celery,$(EXECUTOR)),$(CLUSTER),$(DEMO)) ## start Airflow and t
 	@$(RUN) demo up --executor "$(EXECUTOR)" $${AUDIO:+--audio "$$AUDIO"}
 
 # In four processes, as most of the time is spent waiting: one has the real Airflow, one the demo's, two all else.
-test: $(DEV) ## run every test, those with a real Airflow beside the others, and report branch coverage
+test: $(DEV) ## run every test, those with a real Airflow beside the others
+	$(RUN) pytest --numprocesses 4
+
+coverage: $(DEV) ## run every test and report branch coverage, which takes nearly twice as long
 	$(RUN) pytest --numprocesses 4 --cov --cov-branch --cov-report=term-missing
 
 test-storage: $(STORAGE) $(AZURITE) ## run the tests of S3, Google Cloud Storage and Azure, on emulators
