@@ -22,9 +22,11 @@ _Frames: TypeAlias = Iterator[tuple[float | None, Any]]
 
 # Containers whose index leads to the right place.
 _SEEKABLE = frozenset({"mov", "matroska", "wav"})
+# Containers of which the length is only the last time in them, and which are put together by writing one behind the other.
+_BROADCAST = frozenset({"mpeg", "mpegts"})
 # Seconds that a decoder needs until what it gives is right.
 _PREROLL = 2.0
-# Seconds that are believed to be missing where the container does not say how long it is.
+# Seconds that are believed to be missing where the container does not say how long the recording is.
 _LONGEST_GAP = 60.0
 # Seconds by which a frame is believed to be early; by more, it is the beginning of what was put behind a recording.
 _LONGEST_OVERLAP = 1.0
@@ -108,15 +110,15 @@ def _frames(container: Any, stream: Any, tally: Tally) -> _Frames:
             yield None if frame.time is None else frame.time - begin, frame
 
 
-def _is_seekable(container: Any) -> bool:
-    return container.format.name.split(",")[0] in _SEEKABLE
+def _kind(container: Any) -> str:
+    return str(container.format.name.split(",")[0])
 
 
 def _sought(container: Any, stream: Any, start: float, tally: Tally) -> tuple[float, _Frames] | None:
     """Return the frames from some seconds before a moment on, and where they begin; None if they are not found."""
     import av  # noqa: PLC0415 - heavy
 
-    if not _is_seekable(container):
+    if _kind(container) not in _SEEKABLE:
         return None
     begin = (container.start_time or 0) / 1_000_000
     try:
@@ -142,12 +144,15 @@ def _blocks(
 
     length = (container.duration or 0) / 1_000_000
     # Where nobody seeks, it does not matter that the times go slower than the samples.
-    earliest = -_LONGEST_OVERLAP if _is_seekable(container) else 0.0
+    earliest = -_LONGEST_OVERLAP if _kind(container) in _SEEKABLE else 0.0
     clock, written, resampler, kind = begin, round(begin * rate), None, None
     for moment, frame in frames:
         drift = 0.0 if moment is None else moment - clock
         # A moment beyond the end is no gap, but a jump in a file that was put together.
-        late = drift > (GAP if kind else 0.0) and clock + drift <= (length or clock + _LONGEST_GAP)
+        stated = length and not (kind and _kind(container) in _BROADCAST)
+        late = drift > (GAP if kind else 0.0) and clock + drift <= (
+            length if stated else clock + _LONGEST_GAP
+        )
         early = kind is not None and earliest <= drift < -GAP
         # The format may change mid-stream, as it does in concatenated files.
         this = (frame.format.name, frame.layout.name, frame.sample_rate)

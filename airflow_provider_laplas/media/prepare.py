@@ -75,9 +75,7 @@ def plan_media(upload: Upload, settings: MediaSettings, *, multi_channel: bool =
         return _as_it_is(upload, None, 0.0)
     track = choose_track(found, settings.track)
     known = track.declared or found.seconds
-    too_long = settings.max_part_seconds is not None and (
-        found.seconds <= 0 or known > settings.max_part_seconds
-    )
+    too_long = settings.max_part_seconds is not None and (found.guessed or known > settings.max_part_seconds)
     extract = (
         settings.extract_audio == "always"
         or (settings.extract_audio == "auto" and (found.video or over_size))

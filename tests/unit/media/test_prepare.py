@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from itertools import product
 
 import av
 import numpy as np
@@ -264,11 +265,10 @@ def test_a_cover_makes_no_video():
     assert plan_media(upload(out.getvalue(), "song.m4a"), MediaSettings()).kind == "as_it_is"
 
 
-@pytest.mark.parametrize("late", [2, 20])
-@pytest.mark.parametrize("kind", ["mkv", "webm", "mp4"])
+@pytest.mark.parametrize(("kind", "late"), [*product(["mkv", "webm", "mp4"], [2, 20]), ("ts", 70)])
 def test_times_are_those_of_a_video_whose_audio_begins_late(kind, late):
     # Of some, FFmpeg does not read so far that it knows.
-    containers = {"mkv": {"container": "matroska"}, "mp4": {}}
+    containers = {"mkv": {"container": "matroska"}, "ts": {"container": "mpegts"}, "mp4": {}}
     webm = {"container": "webm", "codec": "libopus", "video": "libvpx"}
     source = upload(mp4(speech(), late=late, **containers.get(kind, webm)), f"talk.{kind}")
     plan, [(_, _, content)] = sent(source, MediaSettings())
@@ -328,6 +328,15 @@ def test_what_is_missing_in_a_recording_is_not_lost_where_it_fits_into_one_uploa
     heard = decoded(content)
     said = speech()[6 * RATE : 10 * RATE]
     assert max(correlation(heard[10 * RATE + lag :], said) for lag in range(-400, 2000, 4)) > 0.5
+
+
+def test_no_hours_of_silence_are_between_two_recordings_that_were_put_together():
+    # As of a receiver's: the second one goes on with the clock of the broadcast.
+    one, other = (mp4(speech(), container="mpegts", options={"output_ts_offset": at}) for at in ("0", "7200"))
+    content = one + other
+    plan, [(_, _, heard)] = sent(upload(content, "talk.ts"), ALWAYS)
+    assert plan.seconds == pytest.approx(22, abs=0.2)
+    assert len(decoded(heard)) / RATE == pytest.approx(plan.seconds, abs=ROUNDING)
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska"])
@@ -508,6 +517,18 @@ def test_a_header_that_only_guesses_is_no_error():
         assert part.seconds <= 30
         assert len(decoded(content)) / RATE == pytest.approx(part.seconds, abs=ROUNDING)
         assert part.overlap == 0
+
+
+@pytest.mark.parametrize("kind", ["mp3", "aac"])
+def test_what_is_longer_than_its_bit_rate_lets_guess_is_not_sent_as_it_is(kind):
+    noise = np.random.default_rng(0).integers(-20_000, 20_000, 5 * RATE).astype(np.int16)
+    samples = np.concatenate([noise, speech(), silence(40), speech()])
+    content = vbr_mp3(samples) if kind == "mp3" else media([samples], container="adts", codec="aac")
+    source = upload(content, f"talk.{kind}")
+    assert 0 < probe(source).seconds < 60
+    plan = plan_media(source, MediaSettings(max_part_seconds=60))
+    assert len(plan.parts) == 2
+    assert plan.seconds == pytest.approx(67, abs=0.2)
 
 
 def test_protected_audio_is_refused():
