@@ -40,7 +40,7 @@ class Tally:
     How the decoding went.
 
     :ivar sound: frames that were decoded
-    :ivar damaged: packets that could not be
+    :ivar damaged: packets that could not be, and frames of which nothing can be made
     """
 
     sound: int = 0
@@ -69,11 +69,11 @@ def samples(
         with opened(upload) as container:
             sought = _sought(container, select(container, track), start, tally)
             if sought:
-                yield from _from(start, rate, _blocks(container, *sought, rate, channels))
+                yield from _from(start, rate, _blocks(container, *sought, rate, channels, tally))
                 return
     with opened(upload) as container:
         frames = _frames(container, select(container, track), tally)
-        yield from _from(start, rate, _blocks(container, 0.0, frames, rate, channels))
+        yield from _from(start, rate, _blocks(container, 0.0, frames, rate, channels, tally))
     if tally.damaged > tally.sound or not tally.sound:
         raise damaged(upload)
 
@@ -106,7 +106,6 @@ def _frames(container: Any, stream: Any, tally: Tally) -> _Frames:
             tally.damaged += 1
             continue
         for frame in decoded:
-            tally.sound += 1
             yield None if frame.time is None else frame.time - begin, frame
 
 
@@ -133,13 +132,14 @@ def _sought(container: Any, stream: Any, start: float, tally: Tally) -> tuple[fl
 
 
 def _blocks(
-    container: Any, begin: float, frames: _Frames, rate: int, channels: int
+    container: Any, begin: float, frames: _Frames, rate: int, channels: int, tally: Tally
 ) -> "Iterator[tuple[int, NDArray[np.int16]]]":
     """
     Yield arrays of samples, each with the number of its first sample in the recording: never beyond the last one's end.
 
     :param begin: seconds of the recording at which the frames begin
     """
+    import av  # noqa: PLC0415 - heavy
     import numpy as np  # noqa: PLC0415 - heavy
 
     length = (container.duration or 0) / 1_000_000
@@ -167,8 +167,16 @@ def _blocks(
                 written += len(block)
             written = round(clock * rate)
             resampler, kind = _resampler(frame, rate, channels), this
+        try:
+            blocks = list(_resampled(resampler, frame, channels))
+        except av.FFmpegError:
+            # Of noise, a decoder makes what nothing can be made of.
+            tally.damaged += 1
+            resampler = kind = None
+            continue
+        tally.sound += 1
         clock += frame.samples / frame.sample_rate
-        for block in _resampled(resampler, frame, channels):
+        for block in blocks:
             yield written, block
             written += len(block)
     for block in _resampled(resampler, None, channels):

@@ -572,6 +572,26 @@ def test_noise_behind_a_header_is_refused():
     assert error.argument == "audio"
 
 
+@pytest.mark.parametrize("seed", [0, 24, 149])
+def test_what_a_decoder_makes_of_noise_in_a_recording_does_not_end_it(seed):
+    # A frame of AAC may then have a format that nothing can be made of.
+    content = bytearray(FORMATS["m4a"](np.tile(speech(), 6)))
+    middle = len(content) // 2
+    content[middle : middle + 6000] = np.random.default_rng(seed).bytes(6000)
+    settings = MediaSettings(max_part_seconds=60)
+    plan, parts = sent(upload(bytes(content), "talk.m4a"), settings)
+    assert plan.seconds == pytest.approx(66, abs=0.1)
+    last = decoded(parts[-1][2])
+    assert len(last) / RATE == pytest.approx(plan.parts[-1].seconds, abs=GAP)
+    assert np.abs(last[-2 * RATE : -RATE]).max() > 100
+
+
+def test_channels_that_nobody_can_mix_are_refused():
+    content = bytearray(wav(np.repeat(speech(), 8), layout="7.1"))
+    content[content.find(b"fmt ") + 10] = 32
+    assert refusal(upload(bytes(content), "concert.wav"), TRIM).argument == "audio"
+
+
 def test_a_file_that_has_changed_since_it_was_planned_is_refused():
     plan = plan_media(upload(mp4(speech())), CUT)
     with pytest.raises(LaplasArgumentError, match="changed"), prepared(upload(mp4()), plan, 0, CUT):
