@@ -1,6 +1,7 @@
 """Media files as people have them, and as nobody wants them: made with FFmpeg, small, seconds long."""
 
 import io
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -164,6 +165,26 @@ def encrypted_mp4() -> bytes:
 def live_webm(samples: Samples, *, late: float = 0.0) -> bytes:
     """Return a WebM as a browser records it, which does not say how long it is, and has no index."""
     return mp4(samples, container="webm", codec="libopus", video="libvpx", late=late, options={"live": "1"})
+
+
+def paced(content: bytes, pace: float, container: str) -> bytes:
+    """Return the same audio with times that go slower or faster than its samples, as those of some recorders do."""
+    out = io.BytesIO()
+    with av.open(io.BytesIO(content)) as source, av.open(out, "w", format=container) as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(audio=0):
+            if packet.pts is not None:
+                packet.pts = packet.dts = int(packet.pts * pace)
+                packet.stream = stream
+                target.mux(packet)
+    return out.getvalue()
+
+
+def endless_mkv() -> bytes:
+    """Return a Matroska file whose header says that it has eleven days."""
+    whole = mp4(container="matroska").replace(b"DURATION", b"DURATIOX")
+    at = whole.find(b"\x44\x89\x88") + 3
+    return whole[:at] + struct.pack(">d", 1e9) + whole[at + 8 :]
 
 
 def wav(samples: Samples | None = None, **options: Any) -> bytes:

@@ -22,10 +22,14 @@ _Frames: TypeAlias = Iterator[tuple[float | None, Any]]
 
 # Containers whose index leads to the right place.
 _SEEKABLE = frozenset({"mov", "matroska", "wav"})
+# Containers of which the length is only the last time in them, and which are put together by writing one behind the other.
+_BROADCAST = frozenset({"mpeg", "mpegts"})
 # Seconds that a decoder needs until what it gives is right.
 _PREROLL = 2.0
-# Seconds that are believed to be missing where the container does not say how long it is.
+# Seconds that are believed to be missing where the container does not say how long the recording is.
 _LONGEST_GAP = 60.0
+# Seconds by which a frame is believed to be early; by more, it is the beginning of what was put behind a recording.
+_LONGEST_OVERLAP = 1.0
 _TOLERANCE_SECONDS = 0.5
 _TOLERANCE_SHARE = 0.01
 
@@ -36,7 +40,7 @@ class Tally:
     How the decoding went.
 
     :ivar sound: frames that were decoded
-    :ivar damaged: packets that could not be
+    :ivar damaged: packets that could not be, and frames of which nothing can be made
     """
 
     sound: int = 0
@@ -49,14 +53,14 @@ def is_short(declared: float | None, seconds: float) -> bool:
 
 
 def samples(
-    upload: Upload, track: int, *, rate: int, mono: bool, start: float = 0.0, tally: Tally | None = None
+    upload: Upload, track: int, *, rate: int, channels: int, start: float = 0.0, tally: Tally | None = None
 ) -> "Generator[NDArray[np.int16]]":
     """
     Yield arrays of shape (samples, channels), which follow each other without a gap.
 
     :param track: the index of the stream in the container
     :param rate: samples per second
-    :param mono: whether all channels are mixed down to one
+    :param channels: that are given, 1 for a mix of all
     :param start: seconds of the recording at which the first sample is
     :raises LaplasArgumentError: naming ``audio``, if most of it cannot be decoded
     """
@@ -65,11 +69,11 @@ def samples(
         with opened(upload) as container:
             later = _later(container, select(container, track), start, tally)
             if later:
-                yield from _from(start, rate, _blocks(container, *later, rate, mono=mono))
+                yield from _from(start, rate, _blocks(container, *later, rate, channels, tally))
                 return
     with opened(upload) as container:
         frames = _frames(container, container.demux(select(container, track)), tally)
-        yield from _from(start, rate, _blocks(container, 0.0, frames, rate, mono=mono))
+        yield from _from(start, rate, _blocks(container, 0.0, frames, rate, channels, tally))
     if tally.damaged > tally.sound or not tally.sound:
         raise damaged(upload)
 
@@ -101,8 +105,11 @@ def _frames(container: Any, packets: Iterator[Any], tally: Tally) -> _Frames:
             tally.damaged += 1
             continue
         for frame in decoded:
-            tally.sound += 1
             yield None if frame.time is None else frame.time - begin, frame
+
+
+def _kind(container: Any) -> str:
+    return str(container.format.name.split(",")[0])
 
 
 def _begin(container: Any) -> float:
@@ -119,7 +126,7 @@ def _later(container: Any, stream: Any, start: float, tally: Tally) -> tuple[flo
 
     moment = start - _PREROLL
     try:
-        if container.format.name.split(",")[0] in _SEEKABLE:
+        if _kind(container) in _SEEKABLE:
             container.seek(int((moment + _begin(container)) / stream.time_base), stream=stream)
             packets: Iterator[Any] | None = container.demux(stream)
         else:
@@ -155,65 +162,81 @@ def _without_decoding(container: Any, stream: Any, moment: float) -> Iterator[An
 
 
 def _blocks(
-    container: Any, begin: float, frames: _Frames, rate: int, *, mono: bool
+    container: Any, begin: float, frames: _Frames, rate: int, channels: int, tally: Tally
 ) -> "Iterator[tuple[int, NDArray[np.int16]]]":
     """
-    Yield arrays of samples, each with the number of its first sample in the recording.
+    Yield arrays of samples, each with the number of its first sample in the recording: never beyond the last one's end.
 
     :param begin: seconds of the recording at which the frames begin
     """
+    import av  # noqa: PLC0415 - heavy
     import numpy as np  # noqa: PLC0415 - heavy
 
     length = (container.duration or 0) / 1_000_000
-    clock, written, resampler, kind, width = begin, round(begin * rate), None, None, 1
+    # Where nobody seeks, it does not matter that the times go slower than the samples.
+    earliest = -_LONGEST_OVERLAP if _kind(container) in _SEEKABLE else 0.0
+    clock, written, resampler, kind = begin, round(begin * rate), None, None
     for moment, frame in frames:
+        drift = 0.0 if moment is None else moment - clock
         # A moment beyond the end is no gap, but a jump in a file that was put together.
-        tolerated, latest = GAP if kind else 0.0, length or clock + _LONGEST_GAP
-        late = moment if moment is not None and clock + tolerated < moment <= latest else None
+        stated = length and not (kind and _kind(container) in _BROADCAST)
+        late = drift > (GAP if kind else 0.0) and clock + drift <= (
+            length if stated else clock + _LONGEST_GAP
+        )
+        early = kind is not None and earliest <= drift < -GAP
         # The format may change mid-stream, as it does in concatenated files.
         this = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if late is not None or kind != this:
-            for block in _resampled(resampler, None, width):
+        if late or early or kind != this:
+            for block in _resampled(resampler, None, channels):
                 yield written, block
                 written += len(block)
-            clock = clock if late is None else late
-            width = 1 if mono else width if kind else frame.layout.nb_channels
+            clock += drift if late or early else 0.0
             while (missing := round(clock * rate) - written) > 0:
-                block = np.zeros((min(missing, rate), width), np.int16)
+                block = np.zeros((min(missing, rate), channels), np.int16)
                 yield written, block
                 written += len(block)
-            resampler, kind = _resampler(frame, rate, width), this
+            written = round(clock * rate)
+            resampler, kind = _resampler(frame, rate, channels), this
+        try:
+            blocks = list(_resampled(resampler, frame, channels))
+        except av.FFmpegError:
+            # Of noise, a decoder makes what nothing can be made of.
+            tally.damaged += 1
+            resampler = kind = None
+            continue
+        tally.sound += 1
         clock += frame.samples / frame.sample_rate
-        for block in _resampled(resampler, frame, width):
+        for block in blocks:
             yield written, block
             written += len(block)
-    for block in _resampled(resampler, None, width):
+    for block in _resampled(resampler, None, channels):
         yield written, block
         written += len(block)
 
 
-def _resampler(frame: Any, rate: int, width: int) -> Any:
+def _resampler(frame: Any, rate: int, channels: int) -> Any:
     import av  # noqa: PLC0415 - heavy
 
-    same = frame.layout.nb_channels == width
+    same = frame.layout.nb_channels == channels
     # Packed, because PyAV crashes the process on planar frames with more than eight channels.
-    return av.AudioResampler(format="s16", layout=frame.layout.name if same else LAYOUTS[width], rate=rate)
+    return av.AudioResampler(format="s16", layout=frame.layout.name if same else LAYOUTS[channels], rate=rate)
 
 
-def _resampled(resampler: Any, frame: Any, width: int) -> "Iterator[NDArray[np.int16]]":
+def _resampled(resampler: Any, frame: Any, channels: int) -> "Iterator[NDArray[np.int16]]":
     if resampler is None:
         return
     if frame is not None:
         # The clock is kept here.
         frame.pts = None
     for resampled in resampler.resample(frame):
-        yield resampled.to_ndarray().reshape(-1, width)
+        yield resampled.to_ndarray().reshape(-1, channels)
 
 
 def _from(
     start: float, rate: int, blocks: "Iterator[tuple[int, NDArray[np.int16]]]"
 ) -> "Iterator[NDArray[np.int16]]":
-    first = round(start * rate)
+    at = round(start * rate)
     for number, block in blocks:
-        if number + len(block) > first:
-            yield block[max(0, first - number) :]
+        if number + len(block) > at:
+            yield block[max(0, at - number) :]
+            at = number + len(block)

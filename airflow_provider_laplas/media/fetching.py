@@ -21,7 +21,7 @@ import aiohttp
 from yarl import URL
 
 from airflow_provider_laplas.api.calls import Upload
-from airflow_provider_laplas.errors import LaplasArgumentError
+from airflow_provider_laplas.errors import LaplasArgumentError, LaplasStorageError
 from airflow_provider_laplas.media.settings import MediaSettings
 from airflow_provider_laplas.media.temporary import temporary_file
 from airflow_provider_laplas.redaction import redacted
@@ -33,7 +33,10 @@ CONNECT = 30.0
 """Seconds until a connection stands."""
 
 STALL = 60.0
-"""Seconds without a byte after which a download is given up."""
+"""Seconds in which an answer has to begin, and in which :data:`LEAST` have to come from there on."""
+
+LEAST = 65_536
+"""Bytes: of a server that sends one now and then, nobody waits for the end."""
 
 _CHUNK = 256 * 1024
 _LONGEST_NAME = 200
@@ -50,13 +53,14 @@ def fetched(url: str, settings: MediaSettings) -> Iterator[Upload]:
     Download a web URL, and give it as an upload, which can be used until the context ends.
 
     Only from public addresses, unless ``allow_private_urls``; with at most five redirects; and without a proxy. It is
-    given up if there is no connection within 30 seconds, or no byte for 60. The upload's version is a hash of its
+    given up if there is no connection within 30 seconds, or hardly anything comes for 60. The upload's version is a hash of its
     content; its name is the last part of the URL's path.
 
     :param url: http or https
-    :raises LaplasArgumentError: naming ``audio``, if it cannot be downloaded, is empty, cut short, or larger than
+    :raises LaplasArgumentError: naming ``audio``, if it cannot be downloaded, is empty, or larger than
         ``max_fetch_bytes``. Nothing was submitted
-    :raises LaplasStorageError: if there is no space for it
+    :raises LaplasStorageError: the same, if another try may succeed, as its server is not there, is overloaded, or cut the
+        connection; or there is no space for it
     """
     download = _Download(url, settings)
     with temporary_file(settings.temporary_folder, download.write) as file:
@@ -86,19 +90,22 @@ def is_public(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast
 
 
-# The first one that fits counts.
-_REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
-    (aiohttp.ConnectionTimeoutError, "there was no connection within {connect:g} s"),
-    (TimeoutError, "nothing came for {stall:g} s"),
-    (aiohttp.TooManyRedirects, "it redirects more than {redirects} times"),
+# The first one that fits counts. With each, whether another try may help.
+_REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, bool], ...] = (
+    (aiohttp.ConnectionTimeoutError, "there was no connection within {connect:g} s", True),
+    (TimeoutError, "less than {least:,} bytes came within {stall:g} s", True),
+    (aiohttp.TooManyRedirects, "it redirects more than {redirects} times", False),
     (
         (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
         "it is, or redirects to, something that is not an http(s) URL",
+        False,
     ),
-    (aiohttp.ClientPayloadError, "the connection was cut before the end"),
-    (aiohttp.ClientConnectorDNSError, "its host name cannot be resolved"),
-    (aiohttp.ClientSSLError, "its certificate is not trusted, or TLS failed"),
+    (aiohttp.ClientPayloadError, "the connection was cut before the end", True),
+    (aiohttp.ClientConnectorDNSError, "its host name cannot be resolved", True),
+    (aiohttp.ClientSSLError, "its certificate is not trusted, or TLS failed", False),
 )
+_SERVER_ERRORS = 500
+_TRY_AGAIN = frozenset({408, 425, 429})
 
 
 class _Gate:
@@ -118,7 +125,15 @@ class _Gate:
 
 
 class _FailedError(Exception):
-    """Why a download failed, in half a sentence."""
+    """
+    Why a download failed, in half a sentence.
+
+    :ivar passing: whether another try may succeed
+    """
+
+    def __init__(self, reason: str, *, passing: bool = False) -> None:
+        super().__init__(reason)
+        self.passing = passing
 
 
 class _Download:
@@ -141,10 +156,12 @@ class _Download:
         try:
             asyncio.run(self._fetch(file))
         except _FailedError as failed:
-            raise LaplasArgumentError(
-                f"`audio` cannot be downloaded: {failed}. Nothing was submitted. ({redacted(self._url)})",
-                argument="audio",
-            ) from None
+            message = (
+                f"`audio` cannot be downloaded: {failed}. Nothing was submitted. ({redacted(self._url)})"
+            )
+            if failed.passing:
+                raise LaplasStorageError(message) from None
+            raise LaplasArgumentError(message, argument="audio") from None
 
     async def _fetch(self, file: BinaryIO) -> None:
         try:
@@ -152,23 +169,28 @@ class _Download:
         except _WriteError as error:
             raise error.cause from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _FailedError(self._reason(error)) from None
+            raise self._failed(error) from None
 
-    def _reason(self, error: Exception) -> str:
-        reasons = (text for kinds, text in _REASONS if isinstance(error, kinds))
-        if (reason := next(reasons, None)) is not None:
-            return reason.format(connect=CONNECT, stall=STALL, redirects=MOST_REDIRECTS)
+    def _failed(self, error: Exception) -> _FailedError:
+        for kinds, text, passing in _REASONS:
+            if isinstance(error, kinds):
+                text = text.format(connect=CONNECT, least=LEAST, stall=STALL, redirects=MOST_REDIRECTS)  # noqa: PLW2901
+                return _FailedError(text, passing=passing)
         if self._gate.refused:
-            return "it leads to a private address, which only `media.allow_private_urls` allows"
-        return "its host cannot be reached, or does not answer like a web server"
+            return _FailedError("it leads to a private address, which only `media.allow_private_urls` allows")
+        return _FailedError(
+            "its host cannot be reached, or does not answer like a web server",
+            passing=not isinstance(error, ValueError),
+        )
 
     async def _stream(self, file: BinaryIO) -> None:
         # Without compression, so that the limit applies to the bytes that come.
         headers = {"Accept-Encoding": "identity", "User-Agent": "airflow-provider-laplas"}
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=STALL)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT)
         # A signed URL is valid only if unchanged, so it is not quoted again unless it has to be.
         url = URL(self._url, encoded=_ON_THE_WIRE.fullmatch(self._url) is not None)
         async with (
+            asyncio.timeout(STALL) as patience,
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(socket_factory=self._gate),
                 timeout=timeout,
@@ -179,11 +201,18 @@ class _Download:
             session.get(url, headers=headers, max_redirects=MOST_REDIRECTS + 1) as response,
         ):
             if not response.ok:
-                raise _FailedError(f"it answers with status {response.status}")
+                status = response.status
+                raise _FailedError(
+                    f"it answers with status {status}",
+                    passing=status >= _SERVER_ERRORS or status in _TRY_AGAIN,
+                )
             self._check_size(response.content_length or 0)
             self.content_type = _content_type(response.content_type, self._url)
-            size = 0
+            size = enough = 0
             async for chunk in response.content.iter_chunked(_CHUNK):
+                if size >= enough:
+                    patience.reschedule(asyncio.get_running_loop().time() + STALL)
+                    enough = size + LEAST
                 size += len(chunk)
                 self._check_size(size)
                 self.content.update(chunk)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
 from typing import Any, Literal, TypeAlias, get_args
 
+from airflow_provider_laplas.errors import LaplasArgumentError
+
 Kind: TypeAlias = Literal["as_it_is", "copy", "encode"]
 """The file itself is sent; its audio is copied out of it; its audio is encoded anew."""
 
@@ -195,7 +197,7 @@ def ideal_cuts(seconds: float, limit: float) -> tuple[tuple[float, ...], float]:
     Return where a recording would be cut into equally long parts, and how far from there it may be cut.
 
     :param limit: the most seconds of a part, above 0
-    :raises ValueError: if these would be more than 100,000 parts
+    :raises LaplasArgumentError: naming ``media.max_part_seconds``, if these would be more than 100,000 parts
     """
     count = math.ceil(seconds / limit)
     if count <= 1:
@@ -205,7 +207,11 @@ def ideal_cuts(seconds: float, limit: float) -> tuple[tuple[float, ...], float]:
     while (slack := (most - seconds / count) / 2) < min(SEARCHED, limit / 8):
         count += 1
         if count > _MOST_PARTS:
-            raise ValueError(f"These would be more than {_MOST_PARTS:,} parts.")
+            raise LaplasArgumentError(
+                f"`media.max_part_seconds` is so low that a recording of {seconds:,.0f} s would be cut into more than "
+                f"{_MOST_PARTS:,} parts. Raise it.",
+                argument="media.max_part_seconds",
+            )
     reach = min(SEARCHED, slack, seconds / count / 4)
     return tuple(seconds * number / count for number in range(1, count)), reach
 
@@ -231,7 +237,7 @@ def choose_cuts(
     :param silences: in order, as start and end in seconds of the recording
     :param loudness: a value for each :data:`WINDOW` of the recording
     :param limit: the most seconds of a part, above 0; None for no limit
-    :raises ValueError: if these would be more than 100,000 parts
+    :raises LaplasArgumentError: naming ``media.max_part_seconds``, if these would be more than 100,000 parts
     """
     line = _Line(pieces)
     ideals, reach = ideal_cuts(line.seconds, limit) if limit else ((), 0.0)

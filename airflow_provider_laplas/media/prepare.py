@@ -75,9 +75,7 @@ def plan_media(upload: Upload, settings: MediaSettings, *, multi_channel: bool =
         return _as_it_is(upload, None, 0.0)
     track = choose_track(found, settings.track)
     known = track.declared or found.seconds
-    too_long = settings.max_part_seconds is not None and (
-        found.seconds <= 0 or known > settings.max_part_seconds
-    )
+    too_long = settings.max_part_seconds is not None and (found.guessed or known > settings.max_part_seconds)
     extract = (
         settings.extract_audio == "always"
         or (settings.extract_audio == "auto" and (found.video or over_size))
@@ -124,7 +122,6 @@ def _copied(upload: Upload, settings: MediaSettings, track: Track) -> MediaPlan 
     suffix = SUFFIXES.get(track.codec or "")
     most = settings.max_upload_bytes
     likely = (track.bit_rate or 0) / 8 * (track.declared or 0)
-    # A copy begins at once: the times of a track that begins later would be wrong.
     if suffix is None or not track.copyable or track.offset > GAP or (most and likely > most):
         return None
     copied = copied_size(upload, track.index)
@@ -180,10 +177,10 @@ def _encoded(
         log.warning(
             "%d packets of %s cannot be decoded; there is silence instead.", measured.damaged, upload.name
         )
-    seconds = round(measured.seconds, 3)
-    pieces = without_silence(seconds, measured.silences) if settings.trim_silence else (Piece(0.0, seconds),)
+    seconds, everything = round(measured.seconds, 3), (Piece(0.0, measured.seconds),)
+    pieces = without_silence(measured.seconds, measured.silences) if settings.trim_silence else everything
     # The header was wrong: there is nothing to do.
-    if not extract and pieces == (Piece(0.0, seconds),) and seconds <= (settings.max_part_seconds or seconds):
+    if not extract and pieces == everything and seconds <= (settings.max_part_seconds or seconds):
         return _as_it_is(upload, track, seconds)
     parts = rounded(choose_cuts(pieces, measured.silences, measured.loudness, limit))
     if len(parts) > 1 and not settings.split:
@@ -225,7 +222,11 @@ def _measured(
 ) -> Measured:
     if settings.trim_silence:
         return measure(upload, track.index, [(0.0, float("inf"))])
-    spans = _spans(seconds, limit)
+    try:
+        spans = _spans(seconds, limit)
+    except LaplasArgumentError:
+        # The header says more than anybody records.
+        spans = []
     measured = measure(upload, track.index, spans)
     # What the header says is nearly always right; where it is not, the cuts are elsewhere.
     actual = _spans(measured.seconds, limit)

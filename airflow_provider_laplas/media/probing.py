@@ -20,6 +20,8 @@ FORMATS = (
 )
 # Formats that state their length or (Ogg) the position of each part; in others, missing audio goes unnoticed.
 _DECLARING = frozenset({"aiff", "avi", "caf", "flac", "flv", "matroska", "mov", "mp3", "ogg", "w64", "wav"})
+# Formats without any times, of which FFmpeg works the length out from the bit rate at the beginning.
+_GUESSED = frozenset({"aac", "ac3", "amr", "dts", "eac3", "mp3"})
 # A placeholder that streaming encoders write when they do not know the size yet.
 _RIFF_UNKNOWN = 0x7FFF0000
 _PROTECTED = frozenset({b"enca", b"drms"})
@@ -72,6 +74,7 @@ class Recording:
     :ivar tracks: those with audio, in the container's order
     :ivar default: the number of the track that is played if nobody chooses
     :ivar seconds: the best guess at its length, 0 if there is none
+    :ivar guessed: whether that may be wrong by far
     """
 
     container: str
@@ -79,6 +82,7 @@ class Recording:
     tracks: tuple[Track, ...]
     default: int
     seconds: float
+    guessed: bool
 
 
 def refused(upload: Upload, what: str) -> LaplasArgumentError:
@@ -179,7 +183,9 @@ def _recording(upload: Upload, container: Any) -> Recording:
     tracks = tuple(_track(upload, container, kind, number, begin) for number in range(len(streams)))
     best = container.streams.best("audio")
     default = next((number for number, stream in enumerate(streams) if stream is best), 0)
-    return Recording(kind, any(map(_is_moving, container.streams.video)), tracks, default, max(0.0, seconds))
+    guessed = seconds <= 0 or (kind in _GUESSED and not any(track.declared for track in tracks))
+    video = any(map(_is_moving, container.streams.video))
+    return Recording(kind, video, tracks, default, max(0.0, seconds), guessed)
 
 
 def _is_moving(stream: Any) -> bool:

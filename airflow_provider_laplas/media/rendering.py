@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_laplas.api.calls import Upload
-from airflow_provider_laplas.media.decoding import LAYOUTS, samples, select
+from airflow_provider_laplas.media.decoding import GAP, LAYOUTS, samples, select
 from airflow_provider_laplas.media.plan import Piece
 from airflow_provider_laplas.media.probing import damaged, opened
 from airflow_provider_laplas.media.temporary import reopened
@@ -66,12 +66,14 @@ def copied_size(upload: Upload, track: int) -> tuple[int, float] | None:
     """
     Read a track's packets without decoding them, and return their bytes, and the second at which the last one ends.
 
-    :return: None if their times are not in order, so that no container takes them
+    :return: None if they cannot be copied: their times are not in order, so that no container takes them, or something is
+        missing before one of them, which a copy leaves out, so that the times of all after it would be wrong
     :raises LaplasArgumentError: naming ``audio``, if the file is damaged
     """
-    size, end, latest = 0, 0.0, -math.inf
+    size, latest, shortest = 0, -math.inf, math.inf
     with _read(upload) as container:
         stream = select(container, track)
+        begin = end = heard = (container.start_time or 0) / 1_000_000
         for packet in container.demux(stream):
             size += packet.size
             if packet.dts is not None:
@@ -79,9 +81,16 @@ def copied_size(upload: Upload, track: int) -> tuple[int, float] | None:
                     return None
                 latest = packet.dts
             if packet.pts is not None:
-                last = packet.pts + (packet.duration or 0) - (stream.start_time or 0)
-                end = max(end, float(last * packet.time_base))
-    return size, end
+                moment, duration = (
+                    float((ticks or 0) * packet.time_base) for ticks in (packet.pts, packet.duration)
+                )
+                if moment - heard > GAP:
+                    return None
+                shortest = min(shortest, duration)
+                # In an MP4, what is missing is a part of the packet before it.
+                heard = moment + (duration if duration <= shortest + GAP else shortest)
+                end = max(end, moment + duration)
+    return size, end - begin
 
 
 def copy(upload: Upload, track: int, suffix: str, file: BinaryIO) -> None:
@@ -126,7 +135,7 @@ def encode(
     """
     wanted = sum(round(piece.end * rate) - round(piece.start * rate) for piece in pieces)
     encoded = 0
-    decoded = samples(upload, track, rate=rate, mono=channels == 1, start=pieces[0].start)
+    decoded = samples(upload, track, rate=rate, channels=channels, start=pieces[0].start)
     with closing(decoded) as blocks, _written(file, suffix) as out:
         add, end = _encoder(out, codec, rate, channels)
         for block in _within(blocks, pieces, rate):

@@ -67,7 +67,7 @@ def measure(upload: Upload, track: int, spans: Sequence[tuple[float, float]]) ->
     tally, loudness, speech = Tally(), array("f"), array("f")
     listener = _Listener(spans)
     heard = 0
-    for windows, count in _windows(samples(upload, track, rate=RATE, mono=True, tally=tally)):
+    for windows, count in _windows(samples(upload, track, rate=RATE, channels=1, tally=tally)):
         heard += count
         loudness.extend(_decibels(windows))
         for window in windows:

@@ -24,7 +24,7 @@ def whole(content):
 
 
 def from_moment(content, start, tally=None):
-    blocks = list(samples(upload(content), 0, rate=AT, mono=True, start=start, tally=tally))
+    blocks = list(samples(upload(content), 0, rate=AT, channels=1, start=start, tally=tally))
     return np.concatenate(blocks)[:, 0]
 
 

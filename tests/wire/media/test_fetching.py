@@ -3,9 +3,11 @@
 import hashlib
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -31,11 +33,14 @@ def redirect(target):
     return 302, {"Location": target}, b""
 
 
-def refusal(url, settings=INSIDE):
-    """Return the message of the error."""
-    with pytest.raises(LaplasArgumentError) as caught, fetched(url, settings):
+def refusal(url, settings=INSIDE, *, passing=False):
+    """Return the message of the error, which Airflow retries if it is ``passing``."""
+    with (
+        pytest.raises(LaplasStorageError if passing else LaplasArgumentError) as caught,
+        fetched(url, settings),
+    ):
         pass
-    assert caught.value.argument == "audio"
+    assert passing or caught.value.argument == "audio"
     assert "Nothing was submitted" in caught.value.message
     return caught.value.message
 
@@ -97,24 +102,25 @@ def test_a_redirect_is_followed_as_it_is_written(origin):
 
 
 @pytest.mark.parametrize(
-    ("page", "reason"),
+    ("page", "reason", "passing"),
     [
-        (redirect("file:///etc/passwd"), "not an http(s) URL"),
-        (redirect("ftp://example.com/a.mp3"), "not an http(s) URL"),
-        ((404, {}, b""), "status 404"),
-        ((503, {}, b""), "status 503"),
-        ((200, {}, b""), "empty"),
-        ((200, {}, bytes(100_001)), "larger than 100,000 bytes"),
-        ((200, {"Content-Length": ""}, bytes(100_001)), "larger than 100,000 bytes"),
-        ((200, {"Content-Length": "100001"}, b""), "larger than 100,000 bytes"),
-        ((200, {"Content-Length": "10"}, b"12345"), "cut before the end"),
+        (redirect("file:///etc/passwd"), "not an http(s) URL", False),
+        (redirect("ftp://example.com/a.mp3"), "not an http(s) URL", False),
+        ((404, {}, b""), "status 404", False),
+        ((429, {}, b""), "status 429", True),
+        ((503, {}, b""), "status 503", True),
+        ((200, {}, b""), "empty", False),
+        ((200, {}, bytes(100_001)), "larger than 100,000 bytes", False),
+        ((200, {"Content-Length": ""}, bytes(100_001)), "larger than 100,000 bytes", False),
+        ((200, {"Content-Length": "100001"}, b""), "larger than 100,000 bytes", False),
+        ((200, {"Content-Length": "10"}, b"12345"), "cut before the end", True),
     ],
-    ids=["file", "ftp", "404", "503", "empty", "big", "big-undeclared", "big-declared", "cut"],
+    ids=["file", "ftp", "404", "429", "503", "empty", "big", "big-undeclared", "big-declared", "cut"],
 )
-def test_what_a_url_does_wrong_is_said_without_its_signature(origin, page, reason, tmp_path):
+def test_what_a_url_does_wrong_is_said_without_its_signature(origin, page, reason, passing, tmp_path):
     origin.pages["/a"] = page
     settings = MediaSettings(allow_private_urls=True, max_fetch_bytes=100_000, temporary_folder=str(tmp_path))
-    message = refusal(f"{origin.url}/a?token=0123456789abcdef", settings)
+    message = refusal(f"{origin.url}/a?token=0123456789abcdef", settings, passing=passing)
     assert reason in message
     assert "0123456789abcdef" not in message
     assert f"{origin.url}/a" in message
@@ -123,11 +129,43 @@ def test_what_a_url_does_wrong_is_said_without_its_signature(origin, page, reaso
 
 def test_a_host_that_does_not_answer_is_said(origin):
     origin.server_close()
-    assert "cannot be reached" in refusal(f"{origin.url}/a.mp3")
+    assert "cannot be reached" in refusal(f"{origin.url}/a.mp3", passing=True)
 
 
 def test_a_host_that_does_not_speak_tls_is_said(origin):
     assert "TLS failed" in refusal(f"https://127.0.0.1:{origin.server_port}/a.mp3")
+
+
+@pytest.fixture
+def dripping():
+    """Return a function that makes a URL: what is there begins as given, and goes on with a byte now and then."""
+    over = threading.Event()
+    with ExitStack() as stack:
+        stack.callback(over.set)
+
+        def make(begin):
+            server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def answer():
+                connection, _ = server.accept()
+                with connection, suppress(OSError):
+                    connection.recv(10_000)
+                    connection.sendall(begin)
+                    while not over.wait(0.05):
+                        connection.sendall(b"x")
+
+            threading.Thread(target=answer, daemon=True).start()
+            return f"http://127.0.0.1:{server.getsockname()[1]}/a.mp3"
+
+        yield make
+
+
+@pytest.mark.parametrize(
+    "begin", [b"HTTP/1.1 200 OK\r\nX-Y: ", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["head", "body"]
+)
+def test_a_host_that_sends_a_byte_now_and_then_is_given_up(dripping, begin, monkeypatch):
+    monkeypatch.setattr(fetching, "STALL", 0.5)
+    assert "less than 65,536 bytes came within 0.5 s" in refusal(dripping(begin), passing=True)
 
 
 def test_a_host_that_falls_silent_is_given_up(origin, monkeypatch):
@@ -141,7 +179,7 @@ def test_a_host_that_falls_silent_is_given_up(origin, monkeypatch):
         hold.wait(30)
 
     origin.finish_request = finish
-    assert "nothing came for 0.2 s" in refusal(f"{origin.url}/a")
+    assert "within 0.2 s" in refusal(f"{origin.url}/a", passing=True)
     hold.set()
 
 
