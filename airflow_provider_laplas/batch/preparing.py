@@ -85,7 +85,7 @@ class PreparedAudio:
         return await self._enter(stack, self._preparation.prepared(audio, plan, 0))
 
     async def _plan(self, record: FileRecord, changed: str, audio: Upload) -> MediaPlan:
-        plan = await self._run(self._preparation.plan, audio)
+        plan = await self._run(self._preparation.plan, audio, record.source)
         if not plan.is_whole:
             # The fingerprint of a URL does not change with its content.
             version = {"version": audio.version} if is_web_url(record.source) else {}

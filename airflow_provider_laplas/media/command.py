@@ -92,7 +92,7 @@ def _file(name: str, preparation: Preparation) -> dict[str, Any]:
     # Airflow is only imported for its object storage.
     upload = open_upload(name, LOCAL if is_local(name) else object_storage())
     # First, as it is what says that the extra is not installed.
-    planned = preview(upload, preparation)
+    planned = preview(upload, name, preparation)
     return {"tracks": _tracks(upload, preparation), **planned}
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from airflow_provider_laplas.api.calls import Upload
 from airflow_provider_laplas.media.plan import MediaPlan
 from airflow_provider_laplas.media.settings import MediaSettings
+from airflow_provider_laplas.redaction import redacted
 
 
 class Limits(Protocol):
@@ -45,16 +46,18 @@ class Preparation:
         )
         return replace(self, settings=settings)
 
-    def plan(self, upload: Upload) -> MediaPlan:
+    def plan(self, upload: Upload, source: str) -> MediaPlan:
         """
         Do :func:`~airflow_provider_laplas.media.prepare.plan_media`.
 
         A recording that has to be cut was decoded for that, which is not done twice.
+
+        :param source: where it is; others may have its name, size and version
         """
         # Imported here to keep DAG parsing fast.
         from airflow_provider_laplas.media.prepare import plan_media  # noqa: PLC0415
 
-        version = (upload.name, upload.size, upload.version)
+        version = (redacted(source), upload.size, upload.version)
         plan = self._plans.get(version)
         if plan is None:
             plan = plan_media(upload, self.settings, multi_channel=self.multi_channel)

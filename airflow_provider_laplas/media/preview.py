@@ -9,7 +9,7 @@ from airflow_provider_laplas.media.preparation import Preparation
 from airflow_provider_laplas.transcript.usage import estimated_cost
 
 
-def preview(upload: Upload, preparation: Preparation) -> dict[str, Any]:
+def preview(upload: Upload, source: str, preparation: Preparation) -> dict[str, Any]:
     """
     Return what would be sent of a recording.
 
@@ -17,9 +17,10 @@ def preview(upload: Upload, preparation: Preparation) -> dict[str, Any]:
     ``bytes_to_send``, ``estimated`` (whether those are an estimate: the audio itself is written only to be sent), and
     ``parts``: each with ``start``, ``end`` and ``seconds`` that are sent, and ``why`` it ends there.
 
+    :param source: where the recording is
     :raises LaplasArgumentError: as :func:`~airflow_provider_laplas.media.prepare.plan_media`
     """
-    plan = preparation.plan(upload)
+    plan = preparation.plan(upload, source)
     size = _copied_size(upload, plan) if plan.kind == "copy" else None
     return of_plan(plan, preparation, size=size)
 

@@ -141,4 +141,4 @@ def _preview(file: _File, preparation: Preparation | None) -> dict[str, Any]:
     with preparation.opened(source) as upload:
         if isinstance(upload, str):
             return untouched(None, "the API fetches the URL itself")
-        return preview(upload, preparation)
+        return preview(upload, file.audio, preparation)

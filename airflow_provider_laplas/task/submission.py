@@ -239,7 +239,7 @@ class Submission:
         upload = stack.enter_context(preparation.opened(source))
         if isinstance(upload, str):
             return upload
-        plan = preparation.plan(upload)
+        plan = preparation.plan(upload, self.audio)
         if not plan.is_whole:
             raise InParts(plan)
         return stack.enter_context(preparation.prepared(upload, plan, 0))

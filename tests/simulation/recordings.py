@@ -82,7 +82,7 @@ class Preparation:
         self._world = world
         self.cuts = cuts
 
-    def plan(self, upload: Upload) -> MediaPlan:
+    def plan(self, upload: Upload, source: str) -> MediaPlan:
         self._work(f"plan {upload.name}")
         drawn = random.Random(f"{upload.name} {_version(upload)}")
         count = drawn.choice([1, 2, 3, 4, 5])
