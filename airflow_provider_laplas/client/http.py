@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -272,13 +273,17 @@ def _check_size(content: bytearray, call: Call[Any], using: RequestSettings, sta
 
 def _ssl_context(bundle: str) -> ssl.SSLContext:
     try:
-        # As in requests: a file, or a folder of hashed certificates.
-        folder = Path(bundle).is_dir()
-        return ssl.create_default_context(
-            cafile=None if folder else bundle, capath=bundle if folder else None
-        )
+        return _loaded(bundle, Path(bundle).stat().st_mtime_ns)
     except OSError as error:
         raise LaplasConfigurationError(
             f"The CA bundle cannot be read: {redact(str(error))}. It is set by the connection's extra `verify` or by "
             "REQUESTS_CA_BUNDLE."
         ) from None
+
+
+# It takes some 30 ms, for each client that a process makes.
+@lru_cache(maxsize=8)
+def _loaded(bundle: str, changed_at: int) -> ssl.SSLContext:  # noqa: ARG001 - part of the key
+    # As in requests: a file, or a folder of hashed certificates.
+    folder = Path(bundle).is_dir()
+    return ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)

@@ -1,5 +1,10 @@
 """How a client is made; what it sends is in tests/wire/client."""
 
+import os
+import re
+from pathlib import Path
+
+import certifi
 import pytest
 
 from airflow_provider_laplas.client import LaplasClient
@@ -18,6 +23,22 @@ def test_an_address_and_the_fields_of_a_connection_are_taken():
     ).settings
     assert (settings.base_url, settings.timeout) == ("http://localhost:8000/v1", 5)
     assert (settings.verify, settings.max_requests_per_second) == (False, 3)
+
+
+def test_certificates_are_read_once_and_again_when_they_were_renewed(tmp_path):
+    first, second, *_ = re.findall(
+        r"-----BEGIN.+?-----END CERTIFICATE-----\n", Path(certifi.where()).read_text(), re.DOTALL
+    )
+    bundle = tmp_path / "ca.pem"
+
+    def used(certificate, changed_at):
+        bundle.write_text(certificate)
+        os.utime(bundle, (changed_at, changed_at))
+        return LaplasClient("key", verify=str(bundle)).request_settings().ssl
+
+    before, again, renewed = used(first, 1), used(first, 1), used(second, 2)
+    assert before is again
+    assert before.get_ca_certs() != renewed.get_ca_certs()
 
 
 @pytest.mark.parametrize(
