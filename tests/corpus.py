@@ -7,6 +7,7 @@ import string
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import quote
 
 from tests.encodings import ENCODINGS
@@ -212,6 +213,16 @@ def found_in(text: str, secrets: list[str]) -> Iterator[str]:
             if (written := ENCODINGS[name](secret[:8]).lower()) in lowered:
                 begin = lowered.index(written)
                 yield f"{secret}, {name}: {text[max(0, begin - 200) : begin + 60]!r}"
+    parts, begins = _parts(tuple(secrets))
+    for begin in range(len(lowered) - _RUN + 1):
+        # Most places are ruled out by this alone, of millions.
+        if lowered[begin : begin + _RUN] in begins and (run := _run(lowered, begin)) in parts:
+            yield f"{parts[run]}: {text[max(0, begin - 200) : begin + 60]!r}"
+
+
+@cache
+def _parts(secrets: tuple[str, ...]) -> tuple[dict[str, str], set[str]]:
+    """Return each part with its secret, and what parts begin with."""
     parts = {
         run: secret
         for secret in secrets
@@ -219,9 +230,7 @@ def found_in(text: str, secrets: list[str]) -> Iterator[str]:
         for begin in range(len(form) - 7)
         if len(run := _run(form.lower(), begin)) >= _RUN
     }
-    for begin in range(len(lowered) - _RUN + 1):
-        if (run := _run(lowered, begin)) in parts:
-            yield f"{parts[run]}: {text[max(0, begin - 200) : begin + 60]!r}"
+    return parts, {run[:_RUN] for run in parts}
 
 
 _RUN, _DIGITS = 8, 14
