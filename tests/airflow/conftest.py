@@ -30,25 +30,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if item not in ours] + ours
 
 
-@pytest.fixture(scope="session")
+# Of the package, and not of the session: an idle Airflow takes a sixth of a core from the tests that follow.
+@pytest.fixture(scope="package")
 def server(tmp_path_factory) -> Iterator[LocalServer]:
     with LocalServer(tmp_path_factory.mktemp("local")) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def recording_url(jfk_mp3) -> Iterator[str]:
     with FileServer(jfk_mp3) as files:
         yield files.url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database(tmp_path_factory) -> Path:
     """Return the file of the pipeline's database."""
     return tmp_path_factory.mktemp("database") / "transcripts.db"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lineage_file(tmp_path_factory) -> Path:
     """Return the file to which OpenLineage's events are appended."""
     return tmp_path_factory.mktemp("lineage") / "events.jsonl"
@@ -79,7 +80,7 @@ class StatsD(threading.Thread):
         self.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def statsd() -> Iterator[StatsD]:
     taking = StatsD()
     taking.start()
@@ -87,7 +88,7 @@ def statsd() -> Iterator[StatsD]:
     taking.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(server, database, lineage_file, statsd, tmp_path_factory) -> Iterator[AirflowStack]:
     """Run the project's own DAGs and those of this folder."""
     dags = tmp_path_factory.mktemp("dags")

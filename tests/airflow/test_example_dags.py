@@ -14,7 +14,8 @@ def test_a_file_is_transcribed(stack, run_dag, jfk_mp3):
     run_id = run_dag("transcribe_file", {"audio": str(jfk_mp3)})
 
     assert word_error_rate(stack.xcom("transcribe_file", run_id, "wait")["text"]) == 0
-    assert 0 < stack.xcom("transcribe_file", run_id, "longest_pause") < 3
+    # Whether the model leaves a pause between two words depends on the processor.
+    assert 0 <= stack.xcom("transcribe_file", run_id, "longest_pause") < 3
 
 
 def test_an_object_storage_uri_is_transcribed_in_one_task(stack, run_dag, jfk_mp3):
