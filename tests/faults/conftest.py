@@ -170,7 +170,7 @@ def use_api(free_apis):
     return use
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def eventually(stack):
     """Wait for a condition, as long as Airflow is alive."""
 
