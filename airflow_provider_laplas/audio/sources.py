@@ -108,7 +108,7 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
     try:
         found = info or storage.info(text)
     except FileNotFoundError:
-        raise _not_there(shown) from None
+        raise _not_there(text) from None
     except LaplasConfigurationError as error:
         raise LaplasArgumentError(f"`audio` cannot be read: {error}", argument="audio") from None
     except LaplasStorageError as error:
@@ -129,7 +129,13 @@ def open_upload(audio: str | os.PathLike[str], storage: Storage, info: FileInfo 
     )
 
 
-def _not_there(shown: str) -> LaplasArgumentError:
+def _not_there(audio: str) -> LaplasArgumentError:
+    shown = redacted(audio)
+    if is_local(audio) and Path(local_path(audio)).is_dir():
+        return LaplasArgumentError(
+            f"`audio` is a folder, where a file is wanted: {shown}. Give its files; a batch takes folders.",
+            argument="audio",
+        )
     return LaplasArgumentError(f"`audio` is a file that does not exist here: {shown}", argument="audio")
 
 
@@ -251,7 +257,7 @@ def _opened(upload: Upload, audio: str) -> BinaryIO:
     try:
         return upload.open()
     except FileNotFoundError:
-        raise _not_there(redacted(audio)) from None
+        raise _not_there(audio) from None
 
 
 def _is_glob(text: str) -> bool:

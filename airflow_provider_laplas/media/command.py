@@ -33,10 +33,26 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--multi-channel", action="store_true", help="as the option of the API: do not mix the channels"
     )
-    command.add_argument("--extract-audio", choices=EXTRACT, default=defaults.extract_audio)
+    command.add_argument(
+        "--extract-audio",
+        choices=EXTRACT,
+        default=defaults.extract_audio,
+        help="when only the audio is sent; auto (default): of video, and of what is larger than an upload may be",
+    )
     command.add_argument("--track", metavar="N", help="number of an audio track, from 0, or its language")
-    command.add_argument("--codec", choices=CODECS, default=defaults.codec)
-    command.add_argument("--sample-rate", type=int, choices=SAMPLE_RATES, default=defaults.sample_rate)
+    command.add_argument(
+        "--codec",
+        choices=CODECS,
+        default=defaults.codec,
+        help=f"of what is encoded (default: {defaults.codec})",
+    )
+    command.add_argument(
+        "--sample-rate",
+        type=int,
+        choices=SAMPLE_RATES,
+        default=defaults.sample_rate,
+        help=f"of what is encoded, in Hz (default: {defaults.sample_rate})",
+    )
     command.add_argument("--no-split", dest="split", action="store_false", help="refuse what has to be cut")
     command.add_argument("--trim-silence", action="store_true", help="leave out long silence")
     command.add_argument("--max-upload-bytes", type=int, metavar="N", help="that the API takes in one upload")

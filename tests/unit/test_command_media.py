@@ -106,6 +106,13 @@ def test_a_file_that_cannot_be_used_is_one_clear_line_and_code_one_and_the_other
     assert "3 files, 2 that cannot be used" in out
 
 
+def test_a_folder_is_said_to_be_one_and_not_to_be_missing(run, tmp_path):
+    code, out, err = run(tmp_path)
+    assert (code, out) == (1, "")
+    assert "is a folder" in err
+    assert "does not exist" not in err
+
+
 def test_a_url_is_not_downloaded(run):
     code, out, err = run("https://example.com/a.mp4?X-Amz-Signature=0123456789abcdef0123456789abcdef")
     assert (code, out) == (1, "")
