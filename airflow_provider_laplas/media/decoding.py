@@ -128,11 +128,9 @@ def _later(container: Any, stream: Any, start: float, tally: Tally) -> tuple[flo
     try:
         if _kind(container) in _SEEKABLE:
             container.seek(int((moment + _begin(container)) / stream.time_base), stream=stream)
-            packets: Iterator[Any] | None = container.demux(stream)
+            packets: Iterator[Any] = container.demux(stream)
         else:
             packets = _without_decoding(container, stream, moment)
-        if packets is None:
-            return None
         frames = _frames(container, packets, tally)
         first = next(frames, None)
     except av.FFmpegError:
@@ -142,11 +140,11 @@ def _later(container: Any, stream: Any, start: float, tally: Tally) -> tuple[flo
     return first[0], chain([first], frames)
 
 
-def _without_decoding(container: Any, stream: Any, moment: float) -> Iterator[Any] | None:
+def _without_decoding(container: Any, stream: Any, moment: float) -> Iterator[Any]:
     """
     Return the packets from a moment on: reading what is before takes a tenth of the time of decoding it.
 
-    :return: None if their times do not follow from their lengths, as in files that were put together
+    :return: none if their times do not follow from their lengths, as in files that were put together
     """
     tick = float(stream.time_base)
     expected, gap, wanted = _begin(container) / tick, GAP / tick, (moment + _begin(container)) / tick
@@ -154,11 +152,11 @@ def _without_decoding(container: Any, stream: Any, moment: float) -> Iterator[An
     for packet in packets:
         at = packet.pts
         if at is None or abs(at - expected) > gap:
-            return None
+            break
         if at >= wanted:
             return chain([packet], packets)
         expected += packet.duration or 0
-    return None
+    return iter(())
 
 
 def _blocks(
@@ -172,14 +170,14 @@ def _blocks(
     import av  # noqa: PLC0415 - heavy
     import numpy as np  # noqa: PLC0415 - heavy
 
-    length = (container.duration or 0) / 1_000_000
+    length, broadcast = (container.duration or 0) / 1_000_000, _kind(container) in _BROADCAST
     # Where nobody seeks, it does not matter that the times go slower than the samples.
     earliest = -_LONGEST_OVERLAP if _kind(container) in _SEEKABLE else 0.0
     clock, written, resampler, kind = begin, round(begin * rate), None, None
     for moment, frame in frames:
         drift = 0.0 if moment is None else moment - clock
         # A moment beyond the end is no gap, but a jump in a file that was put together.
-        stated = length and not (kind and _kind(container) in _BROADCAST)
+        stated = length and not (kind and broadcast)
         late = drift > (GAP if kind else 0.0) and clock + drift <= (
             length if stated else clock + _LONGEST_GAP
         )
