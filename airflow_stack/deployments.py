@@ -14,10 +14,9 @@ from typing import Any
 
 from airflow_stack.cli import run_airflow
 from airflow_stack.hostname import VARIABLE
-from airflow_stack.processes import clean_environment
+from airflow_stack.processes import PATIENCE, clean_environment
 from airflow_stack.services import PostgreSQL, Redis, Service
 
-MIGRATE_SECONDS = 180.0
 PING_SECONDS = 1.0
 
 Config = Mapping[str, Mapping[str, Any]]
@@ -158,7 +157,7 @@ class Cluster(Deployment):
 
     def create_database(self, environment: Mapping[str, str]) -> None:
         """Migrate PostgreSQL's."""
-        run_airflow(environment, "db", "migrate", timeout=MIGRATE_SECONDS)
+        run_airflow(environment, "db", "migrate", timeout=PATIENCE)
 
     def silent(self) -> set[str]:
         """Return the workers that do not answer to a ping of Celery's."""
@@ -185,5 +184,5 @@ def _template_database() -> Path:
         "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}",
     }
-    run_airflow(environment, "db", "migrate", timeout=MIGRATE_SECONDS)
+    run_airflow(environment, "db", "migrate", timeout=PATIENCE)
     return folder / "airflow.db"

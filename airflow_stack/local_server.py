@@ -9,9 +9,7 @@ from typing import Self
 
 import requests
 
-from airflow_stack.processes import Program, await_condition, clean_environment, end, free_port
-
-START_SECONDS = 120.0
+from airflow_stack.processes import PATIENCE, Program, await_condition, clean_environment, end, free_port
 
 
 class LocalServer:
@@ -70,7 +68,7 @@ class LocalServer:
     ) -> None:
         end([self.program])
 
-    def await_ready(self, timeout: float = START_SECONDS) -> None:
+    def await_ready(self, timeout: float = PATIENCE) -> None:
         """
         Wait until the server answers.
 

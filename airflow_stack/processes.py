@@ -18,6 +18,8 @@ import psutil
 T = TypeVar("T")
 
 LOG_TAIL_LINES = 40
+# Seconds that only a defect takes, and no busy machine. A program that ends by itself is noticed at once.
+PATIENCE = 600.0
 PAUSE_SECONDS = 0.2
 
 
@@ -162,7 +164,7 @@ def session_members(session: int) -> list[int]:
 def await_condition(
     condition: Callable[[], T],
     *,
-    timeout: float,
+    timeout: float = PATIENCE,
     what: str,
     programs: Iterable[Program] = (),
     pause: float = PAUSE_SECONDS,

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import requests
 
+from airflow_stack.processes import PATIENCE
+
 REQUEST_TIMEOUT = (5, 60)
 RUN_PAUSE_SECONDS = 0.5
 PAGE = 100
@@ -102,7 +104,7 @@ class AirflowRest:
         conf: Mapping[str, Any] | None = None,
         *,
         run_id: str | None = None,
-        timeout: float = 60,
+        timeout: float = PATIENCE,
     ) -> str:
         """
         Start a run and return its id.

@@ -12,9 +12,15 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from airflow_stack.processes import Program, await_condition, clean_environment, free_port, remove_folder
+from airflow_stack.processes import (
+    PATIENCE,
+    Program,
+    await_condition,
+    clean_environment,
+    free_port,
+    remove_folder,
+)
 
-READY_SECONDS = 60.0
 DATABASE = "airflow"
 
 
@@ -31,7 +37,7 @@ class Service(ABC):
     def answers(self) -> bool:
         """Whether it takes requests now."""
 
-    def await_ready(self, timeout: float = READY_SECONDS) -> None:
+    def await_ready(self, timeout: float = PATIENCE) -> None:
         """
         Wait until it answers.
 

@@ -18,6 +18,7 @@ import requests
 from airflow_stack.cli import run_airflow
 from airflow_stack.deployments import Config, Deployment, SingleMachine
 from airflow_stack.processes import (
+    PATIENCE,
     Program,
     await_condition,
     clean_environment,
@@ -28,7 +29,6 @@ from airflow_stack.processes import (
 )
 from airflow_stack.rest import AirflowRest, AirflowRestError
 
-START_SECONDS = 180.0
 # A scheduler lets its tasks finish, and a triggerer can take ten seconds; nobody needs either here.
 STOP_SECONDS = 3.0
 
@@ -48,7 +48,6 @@ class AirflowStack(AirflowRest):
         unless the block failed
     :param config: laid over the configuration, as in ``{"core": {"parallelism": 8}}``
     :param environment: laid over the environment, as in ``{"AIRFLOW_CONN_LAPLAS_DEFAULT": "..."}``
-    :param start_timeout: seconds in which everything has to be healthy
     :raises ValueError: when ``home`` is not empty
     """
 
@@ -60,7 +59,6 @@ class AirflowStack(AirflowRest):
         home: Path | None = None,
         config: Config | None = None,
         environment: Mapping[str, str] | None = None,
-        start_timeout: float = START_SECONDS,
     ) -> None:
         if home is not None and home.exists() and any(home.iterdir()):
             raise ValueError(f"{home} is not empty: an Airflow stack needs a folder of its own")
@@ -73,7 +71,6 @@ class AirflowStack(AirflowRest):
         self.environment = self._build_environment(
             dags.resolve(), self.deployment.prepare(self.home), config or {}, environment or {}
         )
-        self._start_timeout = start_timeout
         self._started_at: dict[str, datetime] = {}
         self._exit = ExitStack()
         self._components = {
@@ -168,22 +165,22 @@ class AirflowStack(AirflowRest):
         for program in self._programs.values():
             program.check()
 
-    def await_healthy(self, timeout: float | None = None) -> None:
+    def await_healthy(self, timeout: float = PATIENCE) -> None:
         """
         Wait until :meth:`is_healthy`.
 
-        :param timeout: seconds, by default the stack's ``start_timeout``
+        :param timeout: seconds
         :raises ProcessDiedError: when a process ended by itself, with the end of its log
         :raises TimeoutError: when they are not healthy in time
         """
         await_condition(
             self.is_healthy,
-            timeout=self._start_timeout if timeout is None else timeout,
+            timeout=timeout,
             what="a healthy Airflow",
             programs=self._programs.values(),
         )
 
-    def cli(self, *arguments: str, timeout: float = 120) -> str:
+    def cli(self, *arguments: str, timeout: float = PATIENCE) -> str:
         """
         Run an ``airflow`` command on this stack and return what it printed to its standard output.
 

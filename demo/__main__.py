@@ -29,7 +29,7 @@ from airflow_provider_laplas.results import load_transcript
 from airflow_stack.deployments import Cluster, Deployment, SingleMachine
 from airflow_stack.file_server import FileServer
 from airflow_stack.local_server import LocalServer
-from airflow_stack.processes import await_condition, interrupted_by_sigterm, remove_folder
+from airflow_stack.processes import PATIENCE, await_condition, interrupted_by_sigterm, remove_folder
 from airflow_stack.rest import TaskState
 from airflow_stack.stack import AirflowStack
 
@@ -39,7 +39,6 @@ RECORDING = RECORDINGS / "jfk.mp3"
 PIPELINE, REPORT = "ingest_recordings", "report_transcripts"
 # A recording's own timeout is an hour; a run that outlasts it has failed.
 RUN_SECONDS = 3700.0
-REPORT_SECONDS = 120.0
 DATABASE = "transcripts.db"
 DATABASE_OPTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
@@ -144,11 +143,10 @@ def _run_pipeline(console: Console, demo: Demo) -> None:
         return
     await_condition(
         lambda: demo.stack.runs(REPORT),
-        timeout=REPORT_SECONDS,
         what="a run of the report that the asset starts",
     )
     [(report_id, _)] = demo.stack.runs(REPORT)
-    demo.stack.await_success(REPORT, report_id, REPORT_SECONDS, progress=reporter)
+    demo.stack.await_success(REPORT, report_id, PATIENCE, progress=reporter)
 
 
 def _manifest(transcripts: Path) -> Manifest:

@@ -17,9 +17,9 @@ from airflow_stack.local_server import LocalServer
 from airflow_stack.rest import TaskState
 from airflow_stack.stack import AirflowStack
 from tests.paths import ROOT
+from tests.patience import PATIENCE
 
 HERE = Path(__file__).parent
-RUN_SECONDS = 120
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -119,7 +119,7 @@ def run_dag(stack) -> Callable[..., str]:
                     pytest.fail(f"{task}\n{stack.task_log(dag_id, run_id, task.task_id, task.map_index)}")
 
         run_id = stack.trigger(dag_id, conf)
-        stack.await_success(dag_id, run_id, RUN_SECONDS, progress=fail_at_once)
+        stack.await_success(dag_id, run_id, PATIENCE, progress=fail_at_once)
         return run_id
 
     return run

@@ -12,9 +12,8 @@ from airflow_stack.processes import await_condition
 from demo.__main__ import main
 from tests.demo_processes import end_left_running, left_running
 from tests.paths import ROOT
+from tests.patience import PATIENCE
 from tests.speech import word_error_rate
-
-DEMO_SECONDS = 150
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def demo(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedPr
         env=environment,
         capture_output=True,
         text=True,
-        timeout=DEMO_SECONDS,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -85,7 +84,6 @@ def test_a_signal_ends_everything_and_recordings_of_the_user_stay(environment, t
     try:
         await_condition(
             lambda: any(tmp_path.glob("laplas-demo-*/airflow/dag-processor.log")),
-            timeout=60,
             what="the last of the four processes",
         )
         [inbox] = tmp_path.glob("laplas-inbox-*")
@@ -93,10 +91,10 @@ def test_a_signal_ends_everything_and_recordings_of_the_user_stay(environment, t
         for name in own:
             (inbox / name).write_bytes(b"a recording")
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
         # What was killed takes a moment to be gone, on a busy machine.
-        await_condition(lambda: not left_running(tmp_path), timeout=10, what="the end of all processes")
+        await_condition(lambda: not left_running(tmp_path), what="the end of all processes")
     finally:
         process.kill()
         process.wait()

@@ -74,7 +74,7 @@ class TestPipeline:
         assert len(all_rows(database)["laplas_words"]) == GOOD * 22
 
     def test_the_asset_starts_the_report_which_names_the_broken_one(self, stack, folders):
-        await_condition(lambda: stack.runs("report_transcripts"), timeout=60, what="a run of the report")
+        await_condition(lambda: stack.runs("report_transcripts"), what="a run of the report")
         [(run_id, _)] = stack.runs("report_transcripts")
 
         stack.await_success("report_transcripts", run_id, 60)

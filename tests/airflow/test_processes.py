@@ -41,7 +41,7 @@ def test_a_child_with_a_process_group_of_its_own_is_ended_too(tmp_path):
     stubborn = program(tmp_path, STUBBORN)
     stubborn.start()
     session = stubborn.pid
-    await_condition(lambda: stubborn.log.read_text().count("ready") == 2, timeout=20, what="both processes")
+    await_condition(lambda: stubborn.log.read_text().count("ready") == 2, what="both processes")
     assert len(session_members(session)) == 2
 
     end([stubborn], grace=0.2)
@@ -56,7 +56,7 @@ def test_the_grace_is_for_all_programs_together(tmp_path):
         programs.append(program(tmp_path / name, STUBBORN))
         programs[-1].start()
     for one in programs:
-        await_condition(lambda one=one: "ready" in one.log.read_text(), timeout=20, what="the program")
+        await_condition(lambda one=one: "ready" in one.log.read_text(), what="the program")
 
     started = time.monotonic()
     end(programs, grace=1)
@@ -69,7 +69,7 @@ def test_a_program_that_ends_by_itself_shows_the_end_of_its_log(tmp_path):
     failing.start()
 
     with pytest.raises(ProcessDiedError, match=r"status 1(.|\n)*no disk left"):
-        await_condition(lambda: None, timeout=20, what="nothing", programs=[failing])
+        await_condition(lambda: None, what="nothing", programs=[failing])
 
     failing.kill()
 

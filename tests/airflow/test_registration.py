@@ -20,7 +20,8 @@ def test_airflow_lists_the_provider(stack):
 
 def test_no_dag_has_an_import_error(stack):
     await_condition(
-        lambda: stack.dag_ids() >= DAGS or stack.import_errors(), timeout=60, what="all DAGs, or an error"
+        lambda: stack.dag_ids() >= DAGS or stack.import_errors(),
+        what="all DAGs, or an error",
     )
 
     assert stack.import_errors() == []

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from airflow_stack.deployments import Cluster
-from airflow_stack.processes import await_condition
 from airflow_stack.rest import AirflowRestError
 from airflow_stack.stack import AirflowStack
 from tests.benchmarks.common import table
@@ -201,16 +200,3 @@ def begin(*works):
     """Take this for the moment of the fault."""
     for work in works:
         work.began = time.monotonic()
-
-
-@pytest.fixture
-def eventually(stack):
-    """Wait for a condition; ``shown`` tells what there is in its place."""
-
-    def wait(condition, what, timeout=180, shown=None):
-        try:
-            return await_condition(condition, timeout=timeout, what=what)
-        except TimeoutError as error:
-            raise TimeoutError(f"{error}\n{shown()}" if shown else str(error)) from None
-
-    return wait

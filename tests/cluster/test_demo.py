@@ -14,6 +14,7 @@ from airflow_stack.processes import await_condition
 from airflow_stack.rest import AirflowRest
 from tests.demo_processes import end_left_running, left_running
 from tests.paths import ROOT
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -49,19 +50,18 @@ def test_it_runs_a_dag_with_the_printed_command_and_ctrl_c_ends_everything(runni
     process, output = running
     await_condition(
         lambda: "Ctrl-C ends it" in output.read_text() or process.poll() is not None,
-        timeout=180,
         what="a cluster that is up",
     )
     said = output.read_text()
     assert "worker-2" in said
     command = next(line for line in said.splitlines() if "transcribe_url" in line)
-    subprocess.run(command, shell=True, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    subprocess.run(command, shell=True, check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL)
     airflow = AirflowRest(re.search(r"Airflow: +(\S+)", said)[1])
     [(run_id, _)] = airflow.runs("transcribe_url")
     airflow.await_success("transcribe_url", run_id, 120)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
-    await_condition(lambda: not left_running(temporary), timeout=20, what="the end of all processes")
+    await_condition(lambda: not left_running(temporary), what="the end of all processes")
     # Transcripts are kept; and what Celery's processes have had for themselves stays where they are killed.
     left = [path.name for path in temporary.iterdir()]
     assert [name for name in left if not name.startswith(("laplas-transcripts-", "pymp-"))] == []

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.cluster.conftest import FEW, FILES, begin, full, hold, release
+from tests.patience import eventually
 
 pytestmark = full
 
 
 @pytest.fixture
-def waiting(start, eventually):
+def waiting(start):
     """Some waits and a batch, which end when they are released."""
     works = start("few_waits", prepare=hold), start("batch", prepare=hold)
     eventually(lambda: all(work.is_deferred() for work in works), "deferred tasks")
@@ -37,7 +38,7 @@ def test_waits_that_end_while_redis_is_away(stack, waiting):
     tally(waiting, "Redis away for 15 s")
 
 
-def test_waits_that_end_while_postgresql_is_away(stack, waiting, eventually):
+def test_waits_that_end_while_postgresql_is_away(stack, waiting):
     database = stack.process("postgresql")
     begin(*waiting)
     release(*waiting)

@@ -8,20 +8,21 @@ from airflow_stack.processes import session_members
 from tests.cluster.conftest import FILES, WAITS, begin, full, hold, release
 from tests.fake_api import TEXT
 from tests.faults.kill import Stopped
+from tests.patience import eventually
 
 
 @pytest.fixture
-def waiting(start, eventually):
+def waiting(start):
     """Many waits and a batch that go on until the servers say that they are done."""
     waits, batch = start("waits", prepare=hold), start("batch", prepare=hold)
-    eventually(waits.is_deferred, "deferred waits", timeout=400)
+    eventually(waits.is_deferred, "deferred waits")
     eventually(lambda: batch.is_deferred() and len(batch.api.generations) == FILES, "a deferred batch")
     for work in (waits, batch):
-        polled(work, eventually)
+        polled(work)
     return waits, batch
 
 
-def polled(work, eventually):
+def polled(work):
     """Wait until each generation has been polled from now on."""
     before = dict(work.api.generations)
     eventually(lambda: all(work.api.generations[key] > n for key, n in before.items()), "polls of every wait")
@@ -36,13 +37,13 @@ def triggerer_of(stack, work):
     return found[0]
 
 
-def test_waits_and_a_batch_outlast_a_killed_triggerer(stack, waiting, eventually):
+def test_waits_and_a_batch_outlast_a_killed_triggerer(stack, waiting):
     waits, batch = waiting
     victim = triggerer_of(stack, batch)
     stack.kill(victim)
     begin(*waiting)
     for work in waiting:
-        polled(work, eventually)
+        polled(work)
     moved = time.monotonic() - waits.began
     stack.start_process(victim)
     release(*waiting)
@@ -53,14 +54,14 @@ def test_waits_and_a_batch_outlast_a_killed_triggerer(stack, waiting, eventually
 
 
 @full
-def test_waits_and_a_batch_outlast_a_triggerer_that_hangs_and_comes_back(stack, waiting, eventually):
+def test_waits_and_a_batch_outlast_a_triggerer_that_hangs_and_comes_back(stack, waiting):
     waits, batch = waiting
     victim, stopped = triggerer_of(stack, batch), Stopped()
     stopped.stop(*session_members(stack.process(victim).pid))
     try:
         begin(*waiting)
         for work in waiting:
-            polled(work, eventually)
+            polled(work)
         moved = time.monotonic() - waits.began
     finally:
         stopped.resume()

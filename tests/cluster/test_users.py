@@ -3,6 +3,7 @@
 import pytest
 
 from tests.cluster.conftest import FULL, begin, hold, release
+from tests.patience import eventually
 
 ACTS = ("clear", "failed", "success")
 # What is a success cannot be marked one.
@@ -17,7 +18,7 @@ if not FULL:
 
 
 @pytest.fixture
-def tasks(start, eventually):
+def tasks(start):
     """A task for each act of a user: deferred, polling in its worker, or finished."""
     works = {}
     for state, act in CASES:
@@ -34,7 +35,7 @@ def tasks(start, eventually):
     return works
 
 
-def test_a_user_who_clears_or_marks_a_task_pays_nothing_twice(stack, tasks, eventually):
+def test_a_user_who_clears_or_marks_a_task_pays_nothing_twice(stack, tasks):
     for (_, act), work in tasks.items():
         begin(work)
         if act == "clear":

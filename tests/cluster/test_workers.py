@@ -10,6 +10,7 @@ from airflow_stack.processes import session_members
 from tests.cluster.conftest import begin, full
 from tests.fake_api import answer_healthily
 from tests.faults.kill import Midway, Stopped
+from tests.patience import eventually
 
 HELD = 16
 """Submissions that a batch has under way at a time."""
@@ -30,7 +31,7 @@ class AtWork:
 
 
 @pytest.fixture
-def at_work(start, eventually, tmp_path):
+def at_work(start, tmp_path):
     audio = tmp_path / "long.mp3"
     audio.write_bytes(bytes(UPLOAD_BYTES))
     working = AtWork({})
@@ -84,7 +85,7 @@ def test_killed_workers_leave_ambiguous_what_was_under_way_and_nothing_else(stac
 
 
 @full
-def test_workers_that_hang_and_come_back_pay_nothing_twice(stack, at_work, eventually):
+def test_workers_that_hang_and_come_back_pay_nothing_twice(stack, at_work):
     stopped = Stopped()
     for name in stack.deployment.workers:
         stopped.stop(*session_members(stack.process(name).pid))
@@ -99,7 +100,7 @@ def test_workers_that_hang_and_come_back_pay_nothing_twice(stack, at_work, event
 
 
 @full
-def test_workers_that_are_asked_to_end_finish_what_they_do(stack, at_work, eventually):
+def test_workers_that_are_asked_to_end_finish_what_they_do(stack, at_work):
     for name in stack.deployment.workers:
         os.kill(stack.process(name).pid, signal.SIGTERM)
     begin(*at_work.works.values())

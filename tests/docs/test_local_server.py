@@ -14,6 +14,7 @@ from airflow_provider_laplas.hooks import LaplasHook
 from airflow_stack.processes import await_condition
 from tests.docs.pages import SHELL, commands, environment, run_commands
 from tests.paths import ROOT
+from tests.patience import PATIENCE
 
 # A further block, or a further command by hand, fails here until it is run below.
 START, CONNECT, SCRIPT, BY_HAND, RUN = [
@@ -46,7 +47,7 @@ def url(tmp_path):
         finally:
             # The shell waits for the server, and both are to end.
             os.killpg(process.pid, signal.SIGTERM)
-            process.communicate(timeout=30)
+            process.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -87,5 +88,5 @@ def test_a_recording_is_transcribed_by_hand(url, clone):
         replies.append(run_commands(look, clone)[0])
         return json.loads(replies[-1])["status"] == "completed"
 
-    await_condition(completed, timeout=60, what="the transcript")
+    await_condition(completed, what="the transcript")
     assert "ask not what your country can do for you" in replies[-1]

@@ -11,8 +11,6 @@ from airflow_provider_laplas.results import load_transcript
 from tests.fake_api import TEXT, FakeAPI, Request
 from tests.faults.kill import Stopped
 
-RUN_SECONDS = 400
-
 # Airflow waits five minutes for a lost worker, and half a minute for a lost triggerer.
 IMPATIENT = {
     "scheduler": {

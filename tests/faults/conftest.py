@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from airflow_stack.local_server import LocalServer
-from airflow_stack.processes import await_condition
 from airflow_stack.stack import AirflowStack
 from tests.corpus import CASES, Case, EchoAPI
 from tests.fake_api import FakeAPI
@@ -168,16 +167,6 @@ def use_api(free_apis):
         return f"laplas_{number}", api
 
     return use
-
-
-@pytest.fixture(scope="session")
-def eventually(stack):
-    """Wait for a condition, as long as Airflow is alive."""
-
-    def wait(condition, what, timeout=120.0):
-        return await_condition(condition, timeout=timeout, what=what)
-
-    return wait
 
 
 @pytest.fixture

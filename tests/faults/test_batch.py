@@ -7,8 +7,9 @@ import pytest
 from airflow_provider_laplas.manifest import FileState
 from airflow_stack.processes import session_members
 from tests.fake_api import TEXT, answer_healthily
-from tests.faults.common import RUN_SECONDS, BatchRun
+from tests.faults.common import BatchRun
 from tests.faults.kill import Midway, kill_owner
+from tests.patience import PATIENCE, eventually
 
 ANSWERED = 20
 HELD = 16
@@ -35,7 +36,7 @@ def finish(stack):
     """Wait for a run, which has to succeed."""
 
     def wait(run):
-        stack.await_success(run.dag_id, run.run_id, RUN_SECONDS)
+        stack.await_success(run.dag_id, run.run_id, PATIENCE)
 
     return wait
 
@@ -93,14 +94,14 @@ def runs(start, stack):
 
 
 def test_a_batch_outlasts_a_killed_triggerer_though_the_api_forgot_what_the_manifest_had_not_noted(
-    stack, runs, start, finish, eventually, figures
+    stack, runs, start, finish, figures
 ):
     def hold(run):
         run.api.polls_until_done = 100_000
         run.api.forget_when_done = True
 
     run = start("batch", "triggerer", hold)
-    eventually(lambda: run.api.count("GET") > 50, "a triggerer that looks", timeout=RUN_SECONDS)
+    eventually(lambda: run.api.count("GET") > 50, "a triggerer that looks")
     first, *others = list(run.api.generations)[:25]
     run.api.complete(first)
     # The manifest has just been written then, and is not again for some seconds.
@@ -126,7 +127,7 @@ def test_a_kill_amid_submissions_leaves_those_under_way_ambiguous_and_completes_
     stack, runs, figures, target
 ):
     run = runs[target]
-    assert stack.wait(run.dag_id, run.run_id, RUN_SECONDS) == "failed"
+    assert stack.wait(run.dag_id, run.run_id, PATIENCE) == "failed"
     counts = run.counts()
     figures["submissions left ambiguous, and said to be"] += counts.get("ambiguous", 0)
     # The first ambiguous one stops the batch: what was not submitted is left for a Clear.
@@ -160,7 +161,7 @@ def test_a_task_that_is_stopped_for_long_or_cleared_amid_its_submissions_pays_no
     stack, runs, figures, what
 ):
     run = runs[what]
-    state = stack.wait(run.dag_id, run.run_id, RUN_SECONDS)
+    state = stack.wait(run.dag_id, run.run_id, PATIENCE)
     counts = run.counts()
     figures["submissions left ambiguous, and said to be"] += counts.get("ambiguous", 0)
     figures.tally(run.api, work=120, owed=120 - counts.get("ambiguous", 0), texts=run.texts())
@@ -173,14 +174,12 @@ def test_a_task_that_is_stopped_for_long_or_cleared_amid_its_submissions_pays_no
     assert len(ids - {None}) == counts["completed"]
 
 
-def test_a_triggerer_that_is_stopped_for_long_and_continued_loses_nothing(
-    stack, start, finish, eventually, figures
-):
+def test_a_triggerer_that_is_stopped_for_long_and_continued_loses_nothing(stack, start, finish, figures):
     def hold(run):
         run.api.polls_until_done = 100_000
 
     run = start("batch", "stopped-triggerer", hold)
-    eventually(lambda: run.api.count("GET") > 50, "a triggerer that polls", timeout=RUN_SECONDS)
+    eventually(lambda: run.api.count("GET") > 50, "a triggerer that polls")
     run.stopped.stop(*session_members(stack.process("triggerer").pid))
     try:
         run.api.polls_until_done = 0
@@ -189,7 +188,7 @@ def test_a_triggerer_that_is_stopped_for_long_and_continued_loses_nothing(
         eventually(
             lambda: stack.health()["triggerer"]["status"] != "healthy",
             "a triggerer that is missed",
-            timeout=RUN_SECONDS,
+            timeout=PATIENCE,
         )
         # Some may have been on their way; one that goes on asks for each of its files meanwhile.
         assert run.api.count("GET") < asked + 10
@@ -215,7 +214,7 @@ def test_a_worker_that_is_killed_when_it_is_called_back_goes_on_from_the_manifes
 
 def test_a_user_clears_a_finished_batch_and_the_api_is_not_asked(stack, runs, finish):
     run = runs["resumed"]
-    stack.wait(run.dag_id, run.run_id, RUN_SECONDS)
+    stack.wait(run.dag_id, run.run_id, PATIENCE)
     summary = stack.xcom(run.dag_id, run.run_id, "transcribe")
     asked = len(run.api.requests)
     stack.clear(run.dag_id, run.run_id, ["transcribe"])
@@ -228,7 +227,7 @@ def test_a_user_clears_a_batch_that_was_cut_and_the_ambiguous_and_the_pending_ar
     stack, runs, finish
 ):
     run = runs["task"]
-    stack.wait(run.dag_id, run.run_id, RUN_SECONDS)
+    stack.wait(run.dag_id, run.run_id, PATIENCE)
     left = {entry.source for entry in run.manifest.having(FileState.AMBIGUOUS, FileState.PENDING)}
     before = run.times_submitted()
     stack.clear(run.dag_id, run.run_id, ["transcribe"])

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.fake_api import TEXT
-from tests.faults.common import RUN_SECONDS
 from tests.faults.kill import killing
+from tests.patience import PATIENCE
 
 
 def arm(point, target, api, folder, run_marker):
@@ -45,7 +45,7 @@ def test_a_crash_before_the_id_is_stored_ends_in_the_ambiguous_error_after_one_p
     stack, runs, figures, point, target
 ):
     dag_id, run_id, api = runs[point, target]
-    assert stack.wait(dag_id, run_id, RUN_SECONDS) == "failed"
+    assert stack.wait(dag_id, run_id, PATIENCE) == "failed"
     log = stack.task_log(dag_id, run_id, "transcribe")
     assert "LaplasAmbiguousSubmitError" in log
     assert "usage page" in log
@@ -57,7 +57,7 @@ def test_a_crash_before_the_id_is_stored_ends_in_the_ambiguous_error_after_one_p
 @pytest.mark.parametrize("target", ["task", "supervisor"])
 def test_a_crash_after_the_id_is_stored_ends_in_one_transcript_after_one_post(stack, runs, figures, target):
     dag_id, run_id, api = runs["stored", target]
-    stack.await_success(dag_id, run_id, RUN_SECONDS)
+    stack.await_success(dag_id, run_id, PATIENCE)
     text = stack.xcom(dag_id, run_id, "transcribe")["text"]
     figures.tally(api, texts=[text])
     assert (text, api.count("POST")) == (TEXT, 1)
@@ -66,10 +66,10 @@ def test_a_crash_after_the_id_is_stored_ends_in_one_transcript_after_one_post(st
 
 def test_a_user_clears_after_the_ambiguous_error_and_it_is_submitted(stack, runs, figures):
     dag_id, run_id, api = runs["sent", "task"]
-    stack.wait(dag_id, run_id, RUN_SECONDS)
+    stack.wait(dag_id, run_id, PATIENCE)
     before = api.count("POST")
     stack.clear(dag_id, run_id, ["transcribe"])
-    stack.await_success(dag_id, run_id, RUN_SECONDS)
+    stack.await_success(dag_id, run_id, PATIENCE)
     assert api.count("POST") == before + 1
     assert "a user cleared the task since" in stack.task_log(dag_id, run_id, "transcribe")
 
@@ -81,7 +81,7 @@ def test_a_resumed_half_that_is_killed_after_the_retention_finds_the_transcript(
     results = folder / "resumed"
     run_id = stack.trigger("killed_when_resumed", {"conn_id": conn_id, "results_path": str(results)})
     api.forget_when_done = True
-    stack.await_success("killed_when_resumed", run_id, RUN_SECONDS)
+    stack.await_success("killed_when_resumed", run_id, PATIENCE)
     assert (folder / f"resumed-{run_id}").exists()
     text = stack.xcom("killed_when_resumed", run_id, "transcribe")["text"]
     figures.tally(api, texts=[text])
@@ -95,10 +95,10 @@ def test_a_list_that_changes_before_a_clear_pays_only_for_what_is_new(stack, use
     listed.write_text("a b")
     results = {"conn_id": conn_id, "results_path": str(folder / "listed")}
     stack.trigger("listed", results, run_id=run_id)
-    stack.await_success("listed", run_id, RUN_SECONDS)
+    stack.await_success("listed", run_id, PATIENCE)
     listed.write_text("x a b")
     stack.clear("listed", run_id, ["listed", "transcribe"])
-    stack.await_success("listed", run_id, RUN_SECONDS)
+    stack.await_success("listed", run_id, PATIENCE)
     texts = [stack.xcom("listed", run_id, "transcribe", map_index=index)["text"] for index in range(3)]
     figures.tally(api, work=3, texts=texts)
     assert texts == [TEXT] * 3

@@ -6,9 +6,10 @@ import pytest
 
 from airflow_provider_laplas.manifest import FileState, Manifest
 from tests.fake_api import TEXT, WORDS, answer_healthily
-from tests.faults.common import RUN_SECONDS, submitted_name
+from tests.faults.common import submitted_name
 from tests.faults.kill import killing
 from tests.paths import ROOT
+from tests.patience import PATIENCE, eventually
 
 SPEECH = ROOT / "demo" / "recordings" / "two_cities.ogg"
 PARTS = 7
@@ -59,7 +60,7 @@ def test_a_task_that_is_killed_at_a_part_pays_for_none_twice_and_a_clear_complet
     stack, folder, killed, figures, number
 ):
     api, run_id = killed[number], f"killed-at-part-{number}"
-    assert stack.wait("in_parts", run_id, RUN_SECONDS) == "failed"
+    assert stack.wait("in_parts", run_id, PATIENCE) == "failed"
     assert "usage page" in stack.task_log("in_parts", run_id, "transcribe")
     (manifest,) = (folder / run_id).glob("*/manifest.json")
     states = Counter(part.state for part in Manifest.load(str(manifest)).parts)
@@ -70,13 +71,13 @@ def test_a_task_that_is_killed_at_a_part_pays_for_none_twice_and_a_clear_complet
     left = PARTS - states[FileState.COMPLETED]
     posts = times_submitted(api).total()
     stack.clear("in_parts", run_id, ["transcribe"])
-    stack.await_success("in_parts", run_id, RUN_SECONDS)
+    stack.await_success("in_parts", run_id, PATIENCE)
     assert texts_of(stack, run_id) == [TEXT] * PARTS
     assert times_submitted(api).total() - posts == left
 
 
 @pytest.fixture(scope="module")
-def interrupted(stack, start, eventually):
+def interrupted(stack, start):
     """Tasks of which none, one and so on of the parts are transcribed when the triggerer is killed."""
 
     def hold(api):
@@ -84,9 +85,7 @@ def interrupted(stack, start, eventually):
 
     apis = [start(f"triggerer-killed-after-{number}", hold) for number in range(PARTS)]
     for number, api in enumerate(apis):
-        eventually(
-            lambda api=api: api.count("GET") > 2 * PARTS, "a triggerer that polls", timeout=RUN_SECONDS
-        )
+        eventually(lambda api=api: api.count("GET") > 2 * PARTS, "a triggerer that polls")
         for generation_id in list(api.generations)[:number]:
             api.complete(generation_id)
     stack.kill("triggerer")
@@ -99,7 +98,7 @@ def interrupted(stack, start, eventually):
 @pytest.mark.parametrize("number", range(PARTS))
 def test_a_triggerer_that_is_killed_after_any_number_of_parts_loses_none(stack, interrupted, figures, number):
     api, run_id = interrupted[number], f"triggerer-killed-after-{number}"
-    stack.await_success("in_parts", run_id, RUN_SECONDS)
+    stack.await_success("in_parts", run_id, PATIENCE)
     texts = texts_of(stack, run_id)
     figures.tally(api, work=PARTS, texts=texts)
     assert texts == [TEXT] * PARTS

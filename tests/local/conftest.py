@@ -22,12 +22,12 @@ from airflow_provider_laplas.local.settings import Settings
 from airflow_stack.processes import await_condition
 from tests.clock import Clock
 from tests.origin import Origin
+from tests.patience import PATIENCE
 
 KEY = "key-of-the-tests"
 MODEL = "#g1_whisper-medium"
 UNKNOWN = "7f0c8a52-6a43-4c6b-9d3f-2f9d5d5a9b10"
 """An id that the server has given to nobody."""
-GIVE_UP_SECONDS = 60
 
 
 def wav(seconds: float = 1.0, channels: int = 1, rate: int = 16_000) -> bytes:
@@ -98,7 +98,7 @@ class Api:
             headers=self.headers,
             data={"model": MODEL} | options,
             files={part: ("sample.wav", content, "audio/wav")},
-            timeout=GIVE_UP_SECONDS,
+            timeout=PATIENCE,
         )
 
     def post(self, path: str = "/create", **body: Any) -> requests.Response:
@@ -106,13 +106,11 @@ class Api:
             f"{self.url}/v1/stt{path}",
             headers=self.headers,
             json={"model": MODEL} | body,
-            timeout=GIVE_UP_SECONDS,
+            timeout=PATIENCE,
         )
 
     def get(self, generation_id: str) -> requests.Response:
-        return requests.get(
-            f"{self.url}/v1/stt/{generation_id}", headers=self.headers, timeout=GIVE_UP_SECONDS
-        )
+        return requests.get(f"{self.url}/v1/stt/{generation_id}", headers=self.headers, timeout=PATIENCE)
 
     def status(self, generation_id: str) -> str:
         return self.get(generation_id).json()["status"]
@@ -138,7 +136,7 @@ class Api:
 
 def eventually(condition: Callable[[], bool]) -> None:
     """Wait until a condition holds that nothing announces."""
-    await_condition(condition, timeout=GIVE_UP_SECONDS, what="what the test waits for", pause=0.01)
+    await_condition(condition, what="what the test waits for", pause=0.01)
 
 
 def spooled(data_dir: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from tests.local.conftest import (
     spooled,
     wav,
 )
+from tests.patience import PATIENCE
 
 
 def test_an_upload_is_answered_with_a_new_uuid_and_ends_completed(api: Api):
@@ -107,7 +108,9 @@ def test_the_legacy_call_answers_500_where_the_server_is_at_fault(api: Api, engi
     ("method", "path"), [("POST", "/v1/stt/create"), ("POST", "/v1/stt"), ("GET", f"/v1/stt/{UNKNOWN}")]
 )
 def test_nothing_is_done_without_the_key(api: Api, engine: StubEngine, header, method: str, path: str):
-    response = requests.request(method, api.url + path, headers=header, json={"model": MODEL}, timeout=10)
+    response = requests.request(
+        method, api.url + path, headers=header, json={"model": MODEL}, timeout=PATIENCE
+    )
 
     assert_error(response, 401, "API key")
     assert not engine.asked
@@ -121,7 +124,7 @@ def test_every_key_of_the_settings_is_accepted(serve):
 
 
 def test_health_needs_no_key(api: Api):
-    assert requests.get(f"{api.url}/health", timeout=10).json() == {"status": "ok"}
+    assert requests.get(f"{api.url}/health", timeout=PATIENCE).json() == {"status": "ok"}
 
 
 @pytest.mark.parametrize(
@@ -142,14 +145,14 @@ def test_an_id_with_an_encoded_slash_is_no_id(shared_api: Api):
 
 
 def test_an_unknown_path_has_the_apis_error_body_without_its_query(api: Api):
-    response = requests.get(f"{api.url}/v2/nothing?token=secret", timeout=10)
+    response = requests.get(f"{api.url}/v2/nothing?token=secret", timeout=PATIENCE)
 
     assert_error(response, 404, "Not Found")
     assert "secret" not in response.text
 
 
 def test_a_wrong_method_has_the_apis_error_body_and_the_right_ones(api: Api):
-    response = requests.put(f"{api.url}/v1/stt/create", timeout=10)
+    response = requests.put(f"{api.url}/v1/stt/create", timeout=PATIENCE)
 
     assert_error(response, 405, "Method Not Allowed")
     assert response.headers["Allow"] == "POST"
@@ -172,8 +175,8 @@ def test_a_failure_nobody_foresaw_is_a_500_with_the_apis_error_body(api: Api, mo
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 def test_no_page_loads_scripts_from_elsewhere(shared_api: Api, path: str):
-    assert requests.get(shared_api.url + path, timeout=10).status_code == 404
-    assert requests.get(f"{shared_api.url}/openapi.json", timeout=10).ok
+    assert requests.get(shared_api.url + path, timeout=PATIENCE).status_code == 404
+    assert requests.get(f"{shared_api.url}/openapi.json", timeout=PATIENCE).ok
 
 
 class TestLegacyCall:

@@ -12,6 +12,7 @@ import requests
 
 from airflow_provider_laplas.local.store import Store
 from tests.local.conftest import MODEL, Api, StubEngine, assert_error, eventually, spooled, wav
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def _the_server_goes_on(request):
 
 def send(api: Api, body, content_type: str, path: str = "/v1/stt/create") -> requests.Response:
     headers = api.headers | {"Content-Type": content_type}
-    return requests.post(api.url + path, data=body, headers=headers, timeout=30)
+    return requests.post(api.url + path, data=body, headers=headers, timeout=PATIENCE)
 
 
 def test_neither_url_nor_file_has_the_apis_message(shared_api: Api):
@@ -32,7 +33,7 @@ def test_neither_url_nor_file_has_the_apis_message(shared_api: Api):
         f"{shared_api.url}/v1/stt/create",
         headers=shared_api.headers,
         files={"model": (None, MODEL)},
-        timeout=10,
+        timeout=PATIENCE,
     )
     assert_error(response, 400)
     assert response.json()["message"] == "One of url or file is required"
@@ -179,7 +180,7 @@ def test_two_recordings_in_one_form_are_refused(api: Api, data_dir: Path):
         headers=api.headers,
         data={"model": MODEL},
         files=[("audio", wav()), ("file", wav())],
-        timeout=10,
+        timeout=PATIENCE,
     )
 
     assert_error(response, 400, "only one recording")
@@ -222,7 +223,7 @@ class TestSizes:
 
     def test_a_declared_length_over_the_limit_is_413_before_anything_is_sent(self, api: Api):
         host = api.url.removeprefix("http://")
-        connection = http.client.HTTPConnection(host, timeout=30)
+        connection = http.client.HTTPConnection(host, timeout=PATIENCE)
         connection.putrequest("POST", "/v1/stt/create")
         for name, value in api.headers.items():
             connection.putheader(name, value)
@@ -262,7 +263,7 @@ class TestSizes:
 
 def test_a_body_that_does_not_arrive_in_time_is_408(serve, data_dir: Path):
     api = serve(upload_timeout=0.05, data_dir=data_dir / "second")
-    connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=PATIENCE)
     connection.putrequest("POST", "/v1/stt/create")
     for name, value in (api.headers | {"Content-Type": "application/json", "Content-Length": "100"}).items():
         connection.putheader(name, value)
@@ -274,7 +275,7 @@ def test_a_body_that_does_not_arrive_in_time_is_408(serve, data_dir: Path):
 
 def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(api: Api, data_dir: Path, caplog):
     caplog.set_level("INFO", logger="airflow_provider_laplas.local")
-    connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=PATIENCE)
     connection.putrequest("POST", "/v1/stt/create")
     headers = {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": "100000"}
     for name, value in (api.headers | headers).items():
@@ -324,7 +325,7 @@ def test_a_refused_client_that_drips_on_is_cut_off(serve, data_dir: Path, monkey
     monkeypatch.setattr("airflow_provider_laplas.local.wire.LINGER_SECONDS", 0.1)
     api = serve(data_dir=data_dir / "second")
     host, port = api.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as client:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
         head = "POST /v1/stt/create HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
         client.sendall(head.encode())
         answer = client.recv(4096).decode().lower()
@@ -346,7 +347,7 @@ def test_a_refused_client_that_has_sent_all_keeps_its_connection(shared_api: Api
         response = session.post(
             f"{shared_api.url}/v1/stt/create", headers=shared_api.headers, json={}, timeout=10
         )
-        polled = session.get(f"{shared_api.url}/v1/stt/none", timeout=10)
+        polled = session.get(f"{shared_api.url}/v1/stt/none", timeout=PATIENCE)
 
     assert response.status_code == 400
     assert polled.status_code == 401

@@ -21,6 +21,7 @@ from airflow_provider_laplas.local.errors import SetupError
 from airflow_provider_laplas.local.running import bind, serve_in_thread
 from airflow_provider_laplas.local.settings import Settings
 from tests.local.conftest import Api, StubEngine, eventually, wav_of
+from tests.patience import PATIENCE
 
 COMMAND = [
     sys.executable,
@@ -68,11 +69,13 @@ def served(
             pytest.fail(log_file.read())
         finally:
             process.send_signal(end)
-            process.communicate(timeout=30)
+            process.communicate(timeout=PATIENCE)
 
 
 def reaches(url: str, key: str) -> bool:
-    response = requests.get(f"{url}/v1/stt/none", headers={"Authorization": f"Bearer {key}"}, timeout=10)
+    response = requests.get(
+        f"{url}/v1/stt/none", headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE
+    )
     return response.status_code == 404
 
 

@@ -15,6 +15,7 @@ from airflow_provider_laplas.local.app import create_app
 from airflow_provider_laplas.local.running import bind, serve_in_thread, url_of
 from airflow_provider_laplas.local.settings import Settings
 from tests.local.conftest import KEY, UNKNOWN, wav
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_a_wait_outlasts_a_restart_of_the_server(data_dir, engine, recording):
         assert engine.entered.wait(60)
 
     def wait():
-        texts.append(client.wait(generation_id, timeout=60, poll_interval=0.1).transcript().text)
+        texts.append(client.wait(generation_id, timeout=PATIENCE, poll_interval=0.1).transcript().text)
 
     waiting = threading.Thread(target=wait)
     waiting.start()

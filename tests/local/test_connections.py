@@ -13,6 +13,7 @@ import requests
 
 from airflow_provider_laplas.local import connections
 from tests.local.conftest import Api, StubEngine, eventually, wav
+from tests.patience import PATIENCE
 
 OTHER = "127.0.0.2"
 HERE = "127.0.0.1"
@@ -41,7 +42,7 @@ def is_closed(one: socket.socket) -> bool:
 
 def is_served(url: str) -> bool:
     try:
-        return requests.get(f"{url}/health", timeout=10).status_code == 200
+        return requests.get(f"{url}/health", timeout=PATIENCE).status_code == 200
     except requests.ConnectionError:
         return False
 

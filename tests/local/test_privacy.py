@@ -10,6 +10,7 @@ import requests
 from airflow_provider_laplas.local.engine import Heard
 from airflow_provider_laplas.local.settings import Settings
 from tests.local.conftest import KEY, MODEL, Api, StubEngine, eventually, spooled, wav
+from tests.patience import PATIENCE
 
 SECRETS = (KEY, "canary-wrong-key", "canary-signature", "canary-password", "canary-path", "canary-file")
 SPEECH = "canary-transcript"
@@ -37,9 +38,9 @@ def used(serve, log, origin, data_dir: Path) -> Path:
     bad = [
         api.post(url="ftp://user:canary-password@host/?canary-signature"),
         api.post(url=f"http://user:canary-password@{host}/?canary-signature", model="canary-path"),
-        requests.post(f"{api.url}/v1/stt/create?canary-signature", timeout=10),
-        requests.get(f"{api.url}/v1/stt/canary-path?canary-signature", headers=api.headers, timeout=10),
-        requests.get(f"{api.url}/canary-path?canary-signature", timeout=10),
+        requests.post(f"{api.url}/v1/stt/create?canary-signature", timeout=PATIENCE),
+        requests.get(f"{api.url}/v1/stt/canary-path?canary-signature", headers=api.headers, timeout=PATIENCE),
+        requests.get(f"{api.url}/canary-path?canary-signature", timeout=PATIENCE),
         requests.get(
             f"{api.url}/v1/stt/{ids[0]}", headers={"Authorization": "Bearer canary-wrong-key"}, timeout=10
         ),
@@ -48,7 +49,7 @@ def used(serve, log, origin, data_dir: Path) -> Path:
             headers=api.headers,
             data={"model": MODEL, "language": "canary-password"},
             files={"audio": ("canary-file", wav())},
-            timeout=10,
+            timeout=PATIENCE,
         ),
     ]
     for response in bad:
@@ -111,8 +112,8 @@ def test_the_settings_do_not_show_their_keys(tmp_path: Path):
 
 def test_a_method_that_a_client_made_up_is_not_logged(serve, log):
     api = serve()
-    requests.request("CANARY", f"{api.url}/health", timeout=10)
-    requests.request("PROPFIND", f"{api.url}/health", timeout=10)
+    requests.request("CANARY", f"{api.url}/health", timeout=PATIENCE)
+    requests.request("PROPFIND", f"{api.url}/health", timeout=PATIENCE)
 
     eventually(lambda: bool(lines_of_requests(log)))
     lines = lines_of_requests(log)

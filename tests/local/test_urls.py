@@ -9,6 +9,7 @@ import requests
 
 from airflow_provider_laplas.local import download
 from tests.local.conftest import Api, StubEngine, assert_error, eventually, spooled, wav
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_the_url_may_come_in_a_form(near: Api, origin):
         f"{near.url}/v1/stt/create",
         headers=near.headers,
         files={"model": (None, "#g1_whisper-tiny"), "url": (None, f"{origin.url}/a.wav")},
-        timeout=10,
+        timeout=PATIENCE,
     )
     assert near.result(submitted)
 

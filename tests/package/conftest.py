@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.paths import ROOT
+from tests.patience import PATIENCE
 
 CONSTRAINTS = ROOT / "constraints.txt"
 """Those of Airflow's release are on no package index. These pin the same Airflow."""
@@ -22,7 +23,7 @@ def run(*command, environment=None, folder=None):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"

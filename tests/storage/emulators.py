@@ -19,6 +19,7 @@ from azure.storage.blob import BlobServiceClient
 from botocore.config import Config
 
 from airflow_stack.processes import Program, clean_environment, free_port
+from tests.patience import PATIENCE
 from tests.storage.proxy import CountingProxy
 
 AZURITE = Path(sys.prefix) / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
@@ -193,24 +194,24 @@ class GoogleStorage(Emulator):
         return super().variables() | {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
 
     def make_bucket(self, bucket):
-        requests.post(f"{self.url}/storage/v1/b", json={"name": bucket}, timeout=10).raise_for_status()
+        requests.post(f"{self.url}/storage/v1/b", json={"name": bucket}, timeout=PATIENCE).raise_for_status()
 
     def put(self, bucket, key, content):
         requests.post(
             f"{self.url}/upload/storage/v1/b/{bucket}/o",
             params={"uploadType": "media", "name": key},
             data=content,
-            timeout=10,
+            timeout=PATIENCE,
         ).raise_for_status()
 
     def get(self, bucket, key):
         address = f"{self.url}/storage/v1/b/{bucket}/o/{quote(key, safe='')}"
-        found = requests.get(address, params={"alt": "media"}, timeout=10)
+        found = requests.get(address, params={"alt": "media"}, timeout=PATIENCE)
         found.raise_for_status()
         return found.content
 
     def keys(self, bucket):
-        found = requests.get(f"{self.url}/storage/v1/b/{bucket}/o", timeout=10)
+        found = requests.get(f"{self.url}/storage/v1/b/{bucket}/o", timeout=PATIENCE)
         found.raise_for_status()
         return {item["name"] for item in found.json().get("items", [])}
 

@@ -18,6 +18,8 @@ if not hasattr(sdk, "ResumableJobMixin"):
 from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
 from airflow.sdk.execution_time.context import TaskStateStoreAccessor
 
+from tests.patience import PATIENCE
+
 URL = "https://example.com/a.mp3"
 RETRY = {"retries": 1, "retry_delay": timedelta(0)}
 
@@ -38,7 +40,7 @@ class AirflowsDurable(sdk.ResumableJobMixin, BaseOperator):
         with LaplasHook().get_conn() as session:
             address = f"{LaplasHook().settings.base_url}/stt/create"
             body = {"model": "#g1_whisper-medium", "url": self.audio}
-            return session.post(address, json=body, timeout=60).json()["generation_id"]
+            return session.post(address, json=body, timeout=PATIENCE).json()["generation_id"]
 
     def get_job_status(self, external_id, context):
         return "active"

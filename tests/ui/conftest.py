@@ -25,6 +25,7 @@ from airflow_provider_laplas.ui import server
 from airflow_stack.processes import await_condition
 from tests.fake_api import FakeAPI, error_body, reply, transcript_reply
 from tests.paths import JFK_MP3
+from tests.patience import PATIENCE
 from tests.tasks.conftest import Finished, Runner, metadata_database
 from tests.ui.auth import NO_XCOM, PRIVATE, USERS
 
@@ -49,7 +50,12 @@ class Site:
         if user is not None:
             headers = {"Authorization": f"Bearer {self._token(user)}", **headers}
         return requests.request(
-            method, f"{self.url}/laplas/{path}", headers=headers, timeout=30, allow_redirects=False, **how
+            method,
+            f"{self.url}/laplas/{path}",
+            headers=headers,
+            timeout=PATIENCE,
+            allow_redirects=False,
+            **how,
         )
 
 
@@ -92,7 +98,7 @@ def site(metadata_database) -> Iterator[Site]:
         running = uvicorn.Server(uvicorn.Config(root, host="127.0.0.1", port=0, log_level="warning"))
         thread = threading.Thread(target=running.run, daemon=True)
         thread.start()
-        await_condition(lambda: running.started, timeout=60, what="the API server")
+        await_condition(lambda: running.started, what="the API server")
         port = running.servers[0].sockets[0].getsockname()[1]
         yield Site(f"http://127.0.0.1:{port}", _token)
         running.should_exit = True

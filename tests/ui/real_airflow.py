@@ -12,9 +12,9 @@ from airflow_stack.processes import await_condition
 from airflow_stack.stack import AirflowStack
 from tests.fake_api import FakeAPI, transcript_reply
 from tests.paths import JFK_MP3, ROOT
+from tests.patience import PATIENCE
 from tests.ui.conftest import settings_of_users
 
-TIMEOUT = 300
 """Seconds that a busy machine gets."""
 
 FINISHED = ("public_pages", "private_pages", "modules")
@@ -47,18 +47,17 @@ def airflow_with_pages(folder: Path, said: str, environment: Mapping[str, str]) 
             "AIRFLOW_CONN_LAPLAS_REFUSED": json.dumps(refused),
             **settings_of_users(),
         }
-        with AirflowStack(dags, environment=common | dict(environment), start_timeout=TIMEOUT) as stack:
+        with AirflowStack(dags, environment=common | dict(environment)) as stack:
             yield stack
 
 
 def run_pages(stack: AirflowStack) -> dict[str, str]:
     """Run the DAGs, all but one to their end, that one until both of its tasks wait; return each run's id."""
-    found = {name: stack.trigger(name, timeout=TIMEOUT) for name in (*FINISHED, WAITING)}
+    found = {name: stack.trigger(name) for name in (*FINISHED, WAITING)}
     for name in FINISHED:
-        stack.wait(name, found[name], TIMEOUT)
+        stack.wait(name, found[name], PATIENCE)
     await_condition(
         lambda: {task.state for task in stack.task_states(WAITING, found[WAITING])} == {"deferred"},
-        timeout=TIMEOUT,
         what="two deferred tasks",
     )
     return found

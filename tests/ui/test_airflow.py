@@ -5,6 +5,7 @@ import requests
 
 from tests.fake_api import TEXT
 from tests.paths import JFK_MP3
+from tests.patience import PATIENCE
 from tests.ui.auth import USERS
 from tests.ui.conftest import Site
 from tests.ui.real_airflow import airflow_with_pages, passwords_of, run_pages
@@ -24,7 +25,9 @@ def tokens(stack):
 
     def ask(user):
         body = {"username": user, "password": passwords[user]}
-        return requests.post(f"{stack.base_url}/auth/token", json=body, timeout=30).json()["access_token"]
+        return requests.post(f"{stack.base_url}/auth/token", json=body, timeout=PATIENCE).json()[
+            "access_token"
+        ]
 
     return {user: ask(user) for user in USERS}
 

@@ -63,9 +63,10 @@ def test_it_takes_neither_airflows_threads_nor_its_connections(site, world, stuc
         query = world.query("public", task_id, **more)
         waiting = [threads.submit(site.get, f"api/{path}", params=query) for _ in range(MANY)]
         try:
-            await_condition(lambda: stuck.waiting, timeout=30, what="the storage to be asked")
+            await_condition(lambda: stuck.waiting, what="the storage to be asked")
             await_condition(
-                lambda: settings.engine.pool.checkedout() == 0, timeout=30, what="the connections to be free"
+                lambda: settings.engine.pool.checkedout() == 0,
+                what="the connections to be free",
             )
             for task in ("file", "other", "batch"):
                 assert site.get("api/task", params=world.query("public", task)).status_code == 200

@@ -80,7 +80,7 @@ def stack(apis, folder, tmp_path_factory):
         "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 10},
     }
     # Two of these share the machine with two suites each.
-    with AirflowStack(dags, home=home, environment=environment, config=config, start_timeout=400) as running:
+    with AirflowStack(dags, home=home, environment=environment, config=config) as running:
         yield running
 
 

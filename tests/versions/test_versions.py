@@ -10,6 +10,7 @@ import requests
 from airflow_stack.processes import await_condition
 from tests.airflow_names import HAS_STATE_STORE, VERSION
 from tests.fake_api import TEXT
+from tests.patience import PATIENCE
 from tests.versions.conftest import PIPELINE, RUN_SECONDS, SCENARIOS
 
 AMBIGUOUS = "LaplasAmbiguousSubmitError"
@@ -27,13 +28,14 @@ def test_airflow_knows_the_provider_and_imports_every_dag_and_the_examples(stack
         "caption_videos",
     }
     await_condition(
-        lambda: stack.dag_ids() >= wanted or stack.import_errors(), timeout=180, what="all DAGs, or an error"
+        lambda: stack.dag_ids() >= wanted or stack.import_errors(),
+        what="all DAGs, or an error",
     )
     assert stack.import_errors() == []
 
 
 def test_the_connection_form_has_the_fields_of_the_connection(stack):
-    token = requests.get(f"{stack.base_url}/auth/token", timeout=60).json()["access_token"]
+    token = requests.get(f"{stack.base_url}/auth/token", timeout=PATIENCE).json()["access_token"]
     answer = requests.get(
         f"{stack.base_url}/ui/connections/hook_meta", headers={"Authorization": f"Bearer {token}"}, timeout=60
     )
@@ -89,7 +91,7 @@ def test_a_batch_transcribes_each_file_once(stack, finish, apis):
 
 def test_the_example_pipeline_fills_its_database_and_writes_its_report(stack, finish, apis, folder):
     finish(PIPELINE)
-    await_condition(lambda: stack.runs("report_transcripts"), timeout=120, what="a run of the report")
+    await_condition(lambda: stack.runs("report_transcripts"), what="a run of the report")
     [(report_run, _)] = stack.runs("report_transcripts")
     stack.await_success("report_transcripts", report_run, RUN_SECONDS)
     assert (folder / "transcripts" / "report.html").exists()
@@ -102,7 +104,7 @@ def test_the_example_pipeline_fills_its_database_and_writes_its_report(stack, fi
 )
 def test_an_asset_event_starts_a_consumer_that_knows_the_files(stack, finish):
     summary = stack.xcom("one_task_with_a_folder", finish("one_task_with_a_folder"), "transcribe")
-    await_condition(lambda: stack.runs("consumer"), timeout=120, what="a run of the consumer")
+    await_condition(lambda: stack.runs("consumer"), what="a run of the consumer")
     [(run_id, _), *_] = stack.runs("consumer")
     stack.await_success("consumer", run_id, RUN_SECONDS)
     assert set(stack.xcom("consumer", run_id, "consume")) == set(summary["files"].values())
@@ -111,11 +113,11 @@ def test_an_asset_event_starts_a_consumer_that_knows_the_files(stack, finish):
 def test_the_link_leads_to_the_transcript(stack, finish):
     run_id = finish("one_task_with_a_folder")
     summary = stack.xcom("one_task_with_a_folder", run_id, "transcribe")
-    token = requests.get(f"{stack.base_url}/auth/token", timeout=60).json()["access_token"]
+    token = requests.get(f"{stack.base_url}/auth/token", timeout=PATIENCE).json()["access_token"]
     answer = requests.get(
         f"{stack.base_url}/api/v2/dags/one_task_with_a_folder/dagRuns/{run_id}/taskInstances/transcribe/links",
         headers={"Authorization": f"Bearer {token}"},
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert answer.json()["extra_links"]["Transcript"] in summary["files"].values()
 
@@ -132,7 +134,8 @@ def test_a_task_whose_trigger_failed_is_resumed_with_the_transcript(stack, finis
 
     # The triggerer writes it when it comes to it, which may be after the task.
     await_condition(
-        lambda: "This trigger is broken" in logs(), timeout=60, what="the failure of the trigger in the log"
+        lambda: "This trigger is broken" in logs(),
+        what="the failure of the trigger in the log",
     )
 
 

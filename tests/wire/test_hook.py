@@ -24,6 +24,7 @@ from airflow_provider_laplas.errors import (
 )
 from airflow_provider_laplas.hooks import LaplasHook, shared_client
 from tests.fake_api import KEY, WORDS, answer_healthily, error_body, reply, reset_after_body, until_closed
+from tests.patience import PATIENCE
 from tests.wire.conftest import connect, counting_look_ups
 
 URL = "https://example.com/a.mp3"
@@ -218,7 +219,7 @@ def test_a_key_that_was_replaced_meanwhile_is_looked_up_in_airflow(api, hook, mo
     api.script("GET", replace_key(monkeypatch))
     generation_id = api.create()
     done = (
-        hook.wait(generation_id, poll_interval=0.01, timeout=20)
+        hook.wait(generation_id, poll_interval=0.01, timeout=PATIENCE)
         if how == "blocking"
         else wait_for(generation_id)
     )

@@ -11,6 +11,7 @@ from tests.fake_api import FakeAPI, answer_healthily, error_body, reply, reset_a
 from tests.live.__main__ import DOES_NOT, HOLDS, NOT_RUN, main
 from tests.live.facts import CLIP_WORDS, FACTS
 from tests.paths import JFK_MP3, ROOT
+from tests.patience import PATIENCE
 
 KEY = "live-key-canary-4711"
 
@@ -202,7 +203,7 @@ def test_the_command_takes_the_key_from_the_environment_and_shows_it_nowhere(api
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert ran.returncode == HOLDS, ran.stderr

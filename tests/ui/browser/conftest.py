@@ -1,19 +1,16 @@
 """A real Chromium, and a double of the page's server."""
 
-import os
-
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.patience import PATIENCE
 from tests.ui.browser import samples
 from tests.ui.browser.chromium import launched
 from tests.ui.browser.double import Double, running
 
-PATIENCE = (
-    int(os.environ.get("LAPLAS_TEST_PATIENCE", "30")) * 1000
-)  # milliseconds: a busy machine is no failure
+MILLISECONDS = PATIENCE * 1000
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=MILLISECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +48,7 @@ def page(browser: Browser):
     context = browser.new_context(
         viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"]
     )
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(MILLISECONDS)
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(f"error: {error}"))

@@ -17,13 +17,13 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from airflow_stack.stack import AirflowStack
 from tests.fake_api import FakeAPI
 from tests.paths import ROOT
+from tests.patience import PATIENCE
 from tests.ui.browser import samples
 from tests.ui.browser.chromium import launched
 from tests.ui.browser.double import running
 from tests.ui.browser.screenshots import MEETING, draw_view, script
 from tests.ui.browser.sound import hum
 
-TIMEOUT = 300  # seconds
 WINDOW = {"width": 1280, "height": 800}
 INSIDE = "in-airflow"
 
@@ -128,16 +128,16 @@ def _inside(browser: Browser, meeting: dict[str, Any], recording: Path, picture:
             "MEETINGS_FOLDER": folder,
             "AIRFLOW_CONN_LAPLAS_DEFAULT": api.connection(price_per_minute=0.006),
         }
-        with AirflowStack(dags, environment=environment, start_timeout=TIMEOUT) as stack:
-            run_id = stack.trigger("meetings", run_id="monday", timeout=TIMEOUT)
-            stack.await_success("meetings", run_id, TIMEOUT)
+        with AirflowStack(dags, environment=environment) as stack:
+            run_id = stack.trigger("meetings", run_id="monday")
+            stack.await_success("meetings", run_id, PATIENCE)
             page = browser.new_page(viewport=WINDOW, color_scheme="light", reduced_motion="reduce")
-            page.set_default_timeout(TIMEOUT * 1000)
+            page.set_default_timeout(PATIENCE * 1000)
             page.goto(f"{stack.base_url}/dags/meetings/runs/{run_id}/tasks/transcribe")
             page.get_by_role("link", name="Transcript", exact=True).click()
             frame = page.frame_locator("iframe[title=Transcript]")
             frame.locator(".word", has_text="Tuesday,").first.click()
-            expect(frame.locator("audio")).to_have_js_property("paused", False, timeout=TIMEOUT * 1000)
+            expect(frame.locator("audio")).to_have_js_property("paused", False, timeout=PATIENCE * 1000)
             frame.get_by_role("button", name="Pause").click()
             page.mouse.move(640, 40)
             page.screenshot(path=picture)

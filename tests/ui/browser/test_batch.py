@@ -5,6 +5,7 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.patience import PATIENCE
 from tests.ui.browser import samples
 from tests.ui.browser.double import Double
 
@@ -228,7 +229,7 @@ def test_a_refresh_that_fails_leaves_an_open_file_and_its_recording_as_they_are(
     expect(page.locator(".text .word")).to_have_count(22)
     double.tasks["batch"] = answers
     with page.expect_response(
-        lambda response: "api/task" in response.url and response.status == 200, timeout=60_000
+        lambda response: "api/task" in response.url and response.status == 200, timeout=PATIENCE * 1000
     ):
         pass
     assert double.count("task") > before

@@ -15,7 +15,8 @@ from airflow_provider_laplas.manifest import Manifest
 from airflow_provider_laplas.results import load_transcript
 from airflow_provider_laplas.sql import TranscriptRow
 from airflow_stack.processes import Program, await_condition, end, free_port
-from tests.ui.real_airflow import TIMEOUT, airflow_with_pages, passwords_of, run_pages
+from tests.patience import PATIENCE
+from tests.ui.real_airflow import airflow_with_pages, passwords_of, run_pages
 
 pytestmark = pytest.mark.airflow
 
@@ -90,7 +91,7 @@ def below_a_path(stack):
 
     server.start()
     try:
-        await_condition(answers, timeout=TIMEOUT, what="the second API server", programs=[server])
+        await_condition(answers, what="the second API server", programs=[server])
         yield url
     finally:
         end([server])
@@ -160,7 +161,7 @@ def visit(browser, stack, runs):
 
     def visit(name="reader", url=stack.base_url):
         context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light")
-        context.set_default_timeout(TIMEOUT * 1000)
+        context.set_default_timeout(PATIENCE * 1000)
         visitor = Visitor(context.new_page(), url, runs)
         visitors.append(visitor)
         visitor.sign_in(name, passwords[name])

@@ -141,7 +141,8 @@ def test_a_refresh_that_brings_nothing_new_leaves_the_page_to_whoever_reads_it(p
     page.evaluate("() => { document.querySelector('h1').before = true }")
     asked = double.count("task")
     await_condition(
-        lambda: page.wait_for_timeout(50) or double.count("task") > asked + 2, timeout=30, what="the refresh"
+        lambda: page.wait_for_timeout(50) or double.count("task") > asked + 2,
+        what="the refresh",
     )
     assert page.evaluate("() => document.querySelector('h1').before")
     double.tasks["task"].task["generation_id"] = "another"

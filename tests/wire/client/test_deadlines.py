@@ -66,7 +66,7 @@ def connections_to(api):
 
 
 def all_closed(api):
-    await_condition(lambda: not connections_to(api), timeout=10, what="the end of the client's connections")
+    await_condition(lambda: not connections_to(api), what="the end of the client's connections")
 
 
 def test_a_fetch_ends_however_its_answer_drips(api, client, clients, unending):
@@ -122,8 +122,8 @@ def test_an_upload_that_arrives_after_all_is_not_made_twice(api, client, clients
     api.script("POST", stall(0.6))
     with contextlib.suppress(LaplasAmbiguousSubmitError):
         client.submit(path)
-    await_condition(lambda: api.generations, timeout=10, what="the submission")
-    await_condition(lambda: not api.open_connections, timeout=10, what="the end of all connections")
+    await_condition(lambda: api.generations, what="the submission")
+    await_condition(lambda: not api.open_connections, what="the end of all connections")
     assert len(api.generations) == 1
 
 

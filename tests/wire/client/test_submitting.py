@@ -40,6 +40,7 @@ from tests.fake_api import (
     stall,
     truncated,
 )
+from tests.patience import PATIENCE
 from tests.wire.client.conftest import short
 
 URL = "https://example.com/a.mp3"
@@ -311,7 +312,7 @@ def test_a_storage_that_hangs_while_it_is_read_holds_up_no_other_thread_of_the_l
         upload = Upload("a.mp3", 3, "audio/mpeg", lambda: Hanging(b"one"))
         tasks = [asyncio.create_task(client.submit(upload, model="m", options={})) for _ in range(40)]
         try:
-            await asyncio.to_thread(lambda: [hanging.acquire(timeout=30) for _ in tasks])
+            await asyncio.to_thread(lambda: [hanging.acquire(timeout=PATIENCE) for _ in tasks])
             await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80), 30)
         finally:
             released.set()

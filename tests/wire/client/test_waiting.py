@@ -26,6 +26,7 @@ from tests.fake_api import (
     transcript_reply,
     truncated,
 )
+from tests.patience import PATIENCE
 
 URL = "https://example.com/a.mp3"
 
@@ -120,12 +121,12 @@ def wait(request, clients):
 
     async def on_a_loop(generation_id):
         async with clients() as client:
-            return await client.await_completion(generation_id, timeout=20, poll_interval=0.01)
+            return await client.await_completion(generation_id, timeout=PATIENCE, poll_interval=0.01)
 
     def wait(generation_id):
         if request.param == "blocking":
             with clients() as client:
-                return client.wait(generation_id, timeout=20, poll_interval=0.01)
+                return client.wait(generation_id, timeout=PATIENCE, poll_interval=0.01)
         if request.param == "on a loop":
             return asyncio.run(on_a_loop(generation_id))
         return asyncio.run(clients.rate_limited().wait_for(poller_of(generation_id)))
@@ -164,5 +165,5 @@ def test_a_wait_ends_early_after_its_inline_wait_and_has_polled_once_at_least(ap
 
 def test_waiting_blocks_until_the_transcript_is_there(api, clients):
     client = clients()
-    generation = client.wait(client.submit(URL), timeout=30, poll_interval=0.01)
+    generation = client.wait(client.submit(URL), timeout=PATIENCE, poll_interval=0.01)
     assert generation.transcript().text == " ".join(WORDS)
