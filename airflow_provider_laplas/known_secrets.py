@@ -28,11 +28,18 @@ The shortest key or password that is known, in characters; one below :data:`RUN`
 letters and digits. One of three is a word of every other sentence, so it is masked only where a URL tells what it is.
 """
 
-_ESCAPED = re.compile(
-    r"%([0-9a-f]{2})|\\{1,8}u([0-9a-f]{4})|\\{1,8}x([0-9a-f]{2})|\\{1,8}([\"'/\\bfnrt])"
-    r"|&#(\d{1,6});|&#x([0-9a-f]{1,5});|&(amp|quot|lt|gt|apos);",
-    re.IGNORECASE,
-)
+
+def _escaped(backslash: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"%([0-9a-f]{{2}})|{backslash}u([0-9a-f]{{4}})|{backslash}x([0-9a-f]{{2}})|{backslash}([\"'/\\bfnrt])"
+        r"|&#(\d{1,6});|&#x([0-9a-f]{1,5});|&(amp|quot|lt|gt|apos);",
+        re.IGNORECASE,
+    )
+
+
+# JSON in JSON has two backslashes or more for one. Read at once, they also swallow one that belongs to the secret, right
+# before a character that is escaped itself: read one by one, they do not.
+_ESCAPED_OFTEN, _ESCAPED_ONCE = _escaped(r"\\{1,8}"), _escaped(r"\\")
 _LEVELS = 3
 _NAMED = {"amp": "&", "quot": '"', "lt": "<", "gt": ">", "apos": "'"}
 _SPACE = re.compile(r"[\x00-\x20\x7f]")
@@ -146,13 +153,15 @@ def _readings(text: str) -> Iterator[tuple[str, list[tuple[int, int]]]]:
     written = [_as_bytes(character) for character in text]
     spans = [(place, place + 1) for place, piece in enumerate(written) for _ in piece]
     text = "".join(written)
-    for _ in range(_LEVELS):
-        yield _SPACE.sub(" ", text.lower()), spans
-        escapes = list(_ESCAPED.finditer(text))
-        if not escapes:
-            return
-        text, spans = _unescaped(text, spans, escapes)
     yield _SPACE.sub(" ", text.lower()), spans
+    for pattern in (_ESCAPED_OFTEN, _ESCAPED_ONCE) if "\\\\" in text else (_ESCAPED_ONCE,):
+        reading, places = text, spans
+        for _ in range(_LEVELS):
+            escapes = list(pattern.finditer(reading))
+            if not escapes:
+                break
+            reading, places = _unescaped(reading, places, escapes)
+            yield _SPACE.sub(" ", reading.lower()), places
 
 
 def _unescaped(

@@ -252,6 +252,8 @@ PRINTABLE = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude
 
 @pytest.mark.parametrize("name", ENCODINGS)
 @given(before=BESIDE, secret=PRINTABLE, after=BESIDE)
+@example(before="", secret="000000\\\x7f", after="")
+@example(before="", secret="abcdefg\\é\\", after="")
 def test_no_secret_survives_in_any_encoding(name, before, secret, after):
     # Of the case of other letters nothing is known.
     assume(secret.isascii() or not name.endswith(" case"))
