@@ -5,8 +5,11 @@ import pytest
 from tests.simulation.faults_back import FAULTS, PART_FAULTS
 from tests.simulation.histories import prepared, run
 
-HISTORIES, PARTS = 1200, 8
+HISTORIES, PARTS = 600, 8
 """Few, as each takes a twentieth of a second; `make simulate` runs many."""
+
+SEARCHED = 1200
+"""Histories in which a fault that is put back has to be found."""
 
 OFTEN = sorted(set(FAULTS) - {"unfenced"})
 """Faults that do harm in one of some hundred histories; the other one does in one of some thousand."""
@@ -42,16 +45,16 @@ def test_the_properties_hold_where_recordings_are_submitted_in_parts(part):
 def test_a_fault_of_parts_that_is_put_back_is_found(fault):
     first = BEGINS.get(fault, 0)
     with prepared(fault):
-        found = next((seed for seed in range(first, first + HISTORIES) if run(seed, parts=True).broken), None)
-    assert found is not None, f"{fault} is not found in {HISTORIES} histories"
+        found = next((seed for seed in range(first, first + SEARCHED) if run(seed, parts=True).broken), None)
+    assert found is not None, f"{fault} is not found in {SEARCHED} histories"
 
 
 @pytest.mark.parametrize("fault", OFTEN)
 def test_a_fault_that_is_put_back_is_found(fault):
     first = BEGINS.get(fault, 0)
     with prepared(fault):
-        found = next((seed for seed in range(first, first + 3 * HISTORIES) if run(seed).broken), None)
-    assert found is not None, f"{fault} is not found in {3 * HISTORIES} histories"
+        found = next((seed for seed in range(first, first + 3 * SEARCHED) if run(seed).broken), None)
+    assert found is not None, f"{fault} is not found in {3 * SEARCHED} histories"
 
 
 @pytest.mark.parametrize("seed", range(5))
