@@ -242,7 +242,8 @@ class AirflowStack(AirflowRest):
             "api": {"host": "127.0.0.1", "port": self.port, "base_url": self.base_url, "workers": 1},
             "api_auth": {"jwt_secret": secrets.token_urlsafe(64)},
             "logging": {"logging_level": "INFO", "base_log_folder": self.home / "logs"},
-            "dag_processor": {"refresh_interval": 10, "min_file_process_interval": 10},
+            # Reading files that nobody edits every few seconds takes more than all else that an idle Airflow does.
+            "dag_processor": {"refresh_interval": 60, "min_file_process_interval": 60},
             # A person waits for the first task; the load of looking twice a second is nothing.
             "scheduler": {"scheduler_idle_sleep_time": 0.5},
             "usage_data_collection": {"enabled": False},

@@ -205,7 +205,9 @@ def _demo(
                             "laplas": {
                                 "results_path": (folder / "replies").as_uri(),
                                 "transcripts_conn_id": "transcripts_db",
-                            }
+                            },
+                            # What is edited while it runs is seen soon.
+                            "dag_processor": {"refresh_interval": 10, "min_file_process_interval": 10},
                         },
                         environment=environment,
                     )

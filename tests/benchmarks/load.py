@@ -65,7 +65,6 @@ def measure(server: Server, folder: Path, count: int) -> dict[str, object]:
     config: dict[str, dict[str, object]] = {
         # Enough for all, so that one that dies is outlasted.
         "triggerer": {"capacity": count},
-        "dag_processor": {"refresh_interval": 600, "min_file_process_interval": 600},
     }
     if count > MOST_GREEN:
         # A triggerer of Airflow 3.3.2 comes to a standstill where its process logs while it is sent the DAGs of thousands
