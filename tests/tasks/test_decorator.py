@@ -16,7 +16,7 @@ WAYS = pytest.mark.parametrize(
 
 @WAYS
 def test_a_function_that_returns_one_source_is_a_task_that_returns_its_transcript(api, dag, run_dag, way):
-    @task.transcribe(poke_interval=1, language="en", **way)
+    @task.transcribe(poke_interval=0.1, language="en", **way)
     def interview(name, params=None):
         return f"https://example.com/{name}-{params['day']}.mp3?X-Amz-Signature=canary"
 
@@ -39,7 +39,7 @@ def test_a_function_that_returns_one_source_is_a_task_that_returns_its_transcrip
 
 @WAYS
 def test_a_function_that_returns_a_list_is_a_batch(api, dag, run_dag, tmp_path, way):
-    @task.transcribe(results_path=str(tmp_path), max_in_flight=2, formats=["txt"], poke_interval=1, **way)
+    @task.transcribe(results_path=str(tmp_path), max_in_flight=2, formats=["txt"], poke_interval=0.1, **way)
     def archive():
         return [f"https://example.com/{n}.mp3?token=canary" for n in range(5)]
 
@@ -51,7 +51,7 @@ def test_a_function_that_returns_a_list_is_a_batch(api, dag, run_dag, tmp_path, 
 
 
 def test_a_signed_url_in_an_argument_is_shown_without_its_signature(api, dag, run_dag):
-    @task.transcribe(poke_interval=1)
+    @task.transcribe(poke_interval=0.1)
     def interview(url, *, other):
         return url
 
@@ -70,7 +70,7 @@ def test_it_maps_over_upstream_values(api, dag, run_dag):
     def names():
         return ["a", "b"]
 
-    @task.transcribe(poke_interval=1)
+    @task.transcribe(poke_interval=0.1)
     def interview(name):
         return f"https://example.com/{name}.mp3"
 
@@ -120,7 +120,7 @@ def test_audio_beside_the_function_and_a_coroutine_function_are_refused(dag):
 def test_a_clear_attaches_to_what_was_submitted(api, dag, run_dag):
     api.default_reply = {"status": "completed", "result": {"text": "once"}}
 
-    @task.transcribe(poke_interval=1)
+    @task.transcribe(poke_interval=0.1)
     def interview():
         return URL
 
@@ -139,7 +139,7 @@ def test_a_single_source_has_its_link_and_its_lineage_in_either_way(api, dag, ru
         facets = operator.get_openlineage_facets_on_complete(context["ti"])
         told.append((operator.written, [dataset.name for dataset in facets.outputs]))
 
-    @task.transcribe(results_path=str(tmp_path), poke_interval=1, post_execute=tell, **way)
+    @task.transcribe(results_path=str(tmp_path), poke_interval=0.1, post_execute=tell, **way)
     def interview():
         return URL
 
@@ -154,7 +154,7 @@ def test_an_asset_among_the_functions_arguments_is_an_inlet(api, dag, run_dag):
     recording = Asset("recording", uri="https://example.com/a.mp3")
 
     @task.transcribe(
-        poke_interval=1, post_execute=lambda context, result: inlets.extend(context["task"].inlets)
+        poke_interval=0.1, post_execute=lambda context, result: inlets.extend(context["task"].inlets)
     )
     def interview(source):
         return source.uri

@@ -63,7 +63,7 @@ def test_a_retry_takes_the_stored_transcript_and_does_not_ask_the_api(
         audio=URL,
         deferrable=deferrable,
         defer_after=0,
-        poke_interval=1,
+        poke_interval=0.1,
         results_path=str(tmp_path),
         post_execute=failing_once(),
         on_retry_callback=lambda context: api.stop(),
@@ -83,7 +83,7 @@ def test_without_a_results_path_a_retry_finds_a_short_transcript_in_the_state_st
         audio=URL,
         deferrable=deferrable,
         defer_after=0,
-        poke_interval=1,
+        poke_interval=0.1,
         post_execute=failing_once(),
         on_retry_callback=lambda context: api.stop(),
         **RETRY,
@@ -103,7 +103,7 @@ def test_without_a_results_path_a_retry_finds_a_short_transcript_in_the_state_st
 
 def test_a_retry_attaches_to_the_generation_that_is_running(api, dag, run_dag):
     """The first try ends before it waits; the second goes on with what it submitted."""
-    DyingOnceSubmitted(task_id="t", audio=URL, poke_interval=1, **RETRY)
+    DyingOnceSubmitted(task_id="t", audio=URL, poke_interval=0.1, **RETRY)
     run = run_dag(dag)
     assert run.xcom("t")["text"] == TEXT
     assert api.count("POST") == 1
@@ -125,7 +125,7 @@ def die(generation_id):
 
 @pytest.mark.parametrize("operator", [SubmitSTTOperator, TranscribeOperator])
 def test_a_clear_takes_up_the_same_generation(api, dag, run_and_clear, operator):
-    operator(task_id="t", audio=URL, **({"poke_interval": 1} if operator is TranscribeOperator else {}))
+    operator(task_id="t", audio=URL, **({"poke_interval": 0.1} if operator is TranscribeOperator else {}))
     first = run_and_clear().xcom("t", "generation_id")
     second = run_and_clear().xcom("t", "generation_id")
     assert first == second
@@ -142,7 +142,7 @@ def test_a_mapped_task_remembers_for_each_of_its_files(api, dag, run_and_clear):
 
 
 def test_a_clear_after_the_generation_failed_submits_again(api, dag, run_and_clear):
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=0.1)
     api.script("GET", reply(200, {"status": "failed", "error": "overloaded"}))
     assert run_and_clear().state_of("t") == "failed"
     (failed,) = api.generations
@@ -178,7 +178,7 @@ def test_a_generation_that_is_gone_but_stored_is_not_paid_again(
     }
     monkeypatch.setenv("AIRFLOW_CONN_LAPLAS_DEFAULT", json.dumps(connection))
     submit = SubmitSTTOperator(task_id="submit", audio=URL)
-    STTCompletionSensor(task_id="wait", generation_id=submit.output, poke_interval=1)
+    STTCompletionSensor(task_id="wait", generation_id=submit.output, poke_interval=0.1)
     assert run_and_clear().state == "success"
     api.generations.clear()
     api.key = "asking is refused now"
@@ -195,7 +195,7 @@ def test_a_clear_of_both_tasks_after_the_apis_hour_finds_the_transcript_in_their
     dag.params = {"folder": str(tmp_path)}
     folder = "{{ params.folder }}"
     submit = SubmitSTTOperator(task_id="submit", audio=URL, results_path=folder)
-    STTCompletionSensor(task_id="wait", generation_id=submit.output, results_path=folder, poke_interval=1)
+    STTCompletionSensor(task_id="wait", generation_id=submit.output, results_path=folder, poke_interval=0.1)
     generation_id = run_and_clear().xcom("submit")
     api.generations.clear()
     if lost:
@@ -268,7 +268,7 @@ def test_without_durable_every_try_submits(api, dag, run_and_clear):
 
 def test_a_clear_after_an_ambiguous_submission_is_consent(api, dag, run_and_clear):
     api.script("POST", reset_after_body())
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, **RETRY)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=0.1, **RETRY)
     run = run_and_clear()
     assert isinstance(run.errors[0], LaplasAmbiguousSubmitError)
     assert api.count("POST") == 1
@@ -314,7 +314,7 @@ def test_when_airflow_gives_the_trigger_up_the_task_looks_once_more(api, dag, ru
         return self.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
 
     monkeypatch.setattr(TranscribeOperator, "execute_complete", give_up)
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=0.1, defer_after=0)
     run = run_dag(dag)
     if how.startswith("finished"):
         assert run.xcom("t")["text"] == TEXT
@@ -339,7 +339,7 @@ def test_a_retry_goes_on_waiting_where_a_trigger_broke_before_the_deadline(api, 
             api.polls_until_done = 0
 
     monkeypatch.setattr(TranscribeOperator, "execute_complete", break_once)
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0, **RETRY)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=0.1, defer_after=0, **RETRY)
     assert run_dag(dag).xcom("t")["text"] == TEXT
     assert len(broken) == api.count("POST") == 1
 
@@ -381,7 +381,7 @@ def test_a_folder_that_cannot_be_written_to_does_not_lose_the_transcript(
     TranscribeOperator(
         task_id="t",
         audio=URL,
-        poke_interval=1,
+        poke_interval=0.1,
         deferrable=deferrable,
         defer_after=0,
         results_path=f"{tmp_path}/file/not-a-folder",
@@ -421,7 +421,7 @@ def test_where_the_id_could_not_be_noted_a_clear_finds_the_transcript_that_was_n
     TranscribeOperator(
         task_id="t",
         audio=URL,
-        poke_interval=1,
+        poke_interval=0.1,
         deferrable=deferrable,
         defer_after=0,
         results_path=str(tmp_path) if folder else None,
@@ -443,7 +443,7 @@ def test_where_the_id_could_not_be_noted_a_task_whose_trigger_failed_finds_it_in
 
     store_away(once_the_id_is_known)
     monkeypatch.setattr(TranscribeOperator, "execute_complete", give_up)
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=0.1, defer_after=0)
     assert run_dag(dag).xcom("t")["text"] == TEXT
 
 
@@ -461,7 +461,7 @@ def test_a_transcript_that_cannot_be_noted_does_not_fail_the_task_that_has_it(
 ):
     """A further try would delete the XCom that holds it."""
     store_away(lambda note: note["result"] is not None)
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=0.1, defer_after=0)
     run = run_dag(dag)
     assert (run.state_of("t"), run.xcom("t")["text"]) == ("success", TEXT)
     assert "could not be noted" in caplog.text
@@ -479,7 +479,7 @@ def test_a_note_of_an_earlier_version_that_has_a_result_and_no_id_is_a_stored_tr
     with monkeypatch.context() as earlier:
         earlier.setattr(TaskStateStoreAccessor, "set", without_id)
         TranscribeOperator(
-            task_id="t", audio=URL, poke_interval=1, results_path=str(tmp_path) if folder else None
+            task_id="t", audio=URL, poke_interval=0.1, results_path=str(tmp_path) if folder else None
         )
         run_and_clear()
     (generation_id,) = api.generations

@@ -116,7 +116,7 @@ def test_a_batch_shows_none_of_its_secrets(echo, dag, run_dag, said, tmp_path, c
         audio=[f"\n {{{{ case({n}).url }}}} " for n in range(CASES)],
         options="{{ case(0).options | tojson }}",
         results_path=str(tmp_path),
-        poke_interval=1,
+        poke_interval=0.1,
         max_failed=CASES,
         outlets=[AssetAlias("batch")],
         post_execute=tell(said),
@@ -145,7 +145,7 @@ def test_single_files_show_none_of_their_secrets(echo, dag, run_dag, said, tmp_p
         audio=f" {{{{ {case}.url }}}}\n",
         options=f"{{{{ {case}.options }}}}",
         results_path=str(tmp_path),
-        poke_interval=1,
+        poke_interval=0.1,
         timeout=4,
         outlets=[AssetAlias("single")],
         post_execute=tell(said),
@@ -168,7 +168,7 @@ def test_a_function_a_submission_and_a_sensor_show_none_of_their_secrets(
 ):
     dag.user_defined_macros = {"case": Case, "key": KEY}
 
-    @task.transcribe(results_path=str(tmp_path), poke_interval=1, post_execute=tell(said), defer_after=0)
+    @task.transcribe(results_path=str(tmp_path), poke_interval=0.1, post_execute=tell(said), defer_after=0)
     def function(*args, **kwargs):
         return kwargs["item"]["url"]
 
@@ -194,7 +194,7 @@ def test_a_function_a_submission_and_a_sensor_show_none_of_their_secrets(
         source="\t{{ case(16).url }}",
         results_path=str(tmp_path),
         outlets=[AssetAlias("sensor")],
-        poke_interval=1,
+        poke_interval=0.1,
         post_execute=tell(said),
     )
     assert wait.upstream_task_ids == {"submit"}

@@ -79,7 +79,7 @@ def test_a_list_that_changes_and_changes_back_pays_for_nothing_again(api, lists)
 
 
 def test_without_a_folder_an_index_still_finds_what_it_has_submitted_itself_before(api, lists):
-    run = lists(TranscribeOperator, results_path=None, poke_interval=1)
+    run = lists(TranscribeOperator, results_path=None, poke_interval=0.1)
     ids = [[run("ab").xcom("t", "generation_id", map_index=index) for index in range(2)]]
     run("xy")
     api.generations.clear()

@@ -47,7 +47,7 @@ MODES = [
 
 def test_submit_wait_and_use_chain_through_xcom(api, dag, run_dag):
     submit = SubmitSTTOperator(task_id="submit", audio=URL, diarize=True, tag=["a"])
-    wait = STTCompletionSensor(task_id="wait", generation_id=submit.output, poke_interval=1)
+    wait = STTCompletionSensor(task_id="wait", generation_id=submit.output, poke_interval=0.1)
     used = []
 
     @task
@@ -83,7 +83,7 @@ def test_each_try_pushes_the_keys_that_have_a_value(api, dag, run_dag, tmp_path)
     TranscribeOperator(
         task_id="t",
         audio=URL,
-        poke_interval=1,
+        poke_interval=0.1,
         # Where a retry finds what was submitted, whatever the version of Airflow.
         results_path=str(tmp_path),
         post_execute=fail_once,
@@ -104,7 +104,7 @@ def test_a_subclass_may_change_what_is_returned_and_pushed(api, dag, run_dag):
         def execute(self, context):
             return {**super().execute(context), "text": "shorter", "title": "A call"}
 
-    Titled(task_id="t", audio=URL, poke_interval=1, deferrable=False)
+    Titled(task_id="t", audio=URL, poke_interval=0.1, deferrable=False)
     run = run_dag(dag)
     assert [run.xcom("t", key) for key in ("text", "title")] == ["shorter", "A call"]
     assert run.xcom("t")["text"] == "shorter"
@@ -117,7 +117,7 @@ def test_a_key_without_a_value_can_be_used_downstream(api, dag, run_dag):
     def use(language):
         seen.append(language)
 
-    use(TranscribeOperator(task_id="t", audio=URL, poke_interval=1).output["language"])
+    use(TranscribeOperator(task_id="t", audio=URL, poke_interval=0.1).output["language"])
     assert run_dag(dag).state == "success"
     assert seen == [None]
 
@@ -129,7 +129,7 @@ def test_one_task_submits_waits_and_stores_the_reply(api, dag, run_dag, tmp_path
         audio=URL,
         deferrable=deferrable,
         defer_after=0,
-        poke_interval=1,
+        poke_interval=0.1,
         results_path=f"file://{tmp_path}/new",
     )
     run = run_dag(dag)
@@ -163,7 +163,7 @@ def test_a_short_clip_is_done_without_a_deferral(api, dag, run_dag, monkeypatch)
         raise AssertionError("the task was deferred")
 
     monkeypatch.setattr(TranscribeOperator, "execute_complete", deferred)
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=0.1)
     assert run_dag(dag).xcom("t")["text"] == TEXT
 
 
@@ -176,7 +176,7 @@ def test_a_mapped_task_does_not_stay_in_the_worker(api, dag, run_dag, monkeypatc
         return original(self, context, event)
 
     monkeypatch.setattr(TranscribeOperator, "execute_complete", resume)
-    TranscribeOperator.partial(task_id="t", poke_interval=1).expand(audio=[URL, f"{URL}?n=1"])
+    TranscribeOperator.partial(task_id="t", poke_interval=0.1).expand(audio=[URL, f"{URL}?n=1"])
     run_dag(dag)
     assert sorted(resumed) == [0, 1]
 
@@ -186,7 +186,7 @@ def test_a_long_reply_goes_through_xcom_whole_in_every_mode(api, dag, run_dag, m
     generation_id = api.create()
     body = transcript_reply("wort " * 20_000)
     api.complete(generation_id, body)
-    wait = STTCompletionSensor(task_id="wait", generation_id=generation_id, poke_interval=1, **mode)
+    wait = STTCompletionSensor(task_id="wait", generation_id=generation_id, poke_interval=0.1, **mode)
     loaded = []
 
     @task
@@ -216,7 +216,7 @@ def test_every_argument_is_templated_and_an_option_takes_its_type(api, dag, run_
         generation_id="{{ ti.xcom_pull(task_ids='submit') }}",
         conn_id="{{ params.conn }}",
         results_path="{{ params.audio }}-results",
-        poke_interval=1,
+        poke_interval=0.1,
     ).set_upstream(submit)
     assert run_dag(dag).state == "success"
     body = api.requests[0].body.decode()
@@ -229,7 +229,7 @@ def test_both_map_over_many_files(api, dag, run_dag):
     submit = SubmitSTTOperator.partial(task_id="submit", language="en").expand(
         audio=[f"{URL}?n={n}" for n in range(3)]
     )
-    STTCompletionSensor.partial(task_id="wait", poke_interval=1).expand(generation_id=submit.output)
+    STTCompletionSensor.partial(task_id="wait", poke_interval=0.1).expand(generation_id=submit.output)
     run = run_dag(dag)
     assert run.state == "success"
     assert [run.xcom("wait", map_index=n)["text"] for n in range(3)] == [TEXT] * 3
@@ -347,7 +347,7 @@ def test_a_task_leaves_word_of_its_error_which_is_short_and_has_no_secret(api, d
 
 
 def test_a_task_that_succeeds_leaves_no_error(api, dag, run_dag):
-    TranscribeOperator(task_id="transcribe", audio=URL, poke_interval=1)
+    TranscribeOperator(task_id="transcribe", audio=URL, poke_interval=0.1)
     assert run_dag(dag).xcom("transcribe", "error") is None
 
 

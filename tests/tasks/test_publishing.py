@@ -66,7 +66,7 @@ def test_a_sensor_writes_them_too(api, dag, run_dag, tmp_path):
         generation_id=submit.output,
         results_path=str(tmp_path),
         formats=["txt"],
-        poke_interval=1,
+        poke_interval=0.1,
     )
     files = run_dag(dag).xcom("wait")["files"]
     assert sorted(files) == ["json", "txt"]
@@ -130,7 +130,7 @@ def test_every_file_is_an_event_of_the_asset_alias_with_what_is_known_of_it(api,
 
 def in_two_tasks(tmp_path, **kwargs):
     submit = SubmitSTTOperator(task_id="submit", audio=URL, post_execute=kwargs.get("post_execute"))
-    arguments = {"source": URL, "results_path": str(tmp_path), "poke_interval": 1}
+    arguments = {"source": URL, "results_path": str(tmp_path), "poke_interval": 0.1}
     return STTCompletionSensor(task_id="wait", generation_id=submit.output, **(arguments | kwargs))
 
 
@@ -360,7 +360,7 @@ def test_a_limit_is_not_judged_by_one_that_a_template_will_name():
 
 
 def batch(out, urls=3, **kwargs):
-    arguments = {"task_id": "batch", "results_path": str(out), "poke_interval": 1}
+    arguments = {"task_id": "batch", "results_path": str(out), "poke_interval": 0.1}
     arguments["audio"] = [f"https://example.com/{n}.mp3" for n in range(urls)]
     return TranscribeBatchOperator(**(arguments | kwargs))
 

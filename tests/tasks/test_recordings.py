@@ -215,7 +215,7 @@ def test_settings_are_checked_when_the_dag_is_parsed():
 
 
 def test_the_recording_of_a_decorated_function_is_submitted_in_parts_too(api, dag, run_dag, talk, out):
-    @transcribe_task(results_path=str(out), media=MEDIA, poke_interval=1, defer_after=0)
+    @transcribe_task(results_path=str(out), media=MEDIA, poke_interval=0.1, defer_after=0)
     def find():
         return talk
 

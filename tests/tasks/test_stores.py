@@ -57,7 +57,7 @@ def dying_once(context, result=None):
 
 
 def quick(operator):
-    return {"poke_interval": 1} if operator is TranscribeOperator else {}
+    return {"poke_interval": 0.1} if operator is TranscribeOperator else {}
 
 
 @OPERATORS
@@ -102,7 +102,7 @@ def test_the_wait_goes_on_where_a_trigger_broke(api, dag, run_dag, store, monkey
         return self.resume_execution("__fail__", {"error": "Trigger failure"}, context)
 
     monkeypatch.setattr(TranscribeOperator, "execute_complete", break_it)
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0, **RETRY, **store)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=0.1, defer_after=0, **RETRY, **store)
     assert run_dag(dag).xcom("t")["text"] == TEXT
     assert api.count("POST") == 1
 
@@ -111,7 +111,7 @@ def test_a_sensor_keeps_what_it_stored(api, dag, run_dag, store):
     STTCompletionSensor(
         task_id="t",
         generation_id=api.create(),
-        poke_interval=1,
+        poke_interval=0.1,
         post_execute=dying_once,
         on_retry_callback=lambda context: api.stop(),
         **RETRY,
@@ -125,7 +125,7 @@ def test_in_a_batch_a_clear_is_consent_and_a_retry_is_none(
 ):
     api.script("POST", reset_after_body())
     TranscribeBatchOperator(
-        task_id="t", audio=[URL], results_path=str(tmp_path), poke_interval=1, **RETRY, **without_state_store
+        task_id="t", audio=[URL], results_path=str(tmp_path), poke_interval=0.1, **RETRY, **without_state_store
     )
     assert "ambiguous" in str(run_and_clear().errors[0])
     assert api.count("POST") == 1
@@ -178,7 +178,7 @@ def test_where_nothing_is_remembered_the_wait_goes_on_after_a_trigger_broke(
         return self.resume_execution("__fail__", {"error": "Trigger failure"}, context)
 
     monkeypatch.setattr(TranscribeOperator, "execute_complete", break_it)
-    TranscribeOperator(task_id="t", audio=URL, poke_interval=1, defer_after=0, **without_state_store)
+    TranscribeOperator(task_id="t", audio=URL, poke_interval=0.1, defer_after=0, **without_state_store)
     assert run_dag(dag).xcom("t")["text"] == TEXT
 
 
@@ -300,7 +300,7 @@ def test_where_nothing_is_remembered_a_retry_with_fewer_retries_than_before_is_n
 
 def test_the_notes_are_no_outputs_of_the_folder(api, dag, run_dag, without_state_store, tmp_path):
     TranscribeOperator(
-        task_id="t", audio=URL, poke_interval=1, results_path=str(tmp_path), **without_state_store
+        task_id="t", audio=URL, poke_interval=0.1, results_path=str(tmp_path), **without_state_store
     )
     run_dag(dag)
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == [

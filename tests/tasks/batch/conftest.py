@@ -47,7 +47,7 @@ def recordings(tmp_path):
 
 def batch(out, **kwargs):
     return TranscribeBatchOperator(
-        **({"task_id": "batch", "results_path": str(out), "poke_interval": 1} | kwargs)
+        **({"task_id": "batch", "results_path": str(out), "poke_interval": 0.1} | kwargs)
     )
 
 

@@ -32,7 +32,7 @@ def failed_reply():
 
 def test_a_video_behind_a_url_is_submitted_as_its_audio(api, dag, run_dag, origin, tmp_path):
     origin.pages["/talk.mp4"] = 200, {}, mp4(speech())
-    TranscribeOperator(task_id="t", audio=f"{origin.url}/talk.mp4?{SIGNED}", media=FETCH, poke_interval=1)
+    TranscribeOperator(task_id="t", audio=f"{origin.url}/talk.mp4?{SIGNED}", media=FETCH, poke_interval=0.1)
     assert run_dag(dag).state == "success"
     submission = api.requests[0]
     assert b'filename="talk.m4a"' in submission.body
@@ -40,7 +40,7 @@ def test_a_video_behind_a_url_is_submitted_as_its_audio(api, dag, run_dag, origi
 
 
 def test_without_fetch_the_api_is_given_the_url(api, dag, run_dag, origin):
-    TranscribeOperator(task_id="t", audio=f"{origin.url}/talk.ogg", media={}, poke_interval=1)
+    TranscribeOperator(task_id="t", audio=f"{origin.url}/talk.ogg", media={}, poke_interval=0.1)
     assert run_dag(dag).state == "success"
     assert origin.asked == []
     submission = api.requests[0]
@@ -59,7 +59,7 @@ def test_a_long_recording_behind_a_url_is_submitted_in_parts(api, dag, run_dag, 
         audio=f"{origin.url}/talk.ogg",
         media=FETCH | {"max_part_seconds": 20},
         results_path=str(out),
-        poke_interval=1,
+        poke_interval=0.1,
     )
     finished = run_dag(dag)
     assert finished.state == "success"

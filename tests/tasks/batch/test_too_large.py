@@ -20,7 +20,7 @@ def inbox(api, monkeypatch, tmp_path):
 
 
 def test_a_large_upload_fails_and_a_clear_submits_what_is_there_then(api, dag, run_dag, inbox):
-    TranscribeOperator(task_id="t", audio=str(inbox / "large.mp3"), poke_interval=1, retries=0)
+    TranscribeOperator(task_id="t", audio=str(inbox / "large.mp3"), poke_interval=0.1, retries=0)
     finished = run_dag(dag)
     assert finished.state == "failed"
     (error,) = finished.errors

@@ -86,7 +86,7 @@ def test_after_the_triggers_time_out_what_is_done_is_taken_and_the_rest_submitte
     operator = (
         batch(out, audio=URLS[:3], deferrable=False)
         if make == "operator"
-        else task.transcribe(task_id="batch", results_path=str(out), deferrable=False, poke_interval=1)(
+        else task.transcribe(task_id="batch", results_path=str(out), deferrable=False, poke_interval=0.1)(
             lambda: URLS[:3]
         )().operator
     )
