@@ -47,8 +47,8 @@ test-storage: $(STORAGE) $(AZURITE) ## run the tests of S3, Google Cloud Storage
 
 # Twice: Playwright keeps an event loop running, in which dag.test() can run no trigger.
 test-ui: chromium $(UI) ## run the tests of the Transcript tab, in a real Chromium
-	$(RUN) pytest tests/ui --ignore tests/ui/browser
-	$(RUN) pytest tests/ui/browser
+	$(RUN) pytest tests/ui --ignore tests/ui/browser --numprocesses 2
+	$(RUN) pytest tests/ui/browser --numprocesses 2
 
 test-faults: $(DEV) ## kill processes and cut connections in a real Airflow, and count what is lost (nothing)
 	$(RUN) pytest tests/faults --numprocesses 3

@@ -24,8 +24,14 @@ hypothesis.settings.load_profile("without_deadline")
 
 pytest_plugins = ["tests.clock", "tests.postgresql"]
 
-AIRFLOW, DEMO, FAULTS = "tests/airflow/", "tests/airflow/test_demo.py", "tests/faults/"
-VERSIONS = "tests/versions/"
+# What shares a real Airflow. The demo starts its own; of the faults, one for each file is affordable.
+FILES = (
+    "tests/airflow/test_demo.py",
+    "tests/faults/",
+    "tests/ui/test_airflow.py",
+    "tests/ui/browser/test_inside_airflow.py",
+)
+SUITES = ("tests/airflow/", "tests/versions/")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -36,10 +42,9 @@ def pytest_xdist_make_scheduler(config, log):
     class OneAirflowEach(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             path = nodeid.partition("::")[0]
-            # The demo starts an Airflow of its own; of the faults, one for each file is affordable.
-            if path == DEMO or path.startswith(FAULTS):
+            if path.startswith(FILES):
                 return path
-            return next((suite for suite in (AIRFLOW, VERSIONS) if path.startswith(suite)), nodeid)
+            return next((suite for suite in SUITES if path.startswith(suite)), nodeid)
 
     return OneAirflowEach(config, log)
 

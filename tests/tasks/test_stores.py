@@ -125,7 +125,12 @@ def test_in_a_batch_a_clear_is_consent_and_a_retry_is_none(
 ):
     api.script("POST", reset_after_body())
     TranscribeBatchOperator(
-        task_id="t", audio=[URL], results_path=str(tmp_path), poke_interval=0.1, **RETRY, **without_state_store
+        task_id="t",
+        audio=[URL],
+        results_path=str(tmp_path),
+        poke_interval=0.1,
+        **RETRY,
+        **without_state_store,
     )
     assert "ambiguous" in str(run_and_clear().errors[0])
     assert api.count("POST") == 1

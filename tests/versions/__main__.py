@@ -22,6 +22,7 @@ from tests.versions.matrix import outcomes
 
 SUITES = ("tests/versions", "tests/unit", "tests/wire", "tests/sql")
 TAIL_LINES = 100
+PROCESSES = 4
 
 
 def main() -> None:
@@ -34,9 +35,14 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2)
     given = parser.parse_args()
     columns = named(given.columns)
+    processes = PROCESSES // min(given.at_once, len(columns)) or 1
     with ThreadPoolExecutor(given.at_once) as pool:
         results = dict(
-            zip((c.name for c in columns), pool.map(lambda c: run(c, given.cache), columns), strict=True)
+            zip(
+                (c.name for c in columns),
+                pool.map(lambda c: run(c, given.cache, processes), columns),
+                strict=True,
+            )
         )
     if given.json:
         given.json.write_text(json.dumps(results, indent=1))
@@ -45,7 +51,7 @@ def main() -> None:
     sys.exit(any(result["status"] for result in results.values()))
 
 
-def run(column: Column, cache: Path) -> dict[str, Any]:
+def run(column: Column, cache: Path, processes: int) -> dict[str, Any]:
     """Install a column and run its suites, and say what came of it."""
     begun = time.monotonic()
     python = install(column, cache)
@@ -53,7 +59,7 @@ def run(column: Column, cache: Path) -> dict[str, Any]:
     report, log = (cache / f"{column.name}.{kind}" for kind in ("xml", "log"))
     report.unlink(missing_ok=True)
     command = [
-        *(python, "-m", "pytest", "--numprocesses", "2", "-p", "no:cacheprovider"),
+        *(python, "-m", "pytest", "--numprocesses", str(processes), "-p", "no:cacheprovider"),
         *(f"--junitxml={report}", *SUITES),
     ]
     # Airflow's own settings, where the one who tests uses it.
