@@ -185,11 +185,7 @@ def test_a_triggerer_that_is_stopped_for_long_and_continued_loses_nothing(stack,
         run.api.polls_until_done = 0
         asked = run.api.count("GET")
         # Longer than Airflow takes a silent triggerer for alive.
-        eventually(
-            lambda: stack.health()["triggerer"]["status"] != "healthy",
-            "a triggerer that is missed",
-            timeout=PATIENCE,
-        )
+        eventually(lambda: stack.health()["triggerer"]["status"] != "healthy", "a triggerer that is missed")
         # Some may have been on their way; one that goes on asks for each of its files meanwhile.
         assert run.api.count("GET") < asked + 10
     finally:
