@@ -15,7 +15,8 @@ from airflow_stack.rest import AirflowRestError
 from airflow_stack.stack import AirflowStack
 from tests.benchmarks.common import table
 from tests.fake_api import FakeAPI
-from tests.faults.common import IMPATIENT, RUN_SECONDS, BatchRun, Outcome
+from tests.faults.common import IMPATIENT, BatchRun, Outcome
+from tests.patience import PATIENCE
 
 HERE = Path(__file__).parent
 FULL = bool(os.environ.get("CLUSTER_FULL"))
@@ -85,14 +86,14 @@ class Work:
     def ambiguous(self):
         return int("failed" in self.states() and "LaplasAmbiguousSubmitError" in self.log())
 
-    def finish(self, timeout=RUN_SECONDS):
+    def finish(self):
         """Wait for its end, and return the state."""
-        state = self.stack.wait(self.dag_id, self.run_id, timeout)
+        state = self.stack.wait(self.dag_id, self.run_id, PATIENCE)
         self.seconds = time.monotonic() - self.began
         return state
 
-    def succeed(self, timeout=RUN_SECONDS):
-        assert self.finish(timeout) == "success", self.stack.failure_report(self.dag_id, self.run_id)
+    def succeed(self):
+        assert self.finish() == "success", self.stack.failure_report(self.dag_id, self.run_id)
 
     def tally(self, fault, *, owed=None):
         """

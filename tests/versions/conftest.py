@@ -11,9 +11,9 @@ from airflow_stack.stack import AirflowStack
 from tests.fake_api import FakeAPI, hang
 from tests.faults.kill import killing
 from tests.paths import JFK_MP3, ROOT
+from tests.patience import PATIENCE
 
 HERE = Path(__file__).parent
-RUN_SECONDS = 400
 FOR_EVER = 1_000_000
 """More polls than a wait makes."""
 
@@ -105,7 +105,7 @@ def finish(stack, runs):
     """Wait for a scenario to succeed, and return its run's id."""
 
     def wait(name):
-        stack.await_success(name, runs[name], RUN_SECONDS)
+        stack.await_success(name, runs[name], PATIENCE)
         return runs[name]
 
     return wait

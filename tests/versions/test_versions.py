@@ -11,7 +11,7 @@ from airflow_stack.processes import await_condition
 from tests.airflow_names import HAS_STATE_STORE, VERSION
 from tests.fake_api import TEXT
 from tests.patience import PATIENCE
-from tests.versions.conftest import PIPELINE, RUN_SECONDS, SCENARIOS
+from tests.versions.conftest import PIPELINE, SCENARIOS
 
 AMBIGUOUS = "LaplasAmbiguousSubmitError"
 
@@ -93,7 +93,7 @@ def test_the_example_pipeline_fills_its_database_and_writes_its_report(stack, fi
     finish(PIPELINE)
     await_condition(lambda: stack.runs("report_transcripts"), what="a run of the report")
     [(report_run, _)] = stack.runs("report_transcripts")
-    stack.await_success("report_transcripts", report_run, RUN_SECONDS)
+    stack.await_success("report_transcripts", report_run, PATIENCE)
     assert (folder / "transcripts" / "report.html").exists()
     assert (folder / "transcripts" / "jfk.mp3.srt").exists()
     assert apis[PIPELINE].count("POST") == 1
@@ -106,7 +106,7 @@ def test_an_asset_event_starts_a_consumer_that_knows_the_files(stack, finish):
     summary = stack.xcom("one_task_with_a_folder", finish("one_task_with_a_folder"), "transcribe")
     await_condition(lambda: stack.runs("consumer"), what="a run of the consumer")
     [(run_id, _), *_] = stack.runs("consumer")
-    stack.await_success("consumer", run_id, RUN_SECONDS)
+    stack.await_success("consumer", run_id, PATIENCE)
     assert set(stack.xcom("consumer", run_id, "consume")) == set(summary["files"].values())
 
 
@@ -140,12 +140,12 @@ def test_a_task_whose_trigger_failed_is_resumed_with_the_transcript(stack, finis
 
 
 def test_a_task_whose_process_is_killed_attaches_in_its_next_try(stack, runs, apis):
-    state = stack.wait("killed", runs["killed"], RUN_SECONDS)
+    state = stack.wait("killed", runs["killed"], PATIENCE)
     # Airflow 3.0 gives up a task whose process was killed, however many retries it has.
     assert state == ("failed" if VERSION < (3, 1) else "success")
     if state == "failed":
         stack.clear("killed", runs["killed"], ["transcribe"])
-        stack.await_success("killed", runs["killed"], RUN_SECONDS)
+        stack.await_success("killed", runs["killed"], PATIENCE)
     assert "Not submitting: an earlier try submitted it" in stack.task_log(
         "killed", runs["killed"], "transcribe"
     )
@@ -162,7 +162,7 @@ def test_a_retry_attaches_and_does_not_submit_again(stack, finish, apis, place):
 
 def test_a_retry_without_a_folder_attaches_where_there_is_a_state_store_and_else_fails(stack, runs, apis):
     name = "retried_without_a_folder"
-    state = stack.wait(name, runs[name], RUN_SECONDS)
+    state = stack.wait(name, runs[name], PATIENCE)
     log = stack.task_log(name, runs[name], "transcribe")
     assert (state, AMBIGUOUS in log) == (("success", False) if HAS_STATE_STORE else ("failed", True))
     assert apis[name].count("POST") == 1
@@ -188,7 +188,7 @@ def test_a_triggerer_that_is_killed_is_followed_by_another_one_that_goes_on(stac
     waits = {"long_wait": 1, "long_batch": 2}
     await_condition(
         lambda: all(apis[name].count("GET") > posts for name, posts in waits.items()) or stack.check(),
-        timeout=RUN_SECONDS,
+        timeout=PATIENCE,
         what="waits in the triggerer",
     )
     stack.kill("triggerer")
@@ -204,7 +204,7 @@ def test_a_triggerer_that_is_killed_is_followed_by_another_one_that_goes_on(stac
 def test_no_key_is_in_any_log(stack, runs, apis):
     """After all others: the logs of all tasks and of the four processes."""
     for name, run_id in runs.items():
-        stack.wait(name, run_id, RUN_SECONDS)
+        stack.wait(name, run_id, PATIENCE)
     texts = [file.read_text(errors="replace") for file in stack.home.rglob("*.log")]
     assert texts
     assert not [text for text in texts if next(iter(apis.values())).key in text]
