@@ -154,7 +154,7 @@ def _readings(text: str) -> Iterator[tuple[str, list[tuple[int, int]]]]:
     spans = [(place, place + 1) for place, piece in enumerate(written) for _ in piece]
     text = "".join(written)
     yield _SPACE.sub(" ", text.lower()), spans
-    for pattern in (_ESCAPED_OFTEN, _ESCAPED_ONCE) if "\\\\" in text else (_ESCAPED_ONCE,):
+    for pattern in (_ESCAPED_OFTEN, _ESCAPED_ONCE):
         reading, places = text, spans
         for _ in range(_LEVELS):
             escapes = list(pattern.finditer(reading))

@@ -1,8 +1,10 @@
 """What may be shown of an address, of an argument, or of a foreign text."""
 
+import json
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import assume, example, given
@@ -260,6 +262,12 @@ def test_no_secret_survives_in_any_encoding(name, before, secret, after):
     written = ENCODINGS[name](secret)
     said = redact(f"{before} {written} {after}", secrets=Secrets([secret]), limit=BOUND)
     assert written not in said
+
+
+def test_an_escape_of_many_backslashes_is_read_though_they_are_encoded_themselves():
+    secret = "pässwörd-ö-ü"
+    written = quote(quote(json.dumps(json.dumps(secret))[3:-3]))
+    assert Secrets([secret]).mask(f"it was <{written}>") == "it was <***>"
 
 
 @given(st.text("abcdefghijk0123456789", min_size=8, max_size=80), st.data())
