@@ -4,16 +4,16 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from airflow_stack.processes import tail
+from airflow_stack.processes import PATIENCE, tail
 
 
-def run_airflow(environment: Mapping[str, str], *arguments: str, timeout: float) -> str:
+def run_airflow(environment: Mapping[str, str], *arguments: str) -> str:
     """
     Run an ``airflow`` command to its end, and return what it printed to its standard output.
 
     :param environment: all of its environment, with AIRFLOW_HOME
-    :param timeout: seconds
     :raises RuntimeError: when it fails, with the end of what it printed
+    :raises subprocess.TimeoutExpired: when it has not ended after ``PATIENCE``
     """
     run = subprocess.run(
         [sys.executable, "-m", "airflow", *arguments],
@@ -22,7 +22,7 @@ def run_airflow(environment: Mapping[str, str], *arguments: str, timeout: float)
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=PATIENCE,
         check=False,
     )
     if run.returncode:

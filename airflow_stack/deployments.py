@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_stack.cli import run_airflow
 from airflow_stack.hostname import VARIABLE
-from airflow_stack.processes import PATIENCE, clean_environment
+from airflow_stack.processes import clean_environment
 from airflow_stack.services import PostgreSQL, Redis, Service
 
 PING_SECONDS = 1.0
@@ -157,7 +157,7 @@ class Cluster(Deployment):
 
     def create_database(self, environment: Mapping[str, str]) -> None:
         """Migrate PostgreSQL's."""
-        run_airflow(environment, "db", "migrate", timeout=PATIENCE)
+        run_airflow(environment, "db", "migrate")
 
     def silent(self) -> set[str]:
         """Return the workers that do not answer to a ping of Celery's."""
@@ -184,5 +184,5 @@ def _template_database() -> Path:
         "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}",
     }
-    run_airflow(environment, "db", "migrate", timeout=PATIENCE)
+    run_airflow(environment, "db", "migrate")
     return folder / "airflow.db"

@@ -9,7 +9,7 @@ from typing import Self
 
 import requests
 
-from airflow_stack.processes import PATIENCE, Program, await_condition, clean_environment, end, free_port
+from airflow_stack.processes import Program, await_condition, clean_environment, end, free_port
 
 
 class LocalServer:
@@ -68,17 +68,14 @@ class LocalServer:
     ) -> None:
         end([self.program])
 
-    def await_ready(self, timeout: float = PATIENCE) -> None:
+    def await_ready(self) -> None:
         """
         Wait until the server answers.
 
-        :param timeout: seconds
         :raises TimeoutError: when it does not in time
         :raises ProcessDiedError: when it ended, with the end of its log
         """
-        await_condition(
-            self._answers, timeout=timeout, what="the local Laplas server", programs=[self.program]
-        )
+        await_condition(self._answers, what="the local Laplas server", programs=[self.program])
 
     def _answers(self) -> bool:
         try:

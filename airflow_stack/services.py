@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from airflow_stack.processes import (
-    PATIENCE,
     Program,
     await_condition,
     clean_environment,
@@ -37,15 +36,14 @@ class Service(ABC):
     def answers(self) -> bool:
         """Whether it takes requests now."""
 
-    def await_ready(self, timeout: float = PATIENCE) -> None:
+    def await_ready(self) -> None:
         """
         Wait until it answers.
 
-        :param timeout: seconds
         :raises TimeoutError: when it does not in time
         :raises ProcessDiedError: when it ended, with the end of its log
         """
-        await_condition(self.answers, timeout=timeout, what=self.program.name, programs=[self.program])
+        await_condition(self.answers, what=self.program.name, programs=[self.program])
 
     def remove(self) -> None:  # noqa: B027  # most keep nothing there
         """Delete what it keeps outside of the stack's folder."""

@@ -18,7 +18,6 @@ import requests
 from airflow_stack.cli import run_airflow
 from airflow_stack.deployments import Config, Deployment, SingleMachine
 from airflow_stack.processes import (
-    PATIENCE,
     Program,
     await_condition,
     clean_environment,
@@ -165,29 +164,26 @@ class AirflowStack(AirflowRest):
         for program in self._programs.values():
             program.check()
 
-    def await_healthy(self, timeout: float = PATIENCE) -> None:
+    def await_healthy(self) -> None:
         """
         Wait until :meth:`is_healthy`.
 
-        :param timeout: seconds
         :raises ProcessDiedError: when a process ended by itself, with the end of its log
         :raises TimeoutError: when they are not healthy in time
         """
         await_condition(
             self.is_healthy,
-            timeout=timeout,
             what="a healthy Airflow",
             programs=self._programs.values(),
         )
 
-    def cli(self, *arguments: str, timeout: float = PATIENCE) -> str:
+    def cli(self, *arguments: str) -> str:
         """
         Run an ``airflow`` command on this stack and return what it printed to its standard output.
 
-        :param timeout: seconds
         :raises RuntimeError: when it fails, with the end of what it printed
         """
-        return run_airflow(self.environment, *arguments, timeout=timeout)
+        return run_airflow(self.environment, *arguments)
 
     def is_healthy(self, since: datetime | None = None) -> bool:
         """

@@ -141,10 +141,7 @@ def _run_pipeline(console: Console, demo: Demo) -> None:
     demo.stack.await_success(PIPELINE, run_id, RUN_SECONDS, progress=reporter)
     if not any(_manifest(demo.transcripts).having(FileState.COMPLETED)):
         return
-    await_condition(
-        lambda: demo.stack.runs(REPORT),
-        what="a run of the report that the asset starts",
-    )
+    await_condition(lambda: demo.stack.runs(REPORT), what="a run of the report that the asset starts")
     [(report_id, _)] = demo.stack.runs(REPORT)
     demo.stack.await_success(REPORT, report_id, PATIENCE, progress=reporter)
 
